@@ -1,0 +1,1 @@
+"""The battery: one check a file, the file name is its id."""

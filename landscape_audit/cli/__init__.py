@@ -1,0 +1,1 @@
+"""Commands: parse, call, print, exit. One command a file; heavy imports inside functions."""

@@ -1,0 +1,1 @@
+"""Linear algebra on tensors and products. Knows no audit."""

@@ -1,0 +1,82 @@
+"""Every error a user can cause, one tree. Each says what, what was found and what to do, and knows its exit code."""
+
+from __future__ import annotations
+
+from landscape_audit.text import printable
+
+
+class AuditError(Exception):
+    """Something a user can mend. Shown as one message, never as a traceback.
+
+    `what` names the thing and what was found (`model.safetensors: no tensor 'head.weight'`); `remedy` says what to do.
+    Both may quote hostile text: control characters are made visible here, once, for every way out.
+    """
+
+    exit_code = 5
+
+    def __init__(self, what: str, *, remedy: str = "") -> None:
+        self.what = printable(what, limit=4000)
+        self.remedy = printable(remedy, limit=4000)
+        super().__init__(self.what)
+
+    def __str__(self) -> str:
+        """The message as a person reads it: what, then the remedy indented below it."""
+        return f"{self.what}\n  {self.remedy}" if self.remedy else self.what
+
+
+class UsageError(AuditError):
+    """The command line asks for something that cannot be done as asked."""
+
+    exit_code = 2
+
+
+class ConfigError(AuditError):
+    """`audit.toml` does not say what it must, or says something unknown."""
+
+    exit_code = 2
+
+
+class PolicyError(AuditError):
+    """A gate, a waiver or a policy file that cannot be applied. Never a pass."""
+
+    exit_code = 2
+
+
+class OutputError(AuditError):
+    """The results cannot be written where they were asked for."""
+
+    exit_code = 2
+
+
+class ResultsError(AuditError):
+    """A results file that is not one, or of a version this release cannot read."""
+
+    exit_code = 4
+
+
+class SubjectError(AuditError):
+    """The thing to be audited cannot be audited."""
+
+    exit_code = 4
+
+
+class CheckpointError(SubjectError):
+    """The checkpoint is missing, not safetensors, damaged, or does not fit the model."""
+
+
+class ModelError(SubjectError):
+    """The model definition cannot be found, raises, or is not a trainable `torch.nn.Module`."""
+
+
+class DataError(SubjectError):
+    """The validation data are empty, change between passes, or are not tensors."""
+
+
+class LossError(SubjectError):
+    """The loss is unknown, raises, is not finite, or does not depend on the parameters."""
+
+
+class CapabilityError(AuditError):
+    """The machine lacks something that was asked for (Pango for PDF, a CUDA device)."""
+
+    exit_code = 2

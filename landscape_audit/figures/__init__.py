@@ -1,0 +1,1 @@
+"""Drawings: one file a detail kind. Only svg.py imports matplotlib."""

@@ -1,0 +1,1 @@
+"""Every expensive measurement, taken once and shared."""

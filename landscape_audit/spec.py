@@ -1,0 +1,216 @@
+"""What to audit and how: `audit.toml`, as pydantic. No torch here; nothing is loaded."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from landscape_audit.errors import ConfigError
+from landscape_audit.policy import Policy
+from landscape_audit.text import did_you_mean, printable
+
+CONFIG_NAME = "audit.toml"
+Model = TypeVar("Model", bound=BaseModel)
+
+Preset = Literal["quick", "standard", "thorough"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class CheckpointSpec(_Strict):
+    """Which safetensors file, and how its tensor names become the model's."""
+
+    path: Path | None = Field(default=None, description="Relative to audit.toml; the command line's file wins.")
+
+
+class ModelSpec(_Strict):
+    """Where the architecture comes from. The code it names is run."""
+
+    factory: str = Field(
+        description="`package.module:factory` or `path/to/file.py:factory`, returning a torch.nn.Module."
+    )
+    kwargs: dict[str, Any] = Field(default_factory=dict, description="Given to the factory by name.")
+    prefix: str = Field(default="", description="Removed from the front of every tensor name in the checkpoint.")
+    rename: dict[str, str] = Field(
+        default_factory=dict, description="Leading name parts in the checkpoint = the model's."
+    )
+    strict: bool = Field(default=True, description="false: tensors the model does not have are ignored, and told.")
+
+
+class DataSpec(_Strict):
+    """Where the validation sample comes from: code (`loader`) or a file that runs none (`file`)."""
+
+    loader: str | None = Field(
+        default=None, description="`module:function` or `file.py:function`, returning batches (inputs, targets)."
+    )
+    kwargs: dict[str, Any] = Field(default_factory=dict, description="Given to the loader function by name.")
+    file: Path | None = Field(default=None, description="A .safetensors or .npz with `inputs` and `targets`.")
+    n_samples: int | None = Field(default=None, ge=1, description="Audit the first this many examples; all by default.")
+    batch_size: int | None = Field(
+        default=None, ge=1, description="Examples a batch; by default the loader's, or less so that there are 16."
+    )
+
+
+class LossSpec(_Strict):
+    """What is minimised: a name, or the user's own `file.py:function`."""
+
+    name: str = Field(default="cross_entropy", description="cross_entropy, mse, bce_with_logits, nll, or code.")
+    kwargs: dict[str, Any] = Field(
+        default_factory=dict, description="Given to the loss by name (label_smoothing, ignore_index, …)."
+    )
+
+
+class Budgets(_Strict):
+    """How much may be spent. Every field left out takes the preset's value."""
+
+    lanczos_steps: int | None = Field(default=None, ge=2, description="Hessian-vector products for the spectrum.")
+    top_k: int | None = Field(default=None, ge=1, description="How many of the largest eigenvalues are reported.")
+    eigen_tolerance: float | None = Field(
+        default=None, gt=0, lt=1, description="Lanczos stops when the residuals are below this share of |lambda|_max."
+    )
+    trace_probes: int | None = Field(default=None, ge=2, description="Random vectors for the trace.")
+    trust_region_steps: int | None = Field(default=None, ge=1, description="Krylov steps from the gradient.")
+    flatness_draws: int | None = Field(default=None, ge=2, description="Antithetic pairs at each radius.")
+    flatness_sigmas: tuple[float, ...] | None = Field(default=None, description="Radii as shares of a filter's norm.")
+    ascent_steps: int | None = Field(default=None, ge=1, description="Gradient steps for the worst case in a ball.")
+    descent_steps: int | None = Field(default=None, ge=1, description="Gradient steps after leaving along -v_min.")
+    slice_points: int | None = Field(default=None, ge=5, description="Points of a 1-D slice, the centre among them.")
+    surface_points: int | None = Field(default=None, ge=3, description="Points along one side of the 2-D surface.")
+
+
+PRESETS: dict[Preset, dict[str, Any]] = {
+    "quick": {
+        "lanczos_steps": 24,
+        "top_k": 3,
+        "eigen_tolerance": 1e-2,
+        "trace_probes": 4,
+        "trust_region_steps": 5,
+        "flatness_draws": 4,
+        "flatness_sigmas": (0.01, 0.03, 0.1, 0.3),
+        "ascent_steps": 3,
+        "descent_steps": 5,
+        "slice_points": 21,
+        "surface_points": 11,
+    },
+    "standard": {
+        "lanczos_steps": 48,
+        "top_k": 5,
+        "eigen_tolerance": 1e-3,
+        "trace_probes": 8,
+        "trust_region_steps": 10,
+        "flatness_draws": 8,
+        "flatness_sigmas": (0.01, 0.02, 0.05, 0.1, 0.2, 0.4),
+        "ascent_steps": 5,
+        "descent_steps": 10,
+        "slice_points": 31,
+        "surface_points": 15,
+    },
+    "thorough": {
+        "lanczos_steps": 120,
+        "top_k": 10,
+        "eigen_tolerance": 1e-4,
+        "trace_probes": 32,
+        "trust_region_steps": 24,
+        "flatness_draws": 32,
+        "flatness_sigmas": (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4),
+        "ascent_steps": 15,
+        "descent_steps": 30,
+        "slice_points": 61,
+        "surface_points": 31,
+    },
+}
+"""Budgets by preset. standard is meant to stay under 400 gradients, quick under 150; `plan` tells."""
+
+
+class ProtocolSpec(_Strict):
+    """How to measure."""
+
+    preset: Preset = "standard"
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    dtype: Literal["float32", "float64"] = "float32"
+    level: float = Field(default=0.95, gt=0.5, lt=1, description="Confidence of sampling and probe intervals.")
+    materiality: float = Field(
+        default=0.01, gt=0, lt=1, description="A change of the loss by this share of it is worth having."
+    )
+    learning_rate: float | None = Field(
+        default=None, gt=0, description="The last one used in training: lambda_max * learning_rate / 2 is reported."
+    )
+    budgets: Budgets = Field(default_factory=Budgets)
+
+    def budget(self) -> Budgets:
+        """The preset's budgets under the ones that were set by hand."""
+        return Budgets(**{**PRESETS[self.preset], **self.budgets.model_dump(exclude_none=True)})
+
+
+class ChecksSpec(_Strict):
+    """Which checks of the battery run."""
+
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+
+
+class AuditSpec(Policy):
+    """`audit.toml`, whole. Its `[gates]` and `[[waivers]]` are the policy unless `--policy` names another."""
+
+    checkpoint: CheckpointSpec = Field(default_factory=CheckpointSpec)
+    model: ModelSpec
+    data: DataSpec
+    loss: LossSpec = Field(default_factory=LossSpec)
+    protocol: ProtocolSpec = Field(default_factory=ProtocolSpec)
+    checks: ChecksSpec = Field(default_factory=ChecksSpec)
+
+    def policy(self) -> Policy:
+        """The demands alone."""
+        return Policy(**{name: getattr(self, name) for name in Policy.model_fields})
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file, or an error naming the line."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such file.", remedy="`landscape-audit demo DIR` writes one to start from."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}.") from None
+
+
+def validated(model: type[Model], values: dict[str, Any], origin: str) -> Model:
+    """`values` as `model`, or one ConfigError that names the first wrong setting, what was found and the remedy."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _as_config_error(model, error, origin) from None
+
+
+def _as_config_error(model: type[BaseModel], error: ValidationError, origin: str) -> ConfigError:
+    first = error.errors(include_url=False)[0]
+    path = [str(part) for part in first["loc"]]
+    setting = ".".join(path)
+    if first["type"] == "extra_forbidden":
+        known = _fields_at(model, path[:-1])
+        return ConfigError(f"{origin}: unknown setting '{setting}'.", remedy=did_you_mean(path[-1], known))
+    if first["type"] == "missing":
+        return ConfigError(f"{origin}: '{setting}' is missing.", remedy="`landscape-audit schema config` describes it.")
+    found = printable(repr(first["input"]), limit=80)
+    message = first["msg"].removeprefix("Value error, ")
+    return ConfigError(f"{origin}: '{setting}' is {found}: {message}.")
+
+
+def _fields_at(model: type[BaseModel], path: list[str]) -> list[str]:
+    for part in path:
+        field = model.model_fields.get(part)
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            break
+        model = annotation
+    return list(model.model_fields)

@@ -1,0 +1,39 @@
+"""Foreign text made harmless, and the two sentences every message needs: `did you mean` and a plural."""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Iterable
+
+_KEPT = "\n"
+
+
+def printable(text: object, limit: int = 200) -> str:
+    """`text` with control, format, surrogate and bidirectional characters shown as escapes, cut at `limit` characters.
+
+    Tensor names, metadata and exception messages of user code are hostile: an escape sequence must not reach a
+    terminal, nor a right-to-left mark turn a line round.
+    """
+    shown = "".join(
+        character if character in _KEPT or unicodedata.category(character)[0] != "C" else _escape(character)
+        for character in str(text)[: limit + 1]
+    )
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """` Did you mean 'x'?`, or the known words where nothing is close, for the end of a message."""
+    words = sorted(known)
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    return f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(words)}."
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 batch`, `3 batches`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
