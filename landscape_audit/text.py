@@ -37,3 +37,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """`1 batch`, `3 batches`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """`value` to `digits` significant digits for a person: `31.42`, `−0.0012`, `1.2e−07`; `not finite` for None."""
+    if value is None:
+        return "not finite"
+    return f"{value:.{digits}g}".replace("-", "−").replace("+", "")

@@ -1,0 +1,52 @@
+"""How well does the checkpoint do what it was trained for?"""
+
+from __future__ import annotations
+
+import math
+
+from landscape_audit.checks.check import check
+from landscape_audit.probes.facts import AuditFacts, Facts
+from landscape_audit.probes.losses import CheckpointLoss, LossSample
+from landscape_audit.results import Estimate, IntervalPart, Measured, spread
+from landscape_audit.statistics import normal_quantile, weighted_mean
+
+
+@check(
+    "loss",
+    CheckpointLoss(),
+    AuditFacts(),
+    version=1,
+    title="Loss and metric",
+    question="What are the loss and the metric on the audited sample?",
+    source="Wilson 1927 (interval of a proportion); standard error of a mean",
+)
+def loss(sample: LossSample, facts: Facts) -> Measured:
+    """The mean loss, Σ sums / Σ weights over the batches, and the metric that belongs to it.
+
+    The interval of the loss is Student's, from the examples where the loss gives one value an example and from the
+    batches where it does not; that of a metric that is a proportion is Wilson's. Both speak of other samples of the
+    same distribution.
+    """
+    evaluation = sample.evaluation
+    value = evaluation.loss
+    spreading = (
+        weighted_mean(sample.examples, sample.example_weights)
+        if sample.examples
+        else weighted_mean(evaluation.means(), evaluation.weights)
+    )
+    part = spread("sampling", value, spreading.half_width(facts.level))
+    estimates = {
+        "value": Estimate.within(value, (part,), level=facts.level, unit="loss", direction="lower", n=spreading.n)
+    }
+    if evaluation.metric is not None and sample.metric_weight:
+        estimates["metric"] = _proportion(evaluation.metric, sample.metric_weight, facts.level)
+    caveat = "" if sample.examples else "The loss gives no value an example; its interval is from batches."
+    return Measured(estimates=estimates, caveats=(caveat,) if caveat else ())
+
+
+def _proportion(share: float, n: float, level: float) -> Estimate:
+    z = normal_quantile(level)
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    part = IntervalPart(kind="sampling", low=min(share, centre - half), high=max(share, centre + half))
+    return Estimate.within(share, (part,), level=level, unit="share", direction="higher", n=int(n))

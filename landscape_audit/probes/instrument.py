@@ -1,0 +1,188 @@
+"""The instrument tried on itself: before any number is believed, what is known must come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from landscape_audit.probes.bench import batch_losses, summarise, terms
+from landscape_audit.results import Cost
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from landscape_audit.curvature.hessian import Matvec
+    from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.subject.subject import Subject
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two ways to the same number, how far apart they came out, and how far they may."""
+
+    name: str
+    meaning: str
+    difference: float
+    tolerance: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the difference is a number, and small enough."""
+        return self.difference <= self.tolerance
+
+
+@dataclass(frozen=True)
+class InstrumentSample:
+    """Every agreement, and the size of rounding in a loss difference, in units of loss."""
+
+    agreements: tuple[Agreement, ...]
+    loss_noise: float
+
+
+@dataclass(frozen=True)
+class InstrumentTrial:
+    """Repeatability, symmetry, finite differences, a known spectrum, and float64 beside the audit's arithmetic."""
+
+    name: str = "instrument_trial"
+    needs: tuple[Probe[object], ...] = ()
+
+    def cost(self, size: Size) -> Cost:
+        """Two evaluations of everything, and a few in float64."""
+        return Cost(forwards=8, gradients=2, hvps=4 + 6 / size.n_batches)
+
+    def take(self, bench: Bench) -> InstrumentSample:
+        """In this order: what fails first explains what fails after."""
+        import torch
+
+        from landscape_audit.curvature.vectors import dot, norm, unit_gaussian
+
+        generator = bench.generator(self.name)
+        theta = bench.subject.theta
+        u, v = (unit_gaussian(theta.numel(), generator, theta) for _ in range(2))
+        loose = 1e3 * torch.finfo(theta.dtype).eps
+        losses = [bench.evaluate().loss for _ in range(2)]
+        gradients = [bench.gradient()[0] for _ in range(2)]
+        hu, hv, again = bench.hvp(u), bench.hvp(v), bench.hvp(v)
+        skew = abs(dot(u, hv) - dot(v, hu)) / max(norm(hu), norm(hv), 1e-300)
+        return InstrumentSample(
+            agreements=(
+                Agreement("loss_repeats", "two evaluations of the loss", _apart(*losses), loose),
+                Agreement("gradient_repeats", "two evaluations of the gradient", _distance(*gradients), loose),
+                Agreement("hvp_repeats", "two Hessian-vector products of one vector", _distance(hv, again), loose),
+                Agreement("hvp_symmetric", "⟨u, Hv⟩ and ⟨v, Hu⟩, over |Hv|", skew, loose),
+                _known_spectrum(theta),
+                _finite_difference(bench, v),
+                *_precisions(bench, v),
+            ),
+            loss_noise=_loss_noise(bench, generator),
+        )
+
+
+def _apart(a: float, b: float) -> float:
+    return abs(a - b) / max(abs(a), abs(b), 1e-300)
+
+
+def _distance(a: Tensor, b: Tensor) -> float:
+    from landscape_audit.curvature.vectors import norm
+
+    return norm(a - b) / max(norm(a), norm(b), 1e-300)
+
+
+def _finite_difference(bench: Bench, v: Tensor) -> Agreement:
+    """H v against a central difference of gradients on the first batch, in float64 where the model runs in it.
+
+    The better of two steps, since a kink of the activations between θ − hv and θ + hv moves the difference and not
+    the derivative. What rounding does to the difference, ε|g|/h, is not held against it.
+    """
+    import torch
+
+    from landscape_audit.curvature.hessian import Hessian, difference_product
+    from landscape_audit.curvature.vectors import norm
+
+    subject = bench.double or bench.subject
+    v = v.to(subject.theta)
+    exact = Hessian(subject.theta, subject.layout, terms(subject)[:1], 0)(v)
+    bench.spend(Cost(hvps=1 / len(subject.sample.batches), gradients=4 / len(subject.sample.batches)))
+    grad, eps = _first_gradient(subject), torch.finfo(subject.theta.dtype).eps
+    scale = eps ** (1 / 3) * max(norm(subject.theta), 1.0)
+    misses = []
+    for step in (scale, scale / 30):
+        miss = norm(exact - difference_product(grad, subject.theta, v, step))
+        rounding = 8 * eps * norm(grad(subject.theta)) / step
+        misses.append(max(0.0, miss - rounding) / max(norm(exact), 1e-300) if miss > rounding else 0.0)
+    tolerance = 1e-3 if subject.theta.dtype == torch.float64 else 5e-2
+    return Agreement("hvp_differences", "Hv and a central difference of gradients", min(misses), tolerance)
+
+
+def _first_gradient(subject: Subject) -> Matvec:
+    from landscape_audit.curvature.hessian import gradient
+
+    def grad(theta: Tensor) -> Tensor:
+        slope = gradient(theta, subject.layout, terms(subject)[0])
+        return slope.vector / slope.weight
+
+    return grad
+
+
+def _precisions(bench: Bench, v: Tensor) -> tuple[Agreement, ...]:
+    """H v in the audit's arithmetic against float64, on the first batch."""
+    import torch
+
+    from landscape_audit.curvature.hessian import Hessian
+    from landscape_audit.curvature.vectors import norm
+    from landscape_audit.probes.krylov import hvp_rounding
+
+    if bench.subject.theta.dtype == torch.float64 or bench.double is None:
+        return ()
+    double = bench.double
+    exact = Hessian(double.theta, double.layout, terms(double)[:1], 0)(v.double())
+    bench.spend(Cost(hvps=1 / len(double.sample.batches)))
+    difference = hvp_rounding(bench, v) / max(norm(exact), 1e-300)
+    return (Agreement("hvp_precision", "Hv in float32 and in float64", difference, 1e-2),)
+
+
+def _known_spectrum(theta: Tensor) -> Agreement:
+    """λ_max and λ_min of a quadratic with a chosen spectrum, split into ragged batches, on this device and dtype."""
+    import torch
+
+    from landscape_audit.curvature.hessian import Hessian, Term
+    from landscape_audit.curvature.lanczos import lanczos
+    from landscape_audit.curvature.layout import Block, Layout
+    from landscape_audit.curvature.vectors import unit_gaussian
+
+    spectrum = torch.linspace(-1.0, 5.0, 40, dtype=theta.dtype, device=theta.device)
+    layout = Layout((Block("theta", (40,), 0, None),))
+
+    def term(weight: float) -> Term:
+        return lambda leaves: (0.5 * weight * (spectrum * leaves[0] ** 2).sum(), weight)
+
+    hessian = Hessian(torch.zeros_like(spectrum), layout, [term(3.0), term(5.0), term(1.0)], 1 << 20)
+    generator = torch.Generator().manual_seed(0)
+    space = lanczos(hessian, unit_gaussian(40, generator, spectrum), 40, generator)
+    found = np.array([space.ritz_values[0], space.ritz_values[-1]])
+    difference = float(np.abs(found - np.array([-1.0, 5.0])).max() / 5.0)
+    return Agreement("known_spectrum", "a quadratic of known spectrum", difference, 1e3 * torch.finfo(theta.dtype).eps)
+
+
+def _loss_noise(bench: Bench, generator: torch.Generator) -> float:
+    """Rounding of a loss difference: float32 against float64 over two short random displacements, doubled."""
+    import torch
+
+    subject, double = bench.subject, bench.double
+    here = bench.evaluate().loss
+    arithmetic = 16 * torch.finfo(torch.float64).eps * abs(here)
+    if subject.theta.dtype == torch.float64:
+        return arithmetic
+    if double is None:
+        return 16 * torch.finfo(subject.theta.dtype).eps * abs(here)
+    exact_here = summarise(batch_losses(double, double.theta)).loss
+    noise = arithmetic
+    for _ in range(2):
+        step = 1e-3 * bench.scale.direction(subject.layout, generator)
+        exact = summarise(batch_losses(double, (subject.theta + step).double())).loss - exact_here
+        noise = max(noise, 2 * abs(bench.evaluate(step).loss - here - exact))
+    bench.spend(Cost(forwards=3))
+    return noise

@@ -1,0 +1,170 @@
+"""The loss in a neighbourhood: on average over random perturbations, and at worst within a ball."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from landscape_audit.probes.gradients import BatchGradients
+from landscape_audit.probes.krylov import HessianKrylov
+from landscape_audit.results import Cost
+from landscape_audit.statistics import Mean, weighted_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from landscape_audit.probes.bench import Bench, Probe, Size
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Antithetic draws at one radius: the rise of the loss and the metric kept, each averaged over ±."""
+
+    sigma: float
+    rises: tuple[float, ...]
+    metrics: tuple[float, ...]
+
+    @property
+    def rise(self) -> Mean:
+        """The mean rise with its standard error over draws; NaN where some draw was not finite."""
+        return _mean(self.rises)
+
+    @property
+    def metric(self) -> Mean | None:
+        """The mean metric with its standard error, where the loss has one."""
+        return _mean(self.metrics) if self.metrics else None
+
+
+def _mean(values: tuple[float, ...]) -> Mean:
+    if not all(map(math.isfinite, values)):
+        return Mean(math.nan, math.inf, len(values))
+    return weighted_mean(values, [1.0] * len(values))
+
+
+@dataclass(frozen=True)
+class FlatnessSample:
+    """Clouds over ascending radii, all from the same directions, and the loss and metric at their centre."""
+
+    clouds: tuple[Cloud, ...]
+    loss: float
+    metric: float | None
+
+
+@dataclass(frozen=True)
+class RandomPerturbation:
+    """L(θ ± σ d) for filter-normalised random d: the same draws at every σ, so that the curve is smooth."""
+
+    name: str = "random_perturbation"
+    needs: tuple[Probe[object], ...] = ()
+
+    def cost(self, size: Size) -> Cost:
+        """Two forwards a draw and radius."""
+        budgets = size.budgets
+        return Cost(forwards=1 + 2 * (budgets.flatness_draws or 0) * len(budgets.flatness_sigmas or ()))
+
+    def take(self, bench: Bench) -> FlatnessSample:
+        """Draw by draw, every radius."""
+        here = bench.evaluate()
+        sigmas = sorted(bench.budgets.flatness_sigmas or ())
+        rises: dict[float, list[float]] = {sigma: [] for sigma in sigmas}
+        metrics: dict[float, list[float]] = {sigma: [] for sigma in sigmas}
+        generator = bench.generator(self.name)
+        for _ in range(bench.budgets.flatness_draws or 0):
+            direction = bench.scale.direction(bench.subject.layout, generator)
+            for sigma in sigmas:
+                pair = [bench.evaluate(sign * sigma * direction) for sign in (1.0, -1.0)]
+                rises[sigma].append(sum(evaluation.loss for evaluation in pair) / 2 - here.loss)
+                kept = [evaluation.metric for evaluation in pair if evaluation.metric is not None]
+                metrics[sigma].extend([sum(kept) / 2] if kept else [])
+        clouds = tuple(Cloud(sigma, tuple(rises[sigma]), tuple(metrics[sigma])) for sigma in sigmas)
+        return FlatnessSample(clouds, here.loss, here.metric)
+
+
+RADIUS = 0.05
+"""The raw ball: the ρ at which Foret et al. 2021 train."""
+ADAPTIVE_RADIUS = 0.5
+"""The adaptive ball: the ρ at which Kwon et al. 2021 train."""
+ADAPTIVE_FLOOR = 0.01
+"""η of Kwon et al. 2021: T = |θ| + η, so that a zero weight can move."""
+
+
+@dataclass(frozen=True)
+class Ascent:
+    """The highest loss found within a ball: a lower bound of the true maximum. `one_step` is the SAM value."""
+
+    radius: float
+    rise: float
+    one_step: float
+    start: str
+
+
+@dataclass(frozen=True)
+class WorstCase:
+    """The worst rise in the raw ball |ε| ≤ ρ and in the adaptive ball |ε / T| ≤ ρ, T = |θ| + η."""
+
+    raw: Ascent
+    adaptive: Ascent
+
+
+@dataclass(frozen=True)
+class BallAscent:
+    """Projected gradient ascent in both balls, from the one-step point and from ±v_max, whichever starts highest.
+
+    Source: the one-step point is Foret et al. 2021, equation 2, and Kwon et al. 2021, equation 8.
+    """
+
+    name: str = "ball_ascent"
+    needs: tuple[Probe[object], ...] = (HessianKrylov(), BatchGradients())
+
+    def cost(self, size: Size) -> Cost:
+        """Three forwards to choose a start, a gradient a step and one forward at the end, in two balls."""
+        return Cost(forwards=9, gradients=2 * (size.budgets.ascent_steps or 0))
+
+    def take(self, bench: Bench) -> WorstCase:
+        """Both balls are the same ascent in coordinates u = ε / T, with T = 1 in the raw one."""
+        import torch
+
+        theta = bench.subject.theta
+        here = bench.evaluate().loss
+        stretch = theta.abs() + ADAPTIVE_FLOOR
+        return WorstCase(
+            _ascend(bench, here, torch.ones_like(theta), RADIUS),
+            _ascend(bench, here, stretch, ADAPTIVE_RADIUS),
+        )
+
+
+def _ascend(bench: Bench, here: float, stretch: Tensor, radius: float) -> Ascent:
+    space = bench.take(HessianKrylov())
+    steepest = stretch * bench.take(BatchGradients()).mean
+    top = stretch * space.ritz_vector(space.top(1))
+    starts = {"one step": _on_sphere(steepest, radius), "v_max": _on_sphere(top, radius)}
+    starts["-v_max"] = -starts["v_max"]
+    found = {name: bench.evaluate(stretch * u).loss for name, u in starts.items()}
+    name = max(found, key=lambda start: _rank(found[start]))
+    best, u, steps = found[name], starts[name], bench.budgets.ascent_steps or 1
+    for _ in range(steps):
+        gradient, loss = bench.gradient(stretch * u)
+        best = max(best, loss, key=_rank)
+        if not math.isfinite(loss):
+            break
+        u = _within(u + _on_sphere(stretch * gradient, 2 * radius / steps), radius)
+    best = max(best, bench.evaluate(stretch * u).loss, key=_rank)
+    return Ascent(radius, best - here, found["one step"] - here, name)
+
+
+def _rank(loss: float) -> float:
+    return math.inf if math.isnan(loss) else loss
+
+
+def _on_sphere(direction: Tensor, radius: float) -> Tensor:
+    from landscape_audit.curvature.vectors import norm
+
+    length = norm(direction)
+    return direction * (radius / length) if length > 0 else direction.clone().zero_()
+
+
+def _within(u: Tensor, radius: float) -> Tensor:
+    from landscape_audit.curvature.vectors import norm
+
+    return u * min(1.0, radius / max(norm(u), 1e-300))

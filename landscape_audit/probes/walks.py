@@ -1,0 +1,258 @@
+"""The loss along lines and planes through the checkpoint."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from landscape_audit.probes.bench import Evaluation
+from landscape_audit.probes.gradients import BatchGradients
+from landscape_audit.probes.krylov import GradientKrylov, HessianKrylov
+from landscape_audit.results import Cost
+from landscape_audit.statistics import Mean, weighted_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from landscape_audit.probes.bench import Bench, Probe, Size
+
+SMALLEST_RADIUS = 1e-3
+"""The shortest walk, as a share of the filters' norms; the longest is 1."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """The loss at one distance along a direction, against the loss at θ on the same examples.
+
+    `radius` is signed and in units of the filters' norms.
+    """
+
+    radius: float
+    loss: float
+    rise: Mean
+    metric: float | None
+
+    @property
+    def drop(self) -> float:
+        """How much lower the loss is than at θ; −∞ where it is not finite."""
+        return -self.rise.value if math.isfinite(self.rise.value) else -math.inf
+
+
+def point(radius: float, here: Evaluation, there: Evaluation) -> Point:
+    """A point from two evaluations on common batches: the paired difference and its standard error over batches."""
+    differences = [b - a for a, b in zip(here.means(), there.means(), strict=True)]
+    if not math.isfinite(there.loss):
+        return Point(radius, there.loss, Mean(math.nan, math.inf, len(differences)), there.metric)
+    return Point(radius, there.loss, weighted_mean(differences, here.weights), there.metric)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Points along one direction, the checkpoint among them at radius 0, ascending."""
+
+    direction: str
+    points: tuple[Point, ...]
+    slope: float
+    """gᵀd for the direction d of one unit of radius."""
+    curvature: float
+    """dᵀHd for the same direction."""
+
+    def model(self, radius: float) -> float:
+        """What the quadratic model says the rise at `radius` is."""
+        return self.slope * radius + 0.5 * self.curvature * radius**2
+
+    def best(self, reach: float = math.inf) -> Point:
+        """The lowest point within `reach`."""
+        return max((point for point in self.points if abs(point.radius) <= reach), key=lambda point: point.drop)
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Walks along the eigenvectors of both ends, against the gradient, and along a random direction.
+
+    Directions are stretched to one unit of the filters' norms, and walked from 0.1 % to 100 % of it both ways; the
+    spacing is a power law, so that every decade is seen and the centre is a point.
+    """
+
+    name: str = "slices"
+    needs: tuple[Probe[object], ...] = (HessianKrylov(), BatchGradients())
+
+    def cost(self, size: Size) -> Cost:
+        """`slice_points` forwards along each of four directions, and a product for the curvature of each."""
+        points = size.budgets.slice_points or 0
+        return Cost(forwards=1 + 4 * (2 * (points // 2)), hvps=2)
+
+    def take(self, bench: Bench) -> tuple[Walk, ...]:
+        """In the order v_max, v_min, −g, random; without −g where the gradient is exactly zero."""
+        space, sample = bench.take(HessianKrylov()), bench.take(BatchGradients())
+        here = bench.evaluate()
+        scale, values = bench.scale, space.ritz_values
+        directions = {
+            "v_max": (scale.stretched(space.ritz_vector(space.top(1))), float(values[-1]) * scale.radius**2),
+            "v_min": (scale.stretched(space.ritz_vector(0)), float(values[0]) * scale.radius**2),
+        }
+        if sample.norm > 0:
+            down = scale.stretched(-sample.mean)
+            directions["-g"] = (down, _form(bench, down))
+        random = scale.direction(bench.subject.layout, bench.generator(self.name))
+        directions["random"] = (random, _form(bench, random))
+        radii = walk_radii((bench.budgets.slice_points or 5) // 2)
+        return tuple(
+            Walk(name, _walk(bench, here, direction, radii), _slope(sample.mean, direction), curvature)
+            for name, (direction, curvature) in directions.items()
+        )
+
+
+def walk_radii(per_side: int) -> list[float]:
+    """Radii from the smallest to 1 on both sides of 0, dense near the centre: u^p for even steps of u."""
+    power = math.log(SMALLEST_RADIUS) / math.log(1 / per_side)
+    side = [(step / per_side) ** power for step in range(1, per_side + 1)]
+    return [*(-radius for radius in reversed(side)), 0.0, *side]
+
+
+def _walk(bench: Bench, here: Evaluation, direction: Tensor, radii: Sequence[float]) -> tuple[Point, ...]:
+    return tuple(point(radius, here, bench.evaluate(radius * direction) if radius else here) for radius in radii)
+
+
+def _form(bench: Bench, direction: Tensor) -> float:
+    from landscape_audit.curvature.vectors import dot
+
+    return dot(direction, bench.hvp(direction))
+
+
+def _slope(gradient: Tensor, direction: Tensor) -> float:
+    from landscape_audit.curvature.vectors import dot
+
+    return dot(gradient, direction)
+
+
+@dataclass(frozen=True)
+class TrustRegionPoint:
+    """What the quadratic model promised for the best step within a radius, and what the loss did there."""
+
+    promised: float
+    slope_share: float
+    measured: Point
+
+
+@dataclass(frozen=True)
+class TrustRegion:
+    """The model's best step within radii from 0.1 % to 100 %, taken. Empty where the gradient is zero."""
+
+    name: str = "trust_region"
+    needs: tuple[Probe[object], ...] = (GradientKrylov(),)
+
+    RADII = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+
+    def cost(self, size: Size) -> Cost:
+        """A forward a radius."""
+        del size
+        return Cost(forwards=1 + len(self.RADII))
+
+    def take(self, bench: Bench) -> tuple[TrustRegionPoint, ...]:
+        """Solve on the Krylov space, then evaluate."""
+        from landscape_audit.curvature.trust_region import model_step
+        from landscape_audit.curvature.vectors import norm
+
+        space = bench.take(GradientKrylov())
+        if space is None:
+            return ()
+        gradient_norm = norm(bench.take(BatchGradients()).mean)
+        here = bench.evaluate()
+        taken = []
+        for radius in self.RADII:
+            step = model_step(space, gradient_norm, radius * bench.scale.radius)
+            measured = point(radius, here, bench.evaluate(step.step))
+            taken.append(TrustRegionPoint(step.decrease, step.slope_share, measured))
+        return tuple(taken)
+
+
+@dataclass(frozen=True)
+class Escape:
+    """What leaving along the lowest Ritz vector is worth: a short descent from there, against the same from θ."""
+
+    radius: float
+    start: Point
+    end: Point
+    control: Point
+
+    @property
+    def worth(self) -> float:
+        """How much lower the escaped descent ends than the control, in units of loss."""
+        return self.control.rise.value - self.end.rise.value
+
+
+@dataclass(frozen=True)
+class NegativeCurvatureEscape:
+    """Escape along ±v_min, where the lowest Ritz value is negative; None where it is not."""
+
+    name: str = "negative_curvature_escape"
+    needs: tuple[Probe[object], ...] = (Slices(),)
+
+    def cost(self, size: Size) -> Cost:
+        """Two descents."""
+        return Cost(forwards=4, gradients=2 * (size.budgets.descent_steps or 0))
+
+    def take(self, bench: Bench) -> Escape | None:
+        """From the lowest point of the walk along v_min, at most 10 % away so that it is still this landscape."""
+        space = bench.take(HessianKrylov())
+        walk = next(walk for walk in bench.take(Slices()) if walk.direction == "v_min")
+        if space.ritz_values[0] >= 0:
+            return None
+        left = max((p for p in walk.points if 0 < abs(p.radius) <= 0.1), key=lambda p: p.drop)
+        here = bench.evaluate()
+        step = 1.0 / float(abs(space.ritz_values).max())
+        start = left.radius * bench.scale.stretched(space.ritz_vector(0))
+        ends = [_descend(bench, origin, step) for origin in (start, 0.0 * start)]
+        escaped, control = (point(left.radius, here, bench.evaluate(end)) for end in ends)
+        return Escape(left.radius, left, escaped, control)
+
+
+def _descend(bench: Bench, displacement: Tensor, step: float) -> Tensor:
+    """Plain gradient descent with step 1/|λ|_max, which no quadratic of that curvature can make climb."""
+    for _ in range(bench.budgets.descent_steps or 0):
+        gradient, loss = bench.gradient(displacement)
+        if not math.isfinite(loss):
+            break
+        displacement = displacement - step * gradient
+    return displacement
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The loss on a square grid spanned by two filter-normalised random directions, the checkpoint at its centre."""
+
+    coordinates: tuple[float, ...]
+    losses: tuple[tuple[float, ...], ...]
+    """`losses[row][column]` at (`coordinates[column]`, `coordinates[row]`); not finite where the network is not."""
+    cosine: float
+
+
+@dataclass(frozen=True)
+class RandomPlane:
+    """The 2-D surface of Li et al. 2018."""
+
+    name: str = "random_plane"
+    needs: tuple[Probe[object], ...] = ()
+
+    REACH = 1.0
+
+    def cost(self, size: Size) -> Cost:
+        """One forward a grid point."""
+        return Cost(forwards=_odd(size.budgets.surface_points or 3) ** 2)
+
+    def take(self, bench: Bench) -> Plane:
+        """Row by row; the number of points along a side is odd, so that the centre is one of them."""
+        from landscape_audit.curvature.vectors import dot, norm
+
+        first, second = bench.scale.pair(bench.subject.layout, bench.generator(self.name))
+        half = _odd(bench.budgets.surface_points or 3) // 2
+        coordinates = tuple(self.REACH * step / half for step in range(-half, half + 1))
+        losses = tuple(tuple(bench.evaluate(x * first + y * second).loss for x in coordinates) for y in coordinates)
+        return Plane(coordinates, losses, dot(first, second) / (norm(first) * norm(second)))
+
+
+def _odd(points: int) -> int:
+    return points | 1

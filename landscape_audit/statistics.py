@@ -1,0 +1,92 @@
+"""Intervals from samples: Student's t, ratio estimates over ragged batches, the jackknife, and a sign-flip test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean with its standard error and the number of independent pieces behind it."""
+
+    value: float
+    error: float
+    n: int
+
+    def half_width(self, level: float) -> float:
+        """Half of the two-sided Student interval; infinite from a single piece."""
+        return t_quantile(level, self.n - 1) * self.error if self.n > 1 else math.inf
+
+
+def weighted_mean(values: Sequence[float], weights: Sequence[float]) -> Mean:
+    """Σ w x / Σ w over independent pieces of unequal weight, with the standard error of a ratio estimate.
+
+    Source: Cochran 1977, Sampling Techniques, section 2.11 (linearised variance with n/(n − 1)).
+    """
+    x, w = np.asarray(values, float), np.asarray(weights, float)
+    share = w / w.sum()
+    mean = math.fsum(share * x)
+    pieces = len(x)
+    if pieces < 2:
+        return Mean(mean, math.inf, pieces)
+    return Mean(mean, math.sqrt(pieces / (pieces - 1) * math.fsum((share * (x - mean)) ** 2)), pieces)
+
+
+def jackknife(statistic: Callable[[Floats], float], pieces: int) -> Mean:
+    """A statistic of kept pieces (a 0/1 mask of shape (pieces,)) with its delete-one standard error.
+
+    Source: Efron & Stein 1981, section 1.
+    """
+    whole = np.ones(pieces)
+    value = statistic(whole)
+    if pieces < 3:
+        return Mean(value, math.inf, pieces)
+    left_out = np.array([statistic(whole - np.eye(pieces)[index]) for index in range(pieces)])
+    spread = math.fsum((left_out - left_out.mean()) ** 2)
+    return Mean(value, math.sqrt((pieces - 1) / pieces * spread), pieces)
+
+
+def sign_flip_p(gram: Floats, seed: int, flips: int = 1999) -> float:
+    """How often random signs make |Σ s_b g_b|² as large as |Σ g_b|², for vectors known by their Gram matrix.
+
+    The p-value of the hypothesis that the vectors are symmetric around zero, exact whatever their distribution;
+    (1 + hits) / (1 + flips), so never zero. Source: Phipson & Smyth 2010, section 4.
+    """
+    signs = np.random.default_rng(seed).choice((-1.0, 1.0), size=(flips, len(gram)))
+    flipped = np.einsum("fi,ij,fj->f", signs, gram, signs)
+    return float((1 + np.count_nonzero(flipped >= gram.sum() * (1 - 1e-12))) / (1 + flips))
+
+
+def t_quantile(level: float, freedom: int) -> float:
+    """The half-width, in standard errors, of a two-sided Student interval.
+
+    Closed forms for one and two degrees of freedom; beyond, the expansion of Abramowitz & Stegun 1964, 26.7.5, good
+    to 1 % from three on and to 0.1 % from six on.
+    """
+    p = (1 + level) / 2
+    if freedom <= 1:
+        return math.tan(math.pi * (p - 0.5))
+    if freedom == 2:
+        return (2 * p - 1) * math.sqrt(2 / (4 * p * (1 - p)))
+    z = NormalDist().inv_cdf(p)
+    terms = (
+        z,
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return math.fsum(term / freedom**power for power, term in enumerate(terms))
+
+
+def normal_quantile(level: float) -> float:
+    """The half-width, in standard errors, of a two-sided normal interval."""
+    return NormalDist().inv_cdf((1 + level) / 2)

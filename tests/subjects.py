@@ -1,0 +1,101 @@
+"""Small subjects whose landscape is known, put together without files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from landscape_audit.curvature.layout import Layout
+from landscape_audit.results import DataInfo, SubjectInfo
+from landscape_audit.subject.data import Batch, Sample
+from landscape_audit.subject.loss import BatchLoss
+from landscape_audit.subject.subject import Subject
+
+INFO = SubjectInfo(
+    files=(),
+    tensor_digest="",
+    tensor_groups=(),
+    model="tests",
+    parameters=0,
+    parameter_tensors=0,
+    frozen_parameters=0,
+    buffers=0,
+)
+
+
+def subject(
+    model: nn.Module,
+    loss: Callable[[Tensor, Tensor], BatchLoss],
+    inputs: Tensor,
+    targets: Tensor,
+    *,
+    sizes: Sequence[int] | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Subject:
+    """A model on data, split into batches of the given sizes (16 by default)."""
+    model = model.eval().to(dtype)
+    layout = Layout.of(model)
+    named = dict(model.named_parameters())
+    sizes = sizes or [len(part) for part in torch.arange(len(inputs)).tensor_split(min(16, len(inputs)))]
+    cast = [part.to(dtype) if part.is_floating_point() else part for part in (inputs, targets)]
+    batches = tuple(Batch(x, y) for x, y in zip(*(part.split(list(sizes)) for part in cast), strict=True))
+    return Subject(
+        theta=layout.flatten([named[name].detach() for name in layout.names]),
+        layout=layout,
+        sample=Sample(batches, "", "tests"),
+        info=INFO,
+        data=DataInfo(
+            source="tests",
+            n_samples=len(inputs),
+            n_batches=len(batches),
+            weight=float(len(inputs)),
+            fingerprint="",
+            loss="tests",
+        ),
+        mode=(),
+        adjustments=(),
+        model=model,
+        fixed={name: buffer.detach().clone() for name, buffer in model.named_buffers()},
+        loss=loss,
+    )
+
+
+def cross_entropy(outputs: Tensor, targets: Tensor) -> BatchLoss:
+    losses = nn.functional.cross_entropy(outputs, targets, reduction="none")
+    return _whole(losses, (outputs.argmax(1) == targets).sum())
+
+
+def half_square(outputs: Tensor, targets: Tensor) -> BatchLoss:
+    return _whole(0.5 * (outputs - targets).flatten(1).square().sum(1))
+
+
+def output(outputs: Tensor, targets: Tensor) -> BatchLoss:
+    """The model's output is its loss, one number an example."""
+    del targets
+    return _whole(outputs)
+
+
+def _whole(losses: Tensor, correct: Tensor | None = None) -> BatchLoss:
+    weight = torch.tensor(float(losses.numel()), dtype=torch.float64)
+    return BatchLoss(
+        total=losses.sum(dtype=torch.float64),
+        weight=weight,
+        examples=losses.detach(),
+        example_weights=torch.ones_like(losses),
+        metric=None if correct is None else correct.double(),
+        metric_weight=None if correct is None else weight,
+    )
+
+
+class Landscape(nn.Module):
+    """A function of one parameter vector, the same for every example."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor], theta: Tensor) -> None:
+        super().__init__()
+        self.function = function
+        self.theta = nn.Parameter(theta)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self.theta).expand(len(x))
