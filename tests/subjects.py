@@ -7,8 +7,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from landscape_audit.checks.check import Check
 from landscape_audit.curvature.layout import Layout
-from landscape_audit.results import DataInfo, SubjectInfo
+from landscape_audit.plan import Silent
+from landscape_audit.probes.bench import Bench
+from landscape_audit.results import DataInfo, Measured, SubjectInfo
+from landscape_audit.spec import ProtocolSpec
 from landscape_audit.subject.data import Batch, Sample
 from landscape_audit.subject.loss import BatchLoss
 from landscape_audit.subject.subject import Subject
@@ -99,3 +103,29 @@ class Landscape(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.function(self.theta).expand(len(x))
+
+
+def bench(audited: Subject, **protocol: object) -> Bench:
+    """A subject on the bench, with the protocol's settings given by name."""
+    return Bench(audited, ProtocolSpec.model_validate(protocol), Silent(), memory=1 << 30)
+
+
+def measured(on: Bench, check: Check) -> Measured:
+    """What a check of the battery measures."""
+    outcome = check.measure(*(on.take(probe) for probe in check.probes))
+    assert isinstance(outcome, Measured), outcome
+    return outcome
+
+
+def dense_hessian(audited: Subject) -> Tensor:
+    """H in float64, column by column from an independent engine: torch.func on the whole sample at once."""
+    double = audited.in_dtype(torch.float64)
+    inputs = torch.cat([batch.inputs for batch in double.sample.batches])
+    targets = torch.cat([batch.targets for batch in double.sample.batches])
+    whole = Batch(inputs, targets)
+
+    def loss(theta: Tensor) -> Tensor:
+        found = double.batch_loss(double.layout.views(theta), whole)
+        return found.total / found.weight
+
+    return torch.func.hessian(loss)(double.theta)

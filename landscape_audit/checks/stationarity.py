@@ -84,6 +84,11 @@ class Evidence:
         return top is not None and top + self.unseen < 0
 
     @property
+    def certainly_convex_on_top(self) -> bool:
+        """λ_max above zero with its whole interval."""
+        return self.lambda_max.low is not None and self.lambda_max.low > 0
+
+    @property
     def curvature_worth(self) -> float:
         """½ |λ|_max r² at the small radius: the most that curvature can do there."""
         ends = (self.lambda_min.value or 0.0, self.lambda_max.value or 0.0)
@@ -312,6 +317,7 @@ def _minimum(seen: Evidence) -> tuple[bool, str]:
         not seen.certainly_negative
         and seen.best_drop.drop <= seen.delta
         and seen.hidden_worth <= seen.delta
+        and seen.certainly_convex_on_top
         and seen.rises_on_top,
         f"No certain negative curvature (vᵀHv = {number(seen.lambda_min.value)}); the best of all steps lowers the "
         f"loss by {_worth(seen.best_drop.drop, seen)}; the loss {rises} along the top; rounding could hide "

@@ -38,7 +38,8 @@ def gram(rows: Tensor) -> Tensor:
     for first in range(0, rows.shape[1], width):
         chunk = rows[:, first : first + width].double()
         total += chunk @ chunk.T
-    return total.to("cpu")
+    host: Tensor = total.cpu()
+    return host
 
 
 def unit_gaussian(size: int, generator: torch.Generator, like: Tensor) -> Tensor:

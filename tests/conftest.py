@@ -1,0 +1,8 @@
+"""What every test may rely on."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # tests share small builders: subjects.py, results_factory.py

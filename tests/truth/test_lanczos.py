@@ -1,0 +1,110 @@
+"""Lanczos on matrices with chosen spectra: no ghosts, no false convergence, bounds that hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from landscape_audit.curvature.lanczos import converged, lanczos
+from landscape_audit.curvature.vectors import unit_gaussian
+
+
+def symmetric(spectrum, seed=0, dtype=torch.float64):
+    values = torch.tensor(spectrum, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(seed)
+    basis = torch.linalg.qr(torch.randn(len(values), len(values), generator=generator, dtype=torch.float64)).Q
+    return (basis @ torch.diag(values) @ basis.T).to(dtype)
+
+
+def run(matrix, steps, seed=0, stop=lambda _: False):
+    generator = torch.Generator().manual_seed(seed)
+    start = unit_gaussian(len(matrix), generator, matrix)
+    return lanczos(lambda v: matrix @ v, start, steps, generator, stop=stop)
+
+
+def test_both_ends_are_algebraic_whichever_is_larger_in_size():
+    space = run(symmetric([5.0, -5.2, *np.linspace(-1, 1, 40)]), 42)
+    assert space.ritz_values[-1] == pytest.approx(5.0, abs=1e-10)
+    assert space.ritz_values[0] == pytest.approx(-5.2, abs=1e-10)
+
+
+def test_a_spectrum_below_zero_has_a_negative_largest_eigenvalue():
+    assert run(symmetric(np.linspace(-9, -1, 30)), 30).ritz_values[-1] == pytest.approx(-1.0, abs=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_ritz_values_are_no_ghosts_long_after_the_top_has_converged(dtype):
+    # Without reorthogonalisation 200 steps give a dozen copies of the outlier.
+    spectrum = [100.0, 50.0, *np.linspace(0, 1, 400)]
+    space = run(symmetric(spectrum, dtype=dtype), 200)
+    assert np.sum(space.ritz_values > 60) == 1
+    assert np.sum(space.ritz_values > 10) == 2
+    gram = space.basis.double() @ space.basis.double().T
+    assert float((gram - torch.eye(200)).abs().max()) < 100 * torch.finfo(dtype).eps
+
+
+@pytest.mark.parametrize("steps", [5, 15, 30])
+def test_every_residual_disc_holds_an_eigenvalue(steps):
+    spectrum = np.random.default_rng(1).normal(size=80)
+    space = run(symmetric(spectrum), steps)
+    for value, residual in zip(space.ritz_values, space.residuals, strict=True):
+        assert np.abs(spectrum - value).min() <= residual + 1e-12
+
+
+def test_residuals_are_the_norms_they_claim_to_be():
+    matrix = symmetric(np.random.default_rng(2).normal(size=60))
+    space = run(matrix, 20)
+    for index in (0, 10, 19):
+        vector = space.ritz_vector(index)
+        defect = matrix @ vector - float(space.ritz_values[index]) * vector
+        assert float(defect.norm()) == pytest.approx(float(space.residuals[index]), abs=1e-12)
+
+
+def test_what_was_not_found_lies_inside_the_probabilistic_bound_as_often_as_it_says():
+    spectrum = np.append(np.linspace(0, 1, 299), 1.2)
+    matrix = symmetric(spectrum)
+    missed = 0
+    for seed in range(200):
+        space = run(matrix, 12, seed=seed)
+        missed += 1.2 - space.ritz_values[-1] > space.unseen(0.05)
+    assert missed <= 10  # 5 % of 200; the bound is known to be loose
+
+
+def test_the_bound_is_zero_for_a_full_space_and_unbounded_for_a_short_one():
+    matrix = symmetric(np.linspace(-1, 1, 10))
+    assert run(matrix, 10).unseen(0.05) == 0.0
+    assert run(symmetric(np.linspace(-1, 1, 200)), 3).unseen(0.05) == float("inf")
+
+
+def test_a_budget_above_the_dimension_gives_the_whole_spectrum():
+    spectrum = np.array([-2.0, 0.0, 0.5, 3.0])
+    space = run(symmetric(spectrum), 50)
+    assert space.complete
+    assert np.allclose(space.ritz_values, spectrum, atol=1e-12)
+
+
+def test_repeated_eigenvalues_are_found_again_after_a_breakdown():
+    space = run(symmetric([3.0] * 4 + [1.0] * 20), 8)
+    assert np.sum(np.abs(space.ritz_values - 3.0) < 1e-8) >= 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_zero_matrix_has_zeros_for_eigenvalues(dtype):
+    space = run(torch.zeros(30, 30, dtype=dtype), 6)
+    assert np.all(space.ritz_values == 0.0)
+    assert np.all(space.residuals == 0.0)
+
+
+def test_convergence_is_judged_by_residuals_and_not_by_two_values_that_agree():
+    # Power iteration stalls here: two nearly equal values on top look converged long before they are.
+    spectrum = [1.0, 0.9999, *np.linspace(0, 0.9, 300)]
+    space = run(symmetric(spectrum), 300, stop=converged(2, 1e-8))
+    assert np.allclose(space.ritz_values[-2:], [0.9999, 1.0], atol=1e-7)
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others():
+    matrix = symmetric(np.random.default_rng(3).normal(size=50))
+    first, again, other = run(matrix, 10, seed=1), run(matrix, 10, seed=1), run(matrix, 10, seed=2)
+    assert np.array_equal(first.ritz_values, again.ritz_values)
+    assert not np.array_equal(first.ritz_values, other.ritz_values)
