@@ -19,7 +19,7 @@ from landscape_audit import __version__
 from landscape_audit.checks import BATTERY, Check
 from landscape_audit.errors import CapabilityError, UsageError
 from landscape_audit.plan import Plan, PlannedProbe, Progress, Silent
-from landscape_audit.probes.bench import Bench, Probe, ProbeFailedError
+from landscape_audit.probes.bench import Bench, Probe, ProbeFailedError, with_needs
 from landscape_audit.probes.instrument import InstrumentTrial
 from landscape_audit.results import (
     AuditResults,
@@ -141,7 +141,7 @@ def _run(bench: Bench, checks: Sequence[Check]) -> tuple[tuple[CheckResult, ...]
                 question=check.question,
                 source=check.source,
                 outcome=outcome,
-                probes=tuple(probe.name for probe in ordered([check])),
+                probes=tuple(probe.name for probe in with_needs(check.probes)),
             )
         )
     failed = [result.id for result in results if isinstance(result.outcome, Failed)]
@@ -157,30 +157,19 @@ def _outcome(bench: Bench, check: Check) -> Outcome:
         return Failed(error=printable(f"{type(error).__name__}: {error}", limit=1000))
 
 
-def ordered(checks: Sequence[Check]) -> tuple[Probe[object], ...]:
-    """Every probe that the checks rest on, needs before what needs them, each once."""
-    found: dict[Probe[object], None] = {}
-
-    def visit(probe: Probe[object]) -> None:
-        for need in probe.needs:
-            visit(need)
-        found.setdefault(probe)
-
-    for check in checks:
-        for probe in check.probes:
-            visit(probe)
-    return tuple(found)
+def _probes(checks: Sequence[Check]) -> tuple[Probe[object], ...]:
+    return tuple(probe for check in checks for probe in check.probes)
 
 
 def _plan(bench: Bench, checks: Sequence[Check]) -> Plan:
-    users = {check.id: ordered([check]) for check in checks}
+    users = {check.id: with_needs(check.probes) for check in checks}
     gradient_seconds, hvp_gradients = _time(bench)
     size = bench.size
     basis = (min((size.budgets.lanczos_steps or 0) + 2, size.parameters)) * size.parameters
     return Plan(
         probes=tuple(
             PlannedProbe(probe.name, probe.cost(size), tuple(name for name, probes in users.items() if probe in probes))
-            for probe in ordered(checks)
+            for probe in with_needs(_probes(checks))
         ),
         parameters=size.parameters,
         n_samples=bench.subject.data.n_samples,
@@ -212,7 +201,7 @@ def _seconds(call: object) -> float:
 
 def _protocol(bench: Bench, checks: Sequence[Check]) -> ProtocolInfo:
     size = bench.size
-    planned = {probe.name: probe.cost(size) for probe in ordered(checks)}
+    planned = {probe.name: probe.cost(size) for probe in with_needs(_probes(checks))}
     return ProtocolInfo(
         preset=bench.protocol.preset,
         seed=bench.protocol.seed,

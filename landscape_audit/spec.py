@@ -85,17 +85,17 @@ class Budgets(_Strict):
 
 PRESETS: dict[Preset, dict[str, Any]] = {
     "quick": {
-        "lanczos_steps": 24,
+        "lanczos_steps": 20,
         "top_k": 3,
         "eigen_tolerance": 1e-2,
         "trace_probes": 4,
         "trust_region_steps": 5,
-        "flatness_draws": 4,
+        "flatness_draws": 3,
         "flatness_sigmas": (0.01, 0.03, 0.1, 0.3),
         "ascent_steps": 3,
         "descent_steps": 5,
-        "slice_points": 21,
-        "surface_points": 11,
+        "slice_points": 15,
+        "surface_points": 9,
     },
     "standard": {
         "lanczos_steps": 48,
@@ -124,7 +124,7 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "surface_points": 31,
     },
 }
-"""Budgets by preset. standard is meant to stay under 400 gradients, quick under 150; `plan` tells."""
+"""Budgets by preset. standard is meant to stay under 400 gradients, quick under 200; `plan` tells."""
 
 
 class ProtocolSpec(_Strict):

@@ -118,7 +118,7 @@ def measured(on: Bench, check: Check) -> Measured:
 
 
 def dense_hessian(audited: Subject) -> Tensor:
-    """H in float64, column by column from an independent engine: torch.func on the whole sample at once."""
+    """H in float64, column by column by torch.autograd.functional on the whole sample at once."""
     double = audited.in_dtype(torch.float64)
     inputs = torch.cat([batch.inputs for batch in double.sample.batches])
     targets = torch.cat([batch.targets for batch in double.sample.batches])
@@ -128,4 +128,4 @@ def dense_hessian(audited: Subject) -> Tensor:
         found = double.batch_loss(double.layout.views(theta), whole)
         return found.total / found.weight
 
-    return torch.func.hessian(loss)(double.theta)
+    return torch.autograd.functional.hessian(loss, double.theta)

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -51,6 +51,15 @@ class Size:
     parameters: int
     n_batches: int
     budgets: Budgets
+
+
+def with_needs(probes: Iterable[Probe[Any]]) -> tuple[Probe[Any], ...]:
+    """The probes and everything they start from, each once, needs first."""
+    found: dict[Probe[Any], None] = {}
+    for probe in probes:
+        found |= dict.fromkeys(with_needs(probe.needs))
+        found.setdefault(probe)
+    return tuple(found)
 
 
 class ProbeFailedError(Exception):

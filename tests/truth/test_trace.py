@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from test_lanczos import run, symmetric
+from matrices import run, symmetric
 
 from landscape_audit.curvature.trace import complement_samples
 from landscape_audit.statistics import weighted_mean

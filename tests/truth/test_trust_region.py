@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from test_lanczos import symmetric
+from matrices import symmetric
 
 from landscape_audit.curvature.lanczos import lanczos
 from landscape_audit.curvature.trust_region import model_step
@@ -47,9 +47,8 @@ def test_the_hard_case_fills_the_step_up_along_the_lowest_eigenvector():
     matrix = torch.diag(torch.tensor([-1.0, 2.0], dtype=torch.float64))
     gradient = torch.tensor([0.0, 1.0], dtype=torch.float64)  # nothing along the negative direction
     found = solve(matrix, gradient, 1.0)
-    lagrange = 1.0  # μ = −θ_min, so c₁ = −1/(2 + 1)
-    expected = -(gradient[1] ** 2) / (2 + lagrange) + 0.5 * 2 / 9 - 0.5 * (1 - 1 / 9)
-    assert found.decrease == pytest.approx(-float(expected), rel=1e-6)
+    # μ = −θ_min = 1, so c₂ = −1/3, c₁² = 8/9, and the model there is −1/3 + 1/9 − 4/9.
+    assert found.decrease == pytest.approx(2 / 3, rel=1e-6)
 
 
 def test_a_flat_model_gives_no_step():
