@@ -93,11 +93,12 @@ class KrylovSpace:
 def converged(top: int, tolerance: float) -> Callable[[KrylovSpace], bool]:
     """A stopping rule: the `top` largest Ritz values and the smallest have residuals below `tolerance`·|λ|_max.
 
-    Residuals only: two successive values that agree prove nothing.
+    Residuals only: two successive values that agree prove nothing. Nor does a breakdown, where every residual is
+    zero and the copies of a repeated eigenvalue are still to be found.
     """
 
     def rule(space: KrylovSpace) -> bool:
-        if space.steps <= top + 1:
+        if space.steps <= top + 1 or space.beta[-1] == 0.0:
             return False
         wanted = [0, *range(space.steps - top, space.steps)]
         return bool(np.all(space.residuals[wanted] <= tolerance * np.abs(space.ritz_values).max()))

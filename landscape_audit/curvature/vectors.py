@@ -37,12 +37,11 @@ def gram(rows: Tensor) -> Tensor:
     width = max(1, _CHUNK // max(1, rows.shape[0]))
     for first in range(0, rows.shape[1], width):
         chunk = rows[:, first : first + width].double()
-        total += chunk @ chunk.T
-    host: Tensor = total.cpu()
-    return host
+        total.addmm_(chunk, chunk.T)
+    return total.cpu()
 
 
 def unit_gaussian(size: int, generator: torch.Generator, like: Tensor) -> Tensor:
     """A direction drawn uniformly from the unit sphere, shape (size,), drawn on the host so that devices agree."""
     drawn = torch.randn(size, generator=generator, dtype=torch.float64)
-    return (drawn / drawn.norm()).to(device=like.device, dtype=like.dtype)
+    return (drawn / torch.linalg.vector_norm(drawn)).to(device=like.device, dtype=like.dtype)

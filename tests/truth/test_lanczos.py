@@ -95,3 +95,8 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others():
     first, again, other = run(matrix, 10, seed=1), run(matrix, 10, seed=1), run(matrix, 10, seed=2)
     assert np.array_equal(first.ritz_values, again.ritz_values)
     assert not np.array_equal(first.ritz_values, other.ritz_values)
+
+
+def test_the_copies_of_a_repeated_largest_eigenvalue_are_all_reported():
+    space = run(symmetric([3.0] * 3 + [1.0] * 20), 23, stop=converged(3, 1e-6))
+    assert np.allclose(space.ritz_values[-3:], 3.0)
