@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from landscape_audit.curvature.layout import Layout
+from landscape_audit.errors import DataError, LossError, ModelError
 from landscape_audit.results import DataInfo, SubjectInfo
-from landscape_audit.subject.data import Batch, Sample
-from landscape_audit.subject.loss import BatchLoss
+from landscape_audit.spec import AuditSpec
+from landscape_audit.subject.checkpoint import Checkpoint, read_checkpoint, tensor_digest
+from landscape_audit.subject.code import UserCode, is_out_of_memory
+from landscape_audit.subject.data import Batch, Sample, read_sample
+from landscape_audit.subject.loss import BatchLoss, Loss, resolve_loss
+from landscape_audit.subject.model import build_model, cast, load
+from landscape_audit.text import count
+
+_LISTED = 4  # names spelled out in one sentence
 
 
 @dataclass(frozen=True)
@@ -21,8 +35,8 @@ class Subject:
     """L(theta) on one sample. The user's module only lends its structure; every tensor it computes with is our copy.
 
     `theta` (P,) are the trainable parameters in the audit's dtype, on the device, in the order of `layout`; they are
-    never written to. `mode` says what makes the loss one smooth function, `adjustments` what differs from what was
-    asked.
+    never written to. `fixed` are the frozen parameters and the buffers; `written` names those that the forward pass
+    writes to. `mode` says what makes the loss one smooth function, `adjustments` what differs from what was asked.
     """
 
     theta: Tensor
@@ -34,20 +48,200 @@ class Subject:
     adjustments: tuple[str, ...]
     model: nn.Module
     fixed: Mapping[str, Tensor]
-    loss: Callable[[Tensor, Tensor], BatchLoss]
+    written: tuple[str, ...]
+    loss: Loss
+    code: UserCode
 
     def batch_loss(self, parameters: Sequence[Tensor], batch: Batch) -> BatchLoss:
         """The loss of one batch at `parameters`, tensors in the order of the layout (`layout.views(theta)`).
 
-        Twice differentiable: attention runs in the math kernel.
+        Twice differentiable, as attention runs in the math kernel. Not checked for being finite.
         """
+        return self.loss.measure(self.outputs(parameters, batch), batch.targets)
+
+    def outputs(self, parameters: Sequence[Tensor], batch: Batch) -> Any:
+        """What the model gives for one batch at `parameters`."""
         tensors = {**self.fixed, **dict(zip(self.layout.names, parameters, strict=True))}
-        with sdpa_kernel(SDPBackend.MATH):
-            outputs = functional_call(self.model, tensors, (batch.inputs,))
-        return self.loss(outputs, batch.targets)
+        for name in self.written:
+            tensors[name] = tensors[name].clone()
+        with self.code.lent(f"{self.info.model}: forward", ModelError), sdpa_kernel(SDPBackend.MATH):
+            return functional_call(self.model, tensors, (batch.inputs,))
 
     def in_dtype(self, dtype: torch.dtype) -> Subject:
         """The same function computed in another precision: the difference is rounding."""
-        fixed = {name: value.to(dtype) if value.is_floating_point() else value for name, value in self.fixed.items()}
+        fixed = {name: cast(value, dtype) for name, value in self.fixed.items()}
         sample = self.sample.to(self.theta.device, dtype)
         return replace(self, theta=self.theta.to(dtype), sample=sample, fixed=fixed)
+
+    def state(self) -> str:
+        """SHA-256 over all that an audit must leave alone: the module's tensors and flags, and torch's random state."""
+        tensors = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
+        flags = {
+            "training": {name: module.training for name, module in self.model.named_modules()},
+            "trainable": {name: parameter.requires_grad for name, parameter in self.model.named_parameters()},
+            "tensors": tensor_digest(tensors),
+            "random": tensor_digest({"torch": torch.get_rng_state()}),
+        }
+        return hashlib.sha256(json.dumps(flags, sort_keys=True).encode()).hexdigest()
+
+
+def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.device) -> Subject:
+    """Everything that `spec` names, read and joined; user code and data are found from the folder `base`.
+
+    Costs one forward pass over the sample and one gradient of its first batch, which show that the loss is finite
+    and depends on the parameters.
+    """
+    dtype: torch.dtype = getattr(torch, spec.protocol.dtype)
+    code = UserCode(base)
+    stored = read_checkpoint(checkpoint)
+    model = build_model(spec.model, code)
+    changes = load(model, stored, spec.model, dtype)
+    sample = read_sample(spec.data, code, device, dtype)
+    loss = resolve_loss(spec.loss, code)
+    subject = Subject(
+        theta=_theta(model, device),
+        layout=Layout.of(model),
+        sample=sample,
+        info=_subject_info(spec, stored, model),
+        data=_data_info(sample, loss),
+        mode=_mode(model),
+        adjustments=(*changes, *_batch_dependence(model), *_shortfall(spec, sample)),
+        model=model,
+        fixed=_fixed(model, device),
+        written=(),
+        loss=loss,
+        code=code,
+    )
+    return _tried(subject)
+
+
+# ------------------------------------------------------------------------------------------------------------ assembly
+
+
+def _theta(model: nn.Module, device: torch.device) -> Tensor:
+    trainable = [parameter.detach() for parameter in model.parameters() if parameter.requires_grad]
+    return torch.cat([parameter.reshape(-1) for parameter in trainable]).to(device)
+
+
+def _fixed(model: nn.Module, device: torch.device) -> dict[str, Tensor]:
+    frozen = {name: value for name, value in model.named_parameters() if not value.requires_grad}
+    tensors = {**frozen, **dict(model.named_buffers())}
+    return {name: value.detach().to(device, copy=True) for name, value in tensors.items()}
+
+
+def _subject_info(spec: AuditSpec, stored: Checkpoint, model: nn.Module) -> SubjectInfo:
+    trainable = [parameter.numel() for parameter in model.parameters() if parameter.requires_grad]
+    return SubjectInfo(
+        files=stored.files,
+        tensor_digest=stored.digest,
+        tensor_groups=stored.groups,
+        model=spec.model.factory,
+        parameters=sum(trainable),
+        parameter_tensors=len(trainable),
+        frozen_parameters=sum(value.numel() for value in model.parameters()) - sum(trainable),
+        buffers=sum(1 for _ in model.buffers()),
+    )
+
+
+def _data_info(sample: Sample, loss: Loss) -> DataInfo:
+    return DataInfo(
+        source=sample.source,
+        n_samples=sample.size,
+        n_batches=len(sample.batches),
+        weight=sample.size,
+        fingerprint=sample.fingerprint,
+        loss=loss.name,
+        metric=loss.metric,
+    )
+
+
+def _mode(model: nn.Module) -> tuple[str, ...]:
+    modules = list(model.modules())
+    dropout = sum(isinstance(module, _DropoutNd) for module in modules)
+    normed = sum(isinstance(module, _BatchNorm) and module.running_mean is not None for module in modules)
+    sentences = ["Every module in eval() mode."]
+    sentences += [f"Dropout off ({count(dropout, 'module')})."] if dropout else []
+    sentences += [f"Batch normalisation by running statistics ({count(normed, 'module')})."] if normed else []
+    return (*sentences, "Attention in the math kernel, which has second derivatives.")
+
+
+def _batch_dependence(model: nn.Module) -> list[str]:
+    named = model.named_modules()
+    names = [name for name, module in named if isinstance(module, _BatchNorm) and module.running_mean is None]
+    if not names:
+        return []
+    return [f"Batch normalisation without running statistics ({_listed(names)}): the loss depends on the batches."]
+
+
+def _shortfall(spec: AuditSpec, sample: Sample) -> list[str]:
+    asked = spec.data.n_samples
+    return [f"{asked:,} examples asked for, {sample.size:,} there."] if asked and asked > sample.size else []
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
+
+
+# --------------------------------------------------------------------------------------------------------------- trial
+
+
+def _tried(subject: Subject) -> Subject:
+    """The subject after one evaluation: its weight known, and what the trial found told."""
+    before = {name: value._version for name, value in subject.fixed.items()}  # noqa: SLF001 - counts in-place writes
+    unused = _check_differentiable(subject)
+    weight = sum(_checked_weight(subject, index, batch) for index, batch in enumerate(subject.sample.batches))
+    if not weight:
+        raise LossError(f"{subject.loss.name}: no target of the sample counts; the weights of all batches are zero.")
+    written = tuple(name for name, value in subject.fixed.items() if value._version != before[name])  # noqa: SLF001 - likewise
+    told = list(subject.adjustments)
+    if unused:
+        told.append(f"{count(len(unused), 'parameter tensor')} without influence on the loss: {_listed(unused)}.")
+    if written:
+        told.append(f"The forward pass writes to {_listed(written)}: each evaluation begins from the stored values.")
+    return replace(
+        subject,
+        fixed=_fixed(subject.model, subject.theta.device) if written else subject.fixed,
+        written=written,
+        adjustments=tuple(told),
+        data=subject.data.model_copy(update={"weight": weight}),
+    )
+
+
+def _check_differentiable(subject: Subject) -> list[str]:
+    """The names of the parameters that the first batch's loss does not depend on; all of them is an error."""
+    parameters = [view.detach().requires_grad_() for view in subject.layout.views(subject.theta)]
+    total = _evaluated(subject, parameters, 0, subject.sample.batches[0]).total
+    found = torch.autograd.grad(total, parameters, allow_unused=True) if total.requires_grad else ()
+    unused = [name for name, grad in zip(subject.layout.names, found, strict=False) if grad is None]
+    if len(unused) == len(found):
+        raise LossError(
+            f"{subject.loss.name}: the loss of {subject.info.model} does not depend on any trainable parameter.",
+            remedy="Look for detach(), torch.no_grad(), .item() or numpy between the parameters and the loss.",
+        )
+    return unused
+
+
+@torch.no_grad()
+def _checked_weight(subject: Subject, index: int, batch: Batch) -> float:
+    loss = _evaluated(subject, subject.layout.views(subject.theta), index, batch)
+    if not loss.total.isfinite():
+        raise LossError(
+            f"{subject.loss.name}: the loss of batch {index} is {loss.total.item()}, which is no height.",
+            remedy="Do checkpoint, data and loss belong together? Is the input normalised as in training?",
+        )
+    return loss.weight.item()
+
+
+def _evaluated(subject: Subject, parameters: Sequence[Tensor], index: int, batch: Batch) -> BatchLoss:
+    try:
+        outputs = subject.outputs(parameters, batch)
+        with subject.code.lent(f"{subject.loss.name}: batch {index}", LossError):
+            subject.loss.check(outputs, batch.targets)
+            return subject.loss.measure(outputs, batch.targets)
+    except (RuntimeError, MemoryError) as raised:
+        if not is_out_of_memory(raised):
+            raise
+        raise DataError(
+            f"{subject.sample.source}: out of memory on batch {index}, with {count(batch.size, 'example')}.",
+            remedy="Make the batches smaller:  [data] batch_size = 8",
+        ) from None

@@ -1,0 +1,191 @@
+"""The user's own Python: found, run, and kept from leaving traces."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import random
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from landscape_audit.errors import AuditError
+from landscape_audit.text import did_you_mean
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_FORMS = "Write `package.module:name` or `path/to/file.py:name`."
+
+
+class UserCode:
+    """The code that one audit runs. Every file is run once; imports beside it work.
+
+    While it runs, what it prints goes to stderr and what it raises becomes an `AuditError` that names its line.
+    Afterwards nothing of it is left in `sys.path` or `sys.modules`: two audits in one process may each bring their
+    own `layers.py`.
+    """
+
+    def __init__(self, base: Path) -> None:
+        self.base = base.resolve()
+        self._path = [str(self.base)]
+        self._modules: dict[str, ModuleType] = {}
+        self._files: dict[Path, ModuleType] = {}
+
+    def resolve(self, spec: str, error: type[AuditError]) -> Callable[..., Any]:
+        """What `package.module:name` or `path/to/file.py:name` (from the base folder) names: something callable."""
+        place, colon, name = spec.rpartition(":")
+        if not (colon and place and name):
+            raise error(f"'{spec}' does not name any code.", remedy=_FORMS)
+        with self.running(spec, error):
+            module = self._file(spec, place, error) if place.endswith(".py") else self._module(spec, place, error)
+            found = getattr(module, name, None)
+        if found is None:
+            known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+            raise error(f"{spec}: {place} has no '{name}'.", remedy=did_you_mean(name, known) if known else "")
+        if not callable(found):
+            raise error(
+                f"{spec}: is of type {type(found).__name__}, which cannot be called.", remedy="Name a function."
+            )
+        return found  # type: ignore[no-any-return]
+
+    @contextlib.contextmanager
+    def running(self, what: str, error: type[AuditError]) -> Iterator[None]:
+        """Run user code once, to import it, to build a model or to read data: global state is restored afterwards."""
+        with undisturbed(), self.lent(what, error):
+            yield
+
+    @contextlib.contextmanager
+    def lent(self, what: str, error: type[AuditError]) -> Iterator[None]:
+        """Run user code many times over, as a forward pass is: as `running`, but cheap, with global state untouched."""
+        with self._importable(), contextlib.redirect_stdout(sys.stderr):
+            try:
+                yield
+            except AuditError:
+                raise
+            except (Exception, SystemExit) as raised:
+                if is_out_of_memory(raised):
+                    raise
+                raise error(f"{what}: raised {_described(raised)}{self._where(raised)}.") from raised
+
+    def _file(self, spec: str, place: str, error: type[AuditError]) -> ModuleType:
+        path = (self.base / place).resolve()
+        if not path.is_file():
+            found = "is a folder" if path.is_dir() else "no such file"
+            raise error(f"{spec}: {found}: {path}.", remedy="The path starts at the folder of audit.toml.")
+        if path not in self._files:
+            self._files[path] = self._run(path)
+        return self._files[path]
+
+    def _run(self, path: Path) -> ModuleType:
+        # Under its own name, so that a neighbour's `import model` finds this module; unless that name is taken.
+        taken = path.stem in sys.modules or path.stem in sys.stdlib_module_names
+        name = f"_audited_{len(self._files)}_{path.stem}" if taken else path.stem
+        found = importlib.util.spec_from_file_location(name, path)
+        assert found is not None  # noqa: S101 - a path that ends in .py always has a loader
+        assert found.loader is not None  # noqa: S101 - likewise
+        module = importlib.util.module_from_spec(found)
+        sys.path.insert(0, str(path.parent))
+        sys.modules[name] = module
+        try:
+            found.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+        return module
+
+    def _module(self, spec: str, place: str, error: type[AuditError]) -> ModuleType:
+        try:
+            return importlib.import_module(place)
+        except ModuleNotFoundError as missing:
+            if missing.name is None or not f"{place}.".startswith(f"{missing.name}."):
+                raise
+            raise error(
+                f"{spec}: no module '{missing.name}'.", remedy=f"Install it, or put it into {self.base}. {_FORMS}"
+            ) from None
+
+    @contextlib.contextmanager
+    def _importable(self) -> Iterator[None]:
+        path, modules = sys.path.copy(), sys.modules.copy()
+        sys.path[:0] = self._path
+        sys.modules.update(self._modules)
+        try:
+            yield
+        finally:
+            self._path = list(dict.fromkeys(folder for folder in sys.path if folder not in path))
+            sys.path[:] = path
+            self._withdraw(modules)
+
+    def _withdraw(self, before: dict[str, ModuleType]) -> None:
+        if len(sys.modules) != len(before) + sum(name not in before for name in self._modules):
+            arrived = {name: module for name, module in sys.modules.items() if name not in before}
+            self._modules |= {name: module for name, module in arrived.items() if self._is_ours(module)}
+        for name in self._modules:
+            if name in before:
+                sys.modules[name] = before[name]
+            else:
+                sys.modules.pop(name, None)
+
+    def _is_ours(self, module: ModuleType) -> bool:
+        origin = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
+        return origin is not None and self._is_here(origin)
+
+    def _is_here(self, file: str) -> bool:
+        path = Path(file).resolve()
+        folders = {self.base, *(found.parent for found in self._files), *map(Path, self._path)}
+        return "site-packages" not in path.parts and any(path.is_relative_to(folder) for folder in folders)
+
+    def _where(self, raised: BaseException) -> str:
+        if isinstance(raised, SyntaxError) and raised.filename:
+            return f" ({self._shown(raised.filename)}, line {raised.lineno})"
+        frames = [f for f in traceback.extract_tb(raised.__traceback__) if not _is_internal(f.filename)]
+        ours = [frame for frame in frames if self._is_here(frame.filename)] or frames
+        return f" ({self._shown(ours[-1].filename)}, line {ours[-1].lineno})" if ours else ""
+
+    def _shown(self, file: str) -> str:
+        path = Path(file).resolve()
+        return str(path.relative_to(self.base)) if path.is_relative_to(self.base) else str(path)
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Random states, default dtype and device, gradient mode and working folder are afterwards as they were before."""
+    dtype, device, grad, folder = (
+        torch.get_default_dtype(),
+        torch.get_default_device(),
+        torch.is_grad_enabled(),
+        Path.cwd(),
+    )
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global state is the point
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+    with torch.random.fork_rng(devices=devices):
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(dtype)
+            if torch.get_default_device() != device:
+                torch.set_default_device(device)
+            torch.set_grad_enabled(grad)
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002 - likewise
+            os.chdir(folder)
+
+
+def is_out_of_memory(raised: BaseException) -> bool:
+    """Whether a smaller batch could have worked."""
+    return isinstance(raised, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(raised)
+
+
+def _described(raised: BaseException) -> str:
+    text = str(raised).strip()
+    return f"{type(raised).__name__}: {text.splitlines()[0].rstrip('.')}" if text else type(raised).__name__
+
+
+def _is_internal(file: str) -> bool:
+    return file.startswith("<") or Path(file).resolve().is_relative_to(_PACKAGE)

@@ -1,0 +1,193 @@
+"""The model's definition, and the checkpoint's tensors put into it by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from landscape_audit.errors import CheckpointError, ModelError
+from landscape_audit.spec import ModelSpec
+from landscape_audit.subject.checkpoint import Checkpoint
+from landscape_audit.subject.code import UserCode
+from landscape_audit.subject.names import Shapes, leads, model_names, suggested_prefix, suggested_rename
+from landscape_audit.text import count
+
+_LISTED = 6  # names spelled out in one sentence
+
+
+def build_model(spec: ModelSpec, code: UserCode) -> nn.Module:
+    """What the factory returns: a module with real, trainable parameters, out of its `torch.compile` wrapper."""
+    factory = code.resolve(spec.factory, ModelError)
+    with code.running(spec.factory, ModelError):
+        model = factory(**spec.kwargs)
+        model = _uncompiled(model)
+    if not isinstance(model, nn.Module):
+        found = type(model).__name__
+        raise ModelError(f"{spec.factory}: returned {found}, not a torch.nn.Module.", remedy="Return the model itself.")
+    _check_parameters(spec.factory, model)
+    return model
+
+
+def load(model: nn.Module, checkpoint: Checkpoint, spec: ModelSpec, dtype: torch.dtype) -> tuple[str, ...]:
+    """Put the checkpoint into `model`, in `dtype` and `eval()` mode; the sentences say what was done differently.
+
+    Every tensor the model keeps must be there, with its shape; a tied one under any of its names.
+    """
+    names = model_names(checkpoint.tensors, spec, checkpoint.name)
+    tensors = {names[name]: tensor for name, tensor in checkpoint.tensors.items()}
+    # `Module.to` would cut complex buffers down to their real parts.
+    model._apply(lambda tensor: cast(tensor, dtype))  # type: ignore[no-untyped-call]  # noqa: SLF001 - the only way that keeps ties
+    kept = {name: value for name, value in model.state_dict(keep_vars=True).items() if isinstance(value, Tensor)}
+    misshaped = {name for name in kept.keys() & tensors.keys() if kept[name].shape != tensors[name].shape}
+    # Through PyTorch's own loading, which knows the older names of some modules.
+    fitting = {name: tensor for name, tensor in tensors.items() if name not in misshaped}
+    _check_kinds(checkpoint.name, fitting, kept)
+    outcome = model.load_state_dict(fitting, strict=False)
+    absent = {
+        name for name in kept.keys() & set(outcome.missing_keys) - tensors.keys() if not _is_tied(name, kept, fitting)
+    }
+    unexpected = sorted(outcome.unexpected_keys)
+    if absent or misshaped or (unexpected and spec.strict):
+        raise _Misfit(checkpoint.name, spec, _shapes(kept), _shapes(tensors), absent, misshaped, unexpected).error()
+    _check_ties(checkpoint.name, fitting, kept)
+    model.eval()
+    return tuple(_adjustments(checkpoint, unexpected, dtype))
+
+
+def cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """`tensor` in the precision of the real `dtype`: complex numbers stay complex, integers stay as they are."""
+    if tensor.is_complex():
+        return tensor.to(dtype.to_complex())
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def _uncompiled(model: Any) -> Any:
+    """Without the wrappers of `torch.compile`, whose second derivatives fail, or worse, do not."""
+    model = getattr(model, "_orig_mod", model)
+    for module in list(model.modules()) if isinstance(model, nn.Module) else ():
+        module._compiled_call_impl = None  # noqa: SLF001 - what `module.compile()` sets
+        for name, child in module.named_children():
+            setattr(module, name, getattr(child, "_orig_mod", child))
+    return model
+
+
+def _check_parameters(factory: str, model: nn.Module) -> None:
+    for name, parameter in model.named_parameters():
+        if is_lazy(parameter):
+            raise ModelError(
+                f"{factory}: the parameter '{name}' has no shape yet.", remedy="Run the lazy model once in the factory."
+            )
+        if parameter.requires_grad and not parameter.is_floating_point():
+            raise ModelError(f"{factory}: '{name}' is {parameter.dtype}; only real parameters have a landscape here.")
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ModelError(
+            f"{factory}: the model has no trainable parameters, hence no loss landscape.",
+            remedy="Leave requires_grad on for the parameters whose landscape is wanted.",
+        )
+
+
+def _check_kinds(origin: str, tensors: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> None:
+    for name in sorted(kept.keys() & tensors.keys()):
+        found, expected = tensors[name], kept[name]
+        if found.is_floating_point() != expected.is_floating_point() or found.is_complex() != expected.is_complex():
+            raise CheckpointError(
+                f"{origin}: '{name}' is stored in {found.dtype}, the model keeps it in {expected.dtype}.",
+                remedy="Quantised weights must be turned back into floating point before they can be audited.",
+            )
+
+
+def _is_tied(name: str, kept: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> bool:
+    return any(kept[other] is kept[name] for other in tensors.keys() & kept.keys())
+
+
+def _check_ties(origin: str, tensors: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> None:
+    owners: dict[int, str] = {}
+    for name in sorted(kept.keys() & tensors.keys()):
+        first = owners.setdefault(id(kept[name]), name)
+        if not torch.equal(tensors[first], tensors[name]):
+            raise CheckpointError(
+                f"{origin}: '{first}' and '{name}' are one tied tensor in the model, but differ in the file.",
+                remedy="Untie them in the model, or save the checkpoint from the tied one.",
+            )
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def _adjustments(checkpoint: Checkpoint, ignored: list[str], dtype: torch.dtype) -> list[str]:
+    target = str(dtype).removeprefix("torch.")
+    sentences = [
+        f"{count(group.tensors, 'tensor')} stored in {group.dtype}, audited in {target}."
+        for group in checkpoint.groups
+        if getattr(torch, group.dtype).is_floating_point and group.dtype != target
+    ]
+    if ignored:
+        listed = ", ".join(f"'{name}'" for name in ignored[:_LISTED]) + (", …" if len(ignored) > _LISTED else "")
+        sentences.append(f"{count(len(ignored), 'tensor')} of the checkpoint not in the model, ignored: {listed}.")
+    return sentences
+
+
+@dataclass(frozen=True)
+class _Misfit:
+    """Every difference between the file and the model, for one message that names both sides."""
+
+    origin: str
+    spec: ModelSpec
+    model: Shapes
+    file: Shapes
+    absent: set[str]
+    misshaped: set[str]
+    unexpected: list[str]
+
+    def error(self) -> CheckpointError:
+        parts = [*self._absent(), *self._misshaped(), *self._unexpected()]
+        return CheckpointError(f"{self.origin}: " + "\n  ".join(parts), remedy=self._remedy())
+
+    def _absent(self) -> list[str]:
+        who = self.spec.factory
+        if len(self.absent) == 1:
+            (name,) = self.absent
+            return [f"no tensor '{name}', which {who} expects with shape {self.model[name]}."]
+        listed = self._listed(self.absent, self.model)
+        return [f"{len(self.absent):,} tensors that {who} expects are not there: {listed}."] if listed else []
+
+    def _misshaped(self) -> list[str]:
+        shown = sorted(self.misshaped)[:_LISTED]
+        lines = [
+            f"'{name}' has shape {self.file[name]}, {self.spec.factory} expects {self.model[name]}." for name in shown
+        ]
+        more = len(self.misshaped) - len(shown)
+        return [*lines, f"{count(more, 'other tensor')} of another shape than expected."] if more else lines
+
+    def _unexpected(self) -> list[str]:
+        has = f"The file has {self._listed(self.unexpected, self.file)}"
+        return [f"{has}, which the model does not."] if self.unexpected else []
+
+    def _remedy(self) -> str:
+        # What a renaming brought about is not for another renaming to mend: it would speak of names not in the file.
+        made = set(self.spec.rename.values())
+        spare = {name: self.file[name] for name in self.unexpected if not any(leads(new, name) for new in made)}
+        missing = {name: self.model[name] for name in sorted(self.absent)}
+        if missing and spare:
+            prefix = suggested_prefix(missing, spare)
+            if prefix and not self.spec.rename:
+                whole = f"{self.spec.prefix.rstrip('.')}.{prefix}".lstrip(".")
+                return f"Remove the prefix with  [model] prefix = {json.dumps(whole)}"
+            rename = {**self.spec.rename, **suggested_rename(missing, spare)}
+            if len(rename) > len(self.spec.rename):
+                pairs = ", ".join(f"{json.dumps(old)} = {json.dumps(new)}" for old, new in rename.items())
+                return f"Rename {'it' if len(missing) == 1 else 'them'} with  [model] rename = {{{pairs}}}"
+        if self.unexpected and not self.absent and not self.misshaped:
+            return "If they are not needed:  [model] strict = false"
+        return "Is this the checkpoint of this model, with these [model] kwargs?"
+
+    def _listed(self, names: set[str] | list[str], shapes: Shapes) -> str:
+        shown = ", ".join(f"'{name}' {shapes.get(name, '')}" for name in sorted(names)[:_LISTED])
+        return f"{shown} and {len(names) - _LISTED:,} more" if len(names) > _LISTED else shown
