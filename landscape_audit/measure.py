@@ -68,6 +68,7 @@ def audit(
         progress.planned(_plan(bench, checks))
         results, partial = _run(bench, checks)
         after = subject.state()
+        machine = environment(subject.theta.device)
     changed = () if before == after else ("the audited model was changed while it was audited",)
     return AuditResults(
         verdict=UNJUDGED,
@@ -81,7 +82,7 @@ def audit(
         subject=subject.info,
         data=subject.data,
         protocol=_protocol(bench, checks),
-        environment=environment(subject.theta.device),
+        environment=machine,
         instrument=_instrument(bench, changed),
         checks=results,
         partial=partial,

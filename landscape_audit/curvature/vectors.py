@@ -44,4 +44,5 @@ def gram(rows: Tensor) -> Tensor:
 def unit_gaussian(size: int, generator: torch.Generator, like: Tensor) -> Tensor:
     """A direction drawn uniformly from the unit sphere, shape (size,), drawn on the host so that devices agree."""
     drawn = torch.randn(size, generator=generator, dtype=torch.float64)
-    return (drawn / torch.linalg.vector_norm(drawn)).to(device=like.device, dtype=like.dtype)
+    drawn /= torch.linalg.vector_norm(drawn)
+    return drawn.to(like)
