@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +14,9 @@ from landscape_audit.plan import Silent
 from landscape_audit.probes.bench import Bench
 from landscape_audit.results import DataInfo, Measured, SubjectInfo
 from landscape_audit.spec import ProtocolSpec
+from landscape_audit.subject.code import UserCode
 from landscape_audit.subject.data import Batch, Sample
-from landscape_audit.subject.loss import BatchLoss
+from landscape_audit.subject.loss import BatchLoss, Loss
 from landscape_audit.subject.subject import Subject
 
 INFO = SubjectInfo(
@@ -62,7 +64,9 @@ def subject(
         adjustments=(),
         model=model,
         fixed={name: buffer.detach().clone() for name, buffer in model.named_buffers()},
-        loss=loss,
+        written=(),
+        loss=Loss(name="tests", metric=None, measure=loss, check=lambda *_: None),
+        code=UserCode(Path(__file__).parent),
     )
 
 
