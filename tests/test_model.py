@@ -185,6 +185,7 @@ def test_a_wrong_argument_is_the_factorys_error(tmp_path: Path) -> None:
         build_model(ModelSpec(factory="torch.nn:Linear", kwargs={"depth": 3}), UserCode(tmp_path))
 
 
+@pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")  # torch's own, on importing the compiler
 def test_compiled_models_are_unwrapped_at_every_depth(tmp_path: Path) -> None:
     write(
         tmp_path,
