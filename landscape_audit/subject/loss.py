@@ -71,6 +71,8 @@ def cross_entropy(ignore_index: int = -100, label_smoothing: float = 0.0) -> Los
 
     Outputs (n, C) or (n, C, d1, …); targets either classes (n, d1, …) or probabilities of the outputs' shape.
     """
+    if not 0 <= label_smoothing <= 1:
+        raise LossError(f"[loss] cross_entropy: label_smoothing = {label_smoothing:g} is not from 0 to 1.")
 
     def losses(outputs: Tensor, targets: Tensor) -> Tensor:
         return functional.cross_entropy(
