@@ -65,7 +65,8 @@ def audit(
         before = subject.state()
         bench = Bench(subject, spec.protocol, progress, _free_memory(subject.theta.device))
         checks = chosen(spec)
-        progress.planned(_plan(bench, checks))
+        plan = _plan(bench, checks)
+        progress.planned(plan)
         results, partial = _run(bench, checks)
         after = subject.state()
         machine = environment(subject.theta.device)
@@ -78,6 +79,8 @@ def audit(
             seconds=time.monotonic() - clock,
             argv=tuple(argv),
             probe_seconds={name: ledger.seconds for name, ledger in bench.ledgers.items()},
+            gradient_seconds=plan.gradient_seconds,
+            hvp_seconds=plan.gradient_seconds * plan.hvp_gradients,
         ),
         subject=subject.info,
         data=subject.data,
@@ -129,6 +132,11 @@ def device_of(protocol: ProtocolSpec) -> torch.device:
 
 def _run(bench: Bench, checks: Sequence[Check]) -> tuple[tuple[CheckResult, ...], str | None]:
     results: list[CheckResult] = []
+    try:
+        with contextlib.suppress(ProbeFailedError):
+            bench.take(InstrumentTrial())  # first in every audit, also where its check is not asked for
+    except KeyboardInterrupt:
+        return (), "interrupted before the first check"
     for check in checks:
         try:
             outcome = _outcome(bench, check)
@@ -159,7 +167,7 @@ def _outcome(bench: Bench, check: Check) -> Outcome:
 
 
 def _probes(checks: Sequence[Check]) -> tuple[Probe[object], ...]:
-    return tuple(probe for check in checks for probe in check.probes)
+    return (InstrumentTrial(), *(probe for check in checks for probe in check.probes))
 
 
 def _plan(bench: Bench, checks: Sequence[Check]) -> Plan:
@@ -220,6 +228,8 @@ def _protocol(bench: Bench, checks: Sequence[Check]) -> ProtocolInfo:
 
 
 def _instrument(bench: Bench, changed: tuple[str, ...]) -> InstrumentInfo:
+    if not bench.has(InstrumentTrial()):
+        return InstrumentInfo(agrees=False, disagreements=("interrupted before the instrument was tried", *changed))
     try:
         trial = bench.take(InstrumentTrial())
     except ProbeFailedError as error:

@@ -120,6 +120,10 @@ class Bench:
             raise result
         return result  # type: ignore[no-any-return] # the key is the probe that made it
 
+    def has(self, probe: Probe[Any]) -> bool:
+        """Whether a probe was taken, well or not."""
+        return probe in self._taken
+
     def _measure(self, probe: Probe[Any]) -> Any:
         try:
             for need in probe.needs:

@@ -1,0 +1,133 @@
+"""A whole audit from files: what it says of itself, what it survives, what it leaves alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from landscape_audit import measure
+from landscape_audit.errors import CapabilityError, UsageError
+from landscape_audit.plan import Silent
+from landscape_audit.results import AuditResults, Failed, Measured
+from landscape_audit.spec import AuditSpec
+
+MODEL = """
+from torch import nn
+
+def build():
+    return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3))
+"""
+DATA = """
+import torch
+
+def validation():
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(96, 6, generator=generator)
+    return list(zip(x.split(20), (x.sum(1) > 0).long().split(20)))
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "model.py").write_text(MODEL)
+    (tmp_path / "data.py").write_text(DATA)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3))
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    return tmp_path
+
+
+def spec(**more: object) -> AuditSpec:
+    values = {"model": {"factory": "model.py:build"}, "data": {"loader": "data.py:validation"}}
+    return AuditSpec.model_validate({**values, "protocol": {"preset": "quick"}, **more})
+
+
+def audit(project: Path, progress=None, **more: object) -> AuditResults:
+    return measure.audit(spec(**more), project / "model.safetensors", project, progress=progress)
+
+
+def test_every_check_is_measured_and_the_same_the_second_time(project):
+    first, second = audit(project), audit(project)
+    assert first.partial is None
+    assert first.instrument.agrees, first.instrument
+    assert all(isinstance(check.outcome, Measured) for check in first.checks)
+    assert first.model_dump(exclude={"run"}) == second.model_dump(exclude={"run"})
+
+
+def test_results_survive_their_own_json(project):
+    found = audit(project)
+    assert AuditResults.model_validate_json(found.to_json()) == found
+
+
+def test_only_the_checks_that_were_asked_for_are_run_and_the_instrument_is_tried_all_the_same(project):
+    found = audit(project, checks={"only": ["loss"]})
+    assert [check.id for check in found.checks] == ["loss"]
+    assert {probe.name for probe in found.protocol.probes} >= {"instrument_trial", "checkpoint_loss"}
+    assert found.instrument.agrees
+
+
+def test_an_unknown_check_is_named_with_the_one_that_was_meant(project):
+    with pytest.raises(UsageError, match="there is no check 'sharpnes'") as raised:
+        audit(project, checks={"skip": ["sharpnes"]})
+    assert "Did you mean 'sharpness'?" in str(raised.value)
+
+
+def test_a_device_that_is_not_there_is_refused(project):
+    with pytest.raises(CapabilityError, match="cuda:63"):
+        audit(project, protocol={"device": "cuda:63"})
+
+
+def test_a_plan_forecasts_every_probe_that_is_taken(project):
+    plan = measure.plan_audit(spec(), project / "model.safetensors", project)
+    taken = audit(project).protocol.probes
+    assert {probe.name for probe in plan.probes} == {probe.name for probe in taken}
+    assert plan.gradients > 0
+    assert plan.seconds > 0
+
+
+class Interrupting(Silent):
+    """A person who presses Ctrl-C when a certain probe starts."""
+
+    def __init__(self, probe: str) -> None:
+        self.probe = probe
+
+    def started(self, probe: str) -> None:
+        if probe == self.probe:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_audit_keeps_what_is_done_and_says_that_it_is_partial(project):
+    found = audit(project, progress=Interrupting("hessian_krylov"))
+    assert [check.id for check in found.checks] == ["instrument", "loss"]
+    assert "interrupted during stationarity" in found.partial
+
+
+def test_an_audit_interrupted_at_once_claims_nothing(project):
+    found = audit(project, progress=Interrupting("instrument_trial"))
+    assert found.checks == ()
+    assert not found.instrument.agrees
+
+
+def test_a_check_that_breaks_takes_no_other_with_it(project, monkeypatch):
+    from landscape_audit.probes.walks import RandomPlane
+
+    monkeypatch.setattr(RandomPlane, "take", lambda *_: 1 / 0)
+    found = audit(project)
+    broken = [check.id for check in found.checks if isinstance(check.outcome, Failed)]
+    assert broken == ["surface"]
+    assert found.partial == "failed: surface"
+    assert "ZeroDivisionError" in found.checks[-1].outcome.error
+
+
+def test_torch_settings_are_afterwards_as_they_were(project):
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        assert not audit(project, checks={"only": ["loss"]}).environment.tf32
+        assert torch.backends.cuda.matmul.allow_tf32
+        assert not torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = False
