@@ -6,11 +6,12 @@ import contextlib
 import functools
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from landscape_audit.plan import Progress
+from landscape_audit.probes.evaluation import Evaluation, Pass, evaluate, passes, terms
 from landscape_audit.results import Cost
 from landscape_audit.spec import Budgets, ProtocolSpec
 
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
     from landscape_audit.curvature.directions import FilterScale
-    from landscape_audit.curvature.hessian import Hessian, Term
-    from landscape_audit.subject.data import Batch
-    from landscape_audit.subject.loss import BatchLoss
+    from landscape_audit.curvature.hessian import Hessian
     from landscape_audit.subject.subject import Subject
 
 Taken_co = TypeVar("Taken_co", covariant=True)
@@ -72,24 +71,6 @@ class Ledger:
 
     cost: Cost = field(default_factory=Cost)
     seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The loss at one point: sums and weights by batch, and the metric's mean where the loss has one."""
-
-    sums: tuple[float, ...]
-    weights: tuple[float, ...]
-    metric: float | None
-
-    @property
-    def loss(self) -> float:
-        """Σ sums / Σ weights; not finite where the network is not."""
-        return sum(self.sums) / sum(self.weights)
-
-    def means(self) -> list[float]:
-        """The mean loss of each batch."""
-        return [total / weight for total, weight in zip(self.sums, self.weights, strict=True)]
 
 
 class Bench:
@@ -180,7 +161,23 @@ class Bench:
         subject = self.subject
         steps = min((self.budgets.lanczos_steps or 0) + 2, subject.layout.size)
         basis = steps * subject.layout.size * subject.theta.element_size()
-        return Hessian(subject.theta, subject.layout, terms(subject), max(0, self._memory - 2 * basis))
+        joined = terms(subject, [each.whole for each in self.passes])
+        return Hessian(subject.theta, subject.layout, joined, max(0, self._memory - 2 * basis))
+
+    @functools.cached_property
+    def hessian_by_batch(self) -> Hessian:
+        """The same Hessian as a sum over the sample's own batches, for what their spread tells; graphs are rebuilt."""
+        from landscape_audit.curvature.hessian import Hessian
+
+        subject = self.subject
+        if len(self.passes) == len(subject.sample.batches):
+            return self.hessian
+        return Hessian(subject.theta, subject.layout, terms(subject, subject.sample.batches), 0)
+
+    @functools.cached_property
+    def passes(self) -> tuple[Pass, ...]:
+        """The sample in as few calls of the model as its loader's batch size allows."""
+        return passes(self.subject.sample)
 
     @functools.cached_property
     def double(self) -> Subject | None:
@@ -211,7 +208,7 @@ class Bench:
     def evaluate(self, displacement: Tensor | None = None) -> Evaluation:
         """The loss at θ + displacement."""
         theta = self.subject.theta if displacement is None else self.subject.theta + displacement
-        evaluation = summarise(batch_losses(self.subject, theta))
+        evaluation = evaluate(self.subject, theta, self.passes)
         self.spend(Cost(forwards=1))
         return evaluation
 
@@ -223,44 +220,10 @@ class Bench:
 
         theta = self.subject.theta if displacement is None else self.subject.theta + displacement
         total, loss, weight = torch.zeros_like(theta), 0.0, 0.0
-        for term in terms(self.subject):
+        for term in terms(self.subject, [each.whole for each in self.passes]):
             slope = gradient(theta, self.subject.layout, term)
             total += slope.vector
             loss += slope.loss
             weight += slope.weight
         self.spend(Cost(gradients=1))
         return total / weight, loss / weight
-
-
-def terms(subject: Subject) -> list[Term]:
-    """Each batch as the curvature side sees it: parameters -> (summed loss, weight)."""
-
-    def term(batch: Batch) -> Term:
-        def loss(parameters: Sequence[Tensor]) -> tuple[Tensor, float]:
-            result = subject.batch_loss(parameters, batch)
-            return result.total, float(result.weight)
-
-        return loss
-
-    return [term(batch) for batch in subject.sample.batches]
-
-
-def batch_losses(subject: Subject, theta: Tensor) -> list[BatchLoss]:
-    """The loss of every batch at any point, without gradients."""
-    import torch
-
-    views = subject.layout.views(theta)
-    with torch.no_grad():
-        return [subject.batch_loss(views, batch) for batch in subject.sample.batches]
-
-
-def summarise(losses: Sequence[BatchLoss]) -> Evaluation:
-    """Batch losses on the host, in one transfer."""
-    import torch
-
-    columns = [torch.stack([getattr(loss, part).double() for loss in losses]) for part in ("total", "weight")]
-    totals, weights = (tuple(column.tolist()) for column in columns)
-    kept = [loss.metric for loss in losses if loss.metric is not None]
-    scored = [loss.metric_weight for loss in losses if loss.metric_weight is not None]
-    metric = float(torch.stack(kept).double().sum() / torch.stack(scored).double().sum()) if kept else None
-    return Evaluation(totals, weights, metric)

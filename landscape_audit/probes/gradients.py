@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape_audit.probes.bench import terms
+from landscape_audit.probes.evaluation import terms
 from landscape_audit.results import Cost
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class BatchGradients:
         from landscape_audit.curvature.vectors import gram
 
         subject = bench.subject
-        batches = terms(subject)
+        batches = terms(subject, subject.sample.batches)
         groups = min(MOST_GROUPS, len(batches))
         rows = torch.zeros(groups, subject.layout.size, dtype=subject.theta.dtype, device=subject.theta.device)
         weights = np.zeros(groups)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landscape_audit.probes.bench import batch_losses, summarise, terms
+from landscape_audit.probes.evaluation import evaluate, passes, terms
 from landscape_audit.results import Cost
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _finite_difference(bench: Bench, v: Tensor) -> Agreement:
 
     subject = bench.double or bench.subject
     v = v.to(subject.theta)
-    exact = Hessian(subject.theta, subject.layout, terms(subject)[:1], 0)(v)
+    exact = Hessian(subject.theta, subject.layout, terms(subject, subject.sample.batches[:1]), 0)(v)
     bench.spend(Cost(hvps=1 / len(subject.sample.batches), gradients=4 / len(subject.sample.batches)))
     grad, eps = _first_gradient(subject), torch.finfo(subject.theta.dtype).eps
     scale = eps ** (1 / 3) * max(norm(subject.theta), 1.0)
@@ -121,7 +121,7 @@ def _first_gradient(subject: Subject) -> Matvec:
     from landscape_audit.curvature.hessian import gradient
 
     def grad(theta: Tensor) -> Tensor:
-        slope = gradient(theta, subject.layout, terms(subject)[0])
+        slope = gradient(theta, subject.layout, terms(subject, subject.sample.batches[:1])[0])
         return slope.vector / slope.weight
 
     return grad
@@ -138,7 +138,7 @@ def _precisions(bench: Bench, v: Tensor) -> tuple[Agreement, ...]:
     if bench.subject.theta.dtype == torch.float64 or bench.double is None:
         return ()
     double = bench.double
-    exact = Hessian(double.theta, double.layout, terms(double)[:1], 0)(v.double())
+    exact = Hessian(double.theta, double.layout, terms(double, double.sample.batches[:1]), 0)(v.double())
     bench.spend(Cost(hvps=1 / len(double.sample.batches)))
     difference = hvp_rounding(bench, v) / max(norm(exact), 1e-300)
     return (Agreement("hvp_precision", "Hv in float32 and in float64", difference, 1e-2),)
@@ -178,11 +178,12 @@ def _loss_noise(bench: Bench, generator: torch.Generator) -> float:
         return arithmetic
     if double is None:
         return 16 * torch.finfo(subject.theta.dtype).eps * abs(here)
-    exact_here = summarise(batch_losses(double, double.theta)).loss
+    double_passes = passes(double.sample)
+    exact_here = evaluate(double, double.theta, double_passes).loss
     noise = arithmetic
     for _ in range(2):
         step = 1e-3 * bench.scale.direction(subject.layout, generator)
-        exact = summarise(batch_losses(double, (subject.theta + step).double())).loss - exact_here
+        exact = evaluate(double, (subject.theta + step).double(), double_passes).loss - exact_here
         noise = max(noise, 2 * abs(bench.evaluate(step).loss - here - exact))
     bench.spend(Cost(forwards=3))
     return noise

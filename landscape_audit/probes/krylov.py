@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from landscape_audit.probes.bench import terms
+from landscape_audit.probes.evaluation import terms
 from landscape_audit.probes.gradients import BatchGradients
 from landscape_audit.results import Cost
 
@@ -106,7 +106,7 @@ class RitzRayleigh:
 
 def _quotients(bench: Bench, space: KrylovSpace, index: int) -> RayleighQuotients:
     vector = space.ritz_vector(index)
-    forms, weights = bench.hessian.by_term(vector)
+    forms, weights = bench.hessian_by_batch.by_term(vector)
     bench.spend(Cost(hvps=1))
     return RayleighQuotients(
         ritz_value=float(space.ritz_values[index]),
@@ -130,11 +130,11 @@ def hvp_rounding(bench: Bench, vector: Tensor) -> float:
     subject, double = bench.subject, bench.double
     if subject.theta.dtype == torch.float64:
         return 0.0
-    single = Hessian(subject.theta, subject.layout, terms(subject)[:1], 0)(vector)
+    single = Hessian(subject.theta, subject.layout, terms(subject, subject.sample.batches[:1]), 0)(vector)
     bench.spend(Cost(hvps=1 / len(subject.sample.batches)))
     if double is None:
         return float(vector.numel() ** 0.5 * torch.finfo(vector.dtype).eps * norm(single))
-    exact = Hessian(double.theta, double.layout, terms(double)[:1], 0)(vector.double())
+    exact = Hessian(double.theta, double.layout, terms(double, double.sample.batches[:1]), 0)(vector.double())
     bench.spend(Cost(hvps=1 / len(subject.sample.batches)))
     return norm(single.double() - exact)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from landscape_audit.probes.bench import Evaluation, batch_losses, summarise
+from landscape_audit.probes.evaluation import Evaluation, losses_at, summarise
 from landscape_audit.results import Cost
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class CheckpointLoss:
 
     def take(self, bench: Bench) -> LossSample:
         """All batches once."""
-        losses = batch_losses(bench.subject, bench.subject.theta)
+        losses = losses_at(bench.subject, bench.subject.theta, bench.subject.sample.batches)
         bench.spend(Cost(forwards=1))
         counted = [float(loss.metric_weight) for loss in losses if loss.metric_weight is not None]
         return LossSample(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from landscape_audit.probes.bench import Evaluation
+from landscape_audit.probes.evaluation import Evaluation
 from landscape_audit.probes.gradients import BatchGradients
 from landscape_audit.probes.krylov import GradientKrylov, HessianKrylov
 from landscape_audit.results import Cost

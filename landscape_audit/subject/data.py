@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +25,7 @@ from landscape_audit.text import count
 
 MIN_BATCHES = 16  # a standard error over fewer batch means is itself off by a fifth: 1 / sqrt(2 (n - 1))
 MAX_EXAMPLES = 10_000_000  # where `n_samples` does not say otherwise, a loader that goes on is taken to be endless
+FILE_PASS = 1024  # a file is one batch of everything: the model takes this many of its examples at once
 MAX_BYTES = 8 * 2**30  # likewise
 
 
@@ -72,6 +73,8 @@ class Sample:
     batches: tuple[Batch, ...]
     fingerprint: str
     source: str
+    pass_size: int = 1
+    """The largest batch that the loader gave, which is what the model can take at once."""
 
     @property
     def size(self) -> int:
@@ -80,7 +83,7 @@ class Sample:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Sample:
         """The same sample there; only floating-point tensors change their dtype."""
-        return Sample(tuple(batch.to(device, dtype) for batch in self.batches), self.fingerprint, self.source)
+        return replace(self, batches=tuple(batch.to(device, dtype) for batch in self.batches))
 
 
 def read_sample(spec: DataSpec, code: UserCode, device: torch.device, dtype: torch.dtype) -> Sample:
@@ -93,7 +96,9 @@ def read_sample(spec: DataSpec, code: UserCode, device: torch.device, dtype: tor
     if not any(batch.size for batch in batches):
         raise DataError(f"{source}: has no examples.")
     regrouped = tuple(batch.to(device, dtype) for batch in _rebatched(batches, spec.batch_size, source))
-    return Sample(regrouped, fingerprint(batches), source)
+    largest = max(batch.size for batch in batches)
+    pass_size = spec.batch_size or (min(largest, FILE_PASS) if spec.file else largest)
+    return Sample(regrouped, fingerprint(batches), source, pass_size)
 
 
 def fingerprint(batches: Iterable[Batch]) -> str:

@@ -8,7 +8,7 @@ from subjects import cross_entropy, dense_hessian, half_square, subject
 from torch import nn
 
 from landscape_audit.curvature.hessian import Hessian, difference_product, gradient
-from landscape_audit.probes.bench import terms
+from landscape_audit.probes.evaluation import terms
 
 
 def classifier(sizes=None, dtype=torch.float64, n=60):
@@ -19,7 +19,7 @@ def classifier(sizes=None, dtype=torch.float64, n=60):
 
 
 def product_of(audited, memory):
-    return Hessian(audited.theta, audited.layout, terms(audited), memory)
+    return Hessian(audited.theta, audited.layout, terms(audited, audited.sample.batches), memory)
 
 
 @pytest.mark.parametrize("memory", [0, 200_000, 1 << 30])
@@ -63,7 +63,7 @@ def test_a_difference_of_gradients_converges_to_the_product_with_the_square_of_t
     audited = classifier()
 
     def whole(theta):
-        parts = [gradient(theta, audited.layout, term) for term in terms(audited)]
+        parts = [gradient(theta, audited.layout, term) for term in terms(audited, audited.sample.batches)]
         return sum(part.vector for part in parts) / sum(part.weight for part in parts)
 
     v = torch.randn(audited.layout.size, dtype=torch.float64)
