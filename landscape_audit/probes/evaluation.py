@@ -112,9 +112,12 @@ def evaluate(subject: Subject, theta: Tensor, over: Sequence[Pass]) -> Evaluatio
 def _split(loss: BatchLoss, sizes: list[int]) -> list[BatchLoss]:
     if len(sizes) == 1 or loss.examples is None or loss.example_weights is None:
         return [loss]
+    import torch
+
     weights = loss.example_weights.double()
-    totals = (loss.examples.double() * weights).split(sizes)
-    pieces = [type(loss)(total.sum(), weight.sum()) for total, weight in zip(totals, weights.split(sizes), strict=True)]
+    totals = loss.examples.double() * weights
+    parts = zip(torch.split(totals, sizes), torch.split(weights, sizes), strict=True)
+    pieces = [type(loss)(total.sum(), weight.sum()) for total, weight in parts]
     head = type(loss)(pieces[0].total, pieces[0].weight, metric=loss.metric, metric_weight=loss.metric_weight)
     return [head, *pieces[1:]]
 
