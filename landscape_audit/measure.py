@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -67,7 +68,7 @@ def audit(
         checks = chosen(spec)
         plan = _plan(bench, checks)
         progress.planned(plan)
-        results, partial = _run(bench, checks)
+        done = _run(bench, checks)
         after = subject.state()
         machine = environment(subject.theta.device)
     changed = () if before == after else ("the audited model was changed while it was audited",)
@@ -81,14 +82,15 @@ def audit(
             probe_seconds={name: ledger.seconds for name, ledger in bench.ledgers.items()},
             gradient_seconds=plan.gradient_seconds,
             hvp_seconds=plan.gradient_seconds * plan.hvp_gradients,
+            signal=done.signal,
         ),
         subject=subject.info,
         data=subject.data,
         protocol=_protocol(bench, checks),
         environment=machine,
         instrument=_instrument(bench, changed),
-        checks=results,
-        partial=partial,
+        checks=done.results,
+        partial=done.partial,
         limits=LIMITS,
     )
 
@@ -130,31 +132,37 @@ def device_of(protocol: ProtocolSpec) -> torch.device:
     return device
 
 
-def _run(bench: Bench, checks: Sequence[Check]) -> tuple[tuple[CheckResult, ...], str | None]:
+@dataclass(frozen=True)
+class _Run:
+    results: tuple[CheckResult, ...]
+    partial: str | None = None
+    signal: Literal["SIGINT", "SIGTERM"] | None = None
+
+
+def _run(bench: Bench, checks: Sequence[Check]) -> _Run:
     results: list[CheckResult] = []
     try:
         with contextlib.suppress(ProbeFailedError):
             bench.take(InstrumentTrial())  # first in every audit, also where its check is not asked for
-    except KeyboardInterrupt:
-        return (), "interrupted before the first check"
-    for check in checks:
-        try:
-            outcome = _outcome(bench, check)
-        except KeyboardInterrupt:
-            return tuple(results), f"interrupted during {check.id}: {len(results)} of {len(checks)} checks are done"
-        results.append(
-            CheckResult(
-                id=check.id,
-                version=check.version,
-                title=check.title,
-                question=check.question,
-                source=check.source,
-                outcome=outcome,
-                probes=tuple(probe.name for probe in with_needs(check.probes)),
-            )
-        )
+        for check in checks:
+            results.append(_result(check, _outcome(bench, check)))  # noqa: PERF401 - kept one by one: Ctrl-C may come
+    except KeyboardInterrupt as stop:
+        done = f"interrupted: {len(results)} of {len(checks)} checks are done"
+        return _Run(tuple(results), done, "SIGTERM" if stop.args == ("SIGTERM",) else "SIGINT")
     failed = [result.id for result in results if isinstance(result.outcome, Failed)]
-    return tuple(results), f"failed: {', '.join(failed)}" if failed else None
+    return _Run(tuple(results), f"failed: {', '.join(failed)}" if failed else None)
+
+
+def _result(check: Check, outcome: Outcome) -> CheckResult:
+    return CheckResult(
+        id=check.id,
+        version=check.version,
+        title=check.title,
+        question=check.question,
+        source=check.source,
+        outcome=outcome,
+        probes=tuple(probe.name for probe in with_needs(check.probes)),
+    )
 
 
 def _outcome(bench: Bench, check: Check) -> Outcome:

@@ -413,6 +413,7 @@ class RunInfo(Record):
     probe_seconds: dict[str, float]
     gradient_seconds: float | None = None
     hvp_seconds: float | None = None
+    signal: Literal["SIGINT", "SIGTERM"] | None = Field(default=None, description="What stopped it before its end.")
 
 
 # ------------------------------------------------------------------------------------------------------------ verdict

@@ -103,7 +103,8 @@ class Interrupting(Silent):
 def test_an_interrupted_audit_keeps_what_is_done_and_says_that_it_is_partial(project):
     found = audit(project, progress=Interrupting("hessian_krylov"))
     assert [check.id for check in found.checks] == ["instrument", "loss"]
-    assert "interrupted during stationarity" in found.partial
+    assert found.partial == "interrupted: 2 of 10 checks are done"
+    assert found.run.signal == "SIGINT"
 
 
 def test_an_audit_interrupted_at_once_claims_nothing(project):

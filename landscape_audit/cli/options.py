@@ -1,0 +1,144 @@
+"""The options that commands share, and the audit that a checkpoint, a config file and flags describe together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from landscape_audit.errors import CheckpointError, ConfigError, UsageError
+from landscape_audit.spec import CONFIG_NAME, AuditSpec, read_toml, validated
+
+Checkpoint = Annotated[
+    Path | None,
+    typer.Argument(metavar="CHECKPOINT", help="A .safetensors file; by default the one that audit.toml names."),
+]
+Config = Annotated[
+    Path | None, typer.Option("--config", "-c", help="audit.toml; by default the one beside the checkpoint.")
+]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", help="package.module:factory or file.py:factory, returning a torch.nn.Module.")
+]
+ModelArguments = Annotated[
+    list[str] | None, typer.Option("--model-arg", metavar="NAME=VALUE", help="For the factory; as often as needed.")
+]
+DataOption = Annotated[
+    str | None,
+    typer.Option("--data", help="module:function or file.py:function, or a .safetensors or .npz with inputs, targets."),
+]
+LossOption = Annotated[
+    str | None, typer.Option("--loss", help="cross_entropy, mse, bce_with_logits, nll, or file.py:function.")
+]
+Samples = Annotated[int | None, typer.Option("--n-samples", help="Audit the first this many examples.")]
+BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Examples a batch; by default the loader's.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Of every random direction; 0 by default.")]
+Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:1.")]
+Dtype = Annotated[str | None, typer.Option("--dtype", help="float32 or float64.")]
+PresetOption = Annotated[str | None, typer.Option("--preset", help="quick, standard or thorough.")]
+Rate = Annotated[
+    float | None, typer.Option("--learning-rate", help="The last one in training; reports lambda_max * rate / 2.")
+]
+Only = Annotated[list[str] | None, typer.Option("--only", metavar="CHECK", help="Run only this check; repeatable.")]
+Skip = Annotated[list[str] | None, typer.Option("--skip", metavar="CHECK", help="Leave this check out; repeatable.")]
+Json = Annotated[bool, typer.Option("--json", help="Results on stdout, and nothing else there.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the last line and errors.")]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to audit: the spec, the checkpoint, and the folder that the spec's paths start from."""
+
+    spec: AuditSpec
+    checkpoint: Path
+    base: Path
+
+
+def request(checkpoint: Path | None, config: Path | None, flags: dict[str, Any]) -> Request:
+    """A config file, the one beside the checkpoint or none, with every flag that was given laid over it."""
+    path = config or _beside(checkpoint)
+    values = read_toml(path) if path else {}
+    base = path.resolve().parent if path else Path.cwd()
+    origin = str(path) if path else "command line"
+    if path is None and (
+        missing := [flag for flag, table in (("--model", "model"), ("--data", "data")) if not flags.get(table)]
+    ):
+        raise UsageError(
+            f"{' and '.join(missing)}: not given, and there is no {CONFIG_NAME} beside the checkpoint.",
+            remedy=f"Write an {CONFIG_NAME}, or give --model file.py:factory --data file.py:loader.",
+        )
+    spec = validated(AuditSpec, _merged(values, flags), origin)
+    return Request(spec, _checkpoint(checkpoint, spec, base, origin), base)
+
+
+def flags_of(
+    *,
+    model: str | None,
+    model_args: Sequence[str] | None,
+    data: str | None,
+    loss: str | None,
+    n_samples: int | None,
+    batch_size: int | None,
+    only: Sequence[str] | None,
+    skip: Sequence[str] | None,
+    **protocol: Any,
+) -> dict[str, Any]:
+    """The flags that were given, as the tables of `audit.toml`."""
+    source = {"file" if data and data.endswith((".npz", ".safetensors")) else "loader": data}
+    tables: dict[str, dict[str, Any]] = {
+        "model": {"factory": model, "kwargs": dict(map(_argument, model_args or ())) or None},
+        "data": {**source, "n_samples": n_samples, "batch_size": batch_size},
+        "loss": {"name": loss},
+        "protocol": protocol,
+        "checks": {"only": only or None, "skip": skip or None},
+    }
+    given = {
+        table: {name: value for name, value in values.items() if value is not None} for table, values in tables.items()
+    }
+    return {table: values for table, values in given.items() if values}
+
+
+def _argument(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not (equals and name):
+        raise UsageError(f"--model-arg {text}: is not NAME=VALUE.", remedy="For example --model-arg width=64.")
+    import tomllib
+
+    try:
+        return name, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name, value
+
+
+def _beside(checkpoint: Path | None) -> Path | None:
+    folder = checkpoint.parent if checkpoint else Path()
+    return found if (found := folder / CONFIG_NAME).is_file() else None
+
+
+def _merged(values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(values)
+    for table, given in flags.items():
+        below = merged.get(table, {})
+        if not isinstance(below, dict):
+            continue  # the schema's own message names the wrong table
+        kept = {name: value for name, value in below.items() if not (table == "data" and _replaced(name, given))}
+        merged[table] = {**kept, **given}
+    return merged
+
+
+def _replaced(name: str, given: dict[str, Any]) -> bool:
+    """Whether a flag names another source of data than the file: a loader's kwargs go with it."""
+    return bool({"loader", "file"} & set(given)) and name in {"loader", "file", "kwargs"}
+
+
+def _checkpoint(checkpoint: Path | None, spec: AuditSpec, base: Path, origin: str) -> Path:
+    if checkpoint is not None:
+        return checkpoint
+    if spec.checkpoint.path is None:
+        raise ConfigError(f"{origin}: names no checkpoint.", remedy='Name the file, or set [checkpoint] path = "…".')
+    found = base / spec.checkpoint.path
+    if not found.exists():
+        raise CheckpointError(f"{found}: no such file.", remedy=f"{origin} names it under [checkpoint] path.")
+    return found

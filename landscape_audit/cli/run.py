@@ -1,0 +1,122 @@
+"""`landscape-audit run`: measure, judge, report."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from landscape_audit.cli import options
+from landscape_audit.cli.progress import Bar, listener
+from landscape_audit.cli.summary import summary
+from landscape_audit.files import writable_folder, write_atomically
+from landscape_audit.judge import judged, last_line
+from landscape_audit.policy import Policy
+from landscape_audit.results import AuditResults
+
+EXIT_BY_SIGNAL = {"SIGINT": 130, "SIGTERM": 143}
+STALE = ("results.json", "report.html", "report.pdf", "summary.md")
+
+
+def run(
+    checkpoint: options.Checkpoint = None,
+    config: options.Config = None,
+    model: options.ModelOption = None,
+    model_arg: options.ModelArguments = None,
+    data: options.DataOption = None,
+    loss: options.LossOption = None,
+    n_samples: options.Samples = None,
+    batch_size: options.BatchSize = None,
+    policy: Annotated[
+        Path | None, typer.Option("--policy", help="Gates from this file instead of those in audit.toml.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Where to write; by default audit-NAME in this folder.")
+    ] = None,
+    preset: options.PresetOption = None,
+    seed: options.Seed = None,
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    learning_rate: options.Rate = None,
+    only: options.Only = None,
+    skip: options.Skip = None,
+    pdf: Annotated[bool, typer.Option("--pdf/--no-pdf", help="Also render report.pdf (needs Pango).")] = True,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Audit a checkpoint: measure its loss landscape, hold gates against it, write the report.
+
+    Takes `audit.toml` beside the checkpoint (or `--config`), or everything from flags; flags win. Writes
+    `results.json`, `report.html`, `report.pdf` and `summary.md`.
+
+    **Examples**
+
+        landscape-audit run model.safetensors
+
+        landscape-audit run model.safetensors --model model.py:build --data data.py:validation --preset quick
+
+    **Exit codes:** 0 every gate passed, 1 a gate failed, 2 usage, 3 undecided, 4 unusable input, 5 a check crashed,
+    130 interrupted.
+    """
+    flags = options.flags_of(
+        model=model,
+        model_args=model_arg,
+        data=data,
+        loss=loss,
+        n_samples=n_samples,
+        batch_size=batch_size,
+        only=only,
+        skip=skip,
+        preset=preset,
+        seed=seed,
+        device=device,
+        dtype=dtype,
+        learning_rate=learning_rate,
+    )
+    asked = options.request(checkpoint, config, flags)
+    demanded = _policy(asked, policy)
+    folder = writable_folder(out or Path(f"audit-{asked.checkpoint.stem}"))
+    if pdf:
+        from landscape_audit.report.pdf import require_pango
+
+        require_pango()
+    results = judged(_measured(asked, quiet=quiet or json), demanded, dt.datetime.now(dt.UTC).date())
+    report = _written(results, folder, pdf=pdf)
+    if json:
+        sys.stdout.write(results.to_json())
+    elif not quiet:
+        typer.echo(summary(results), err=True)
+    typer.echo(last_line(results, report), err=True)
+    raise typer.Exit(EXIT_BY_SIGNAL[results.run.signal] if results.run.signal else results.verdict.exit_code)
+
+
+def _policy(asked: options.Request, path: Path | None) -> Policy:
+    if path is None:
+        return asked.spec.policy()
+    from landscape_audit.spec import read_policy
+
+    return read_policy(path)
+
+
+def _measured(asked: options.Request, *, quiet: bool) -> AuditResults:
+    from landscape_audit.measure import audit
+
+    progress = listener(quiet=quiet)
+    with contextlib.ExitStack() as stack:
+        if isinstance(progress, Bar):
+            stack.callback(progress.close)
+        return audit(asked.spec, asked.checkpoint, asked.base, argv=sys.argv[1:], progress=progress)
+
+
+def _written(results: AuditResults, folder: Path, *, pdf: bool) -> Path:
+    """Results first, so that a report that fails to render loses nothing; no file of an older audit stays beside."""
+    for name in STALE:
+        (folder / name).unlink(missing_ok=True)
+    write_atomically(folder / "results.json", results.to_json().encode())
+    from landscape_audit.report.write import write_reports
+
+    return write_reports(results, folder, pdf=pdf)["html"]
