@@ -1,1 +1,21 @@
-"""Drawings: one file a detail kind. Only svg.py imports matplotlib."""
+"""Drawings: one file a detail kind. Only svg.py imports matplotlib, and only when something is drawn."""
+
+from __future__ import annotations
+
+from landscape_audit.figures import bars, line, spectrum, surface
+from landscape_audit.results import Bars, Detail, Line, Spectrum, Surface
+
+
+def drawn(detail: Detail) -> tuple[bytes, str] | None:
+    """A detail's picture as SVG and in words; None for a table, which is its own picture."""
+    match detail:
+        case Line():
+            return line.draw(detail), line.alt(detail)
+        case Surface():
+            return surface.draw(detail), surface.alt(detail)
+        case Spectrum():
+            return spectrum.draw(detail), spectrum.alt(detail)
+        case Bars():
+            return bars.draw(detail), bars.alt(detail)
+        case _:
+            return None

@@ -1,0 +1,71 @@
+"""Values over a plane."""
+
+from __future__ import annotations
+
+import math
+
+from landscape_audit.figures.svg import INK, Canvas, worded
+from landscape_audit.results import Surface
+from landscape_audit.text import number
+
+
+def draw(surface: Surface) -> bytes:
+    """Filled contours, light where the value is high; the checkpoint marked; cells without a value hatched."""
+    import numpy as np
+    from matplotlib.colors import LogNorm, Normalize
+
+    with Canvas(width=5.0, height=4.0) as canvas:
+        axes = canvas.axes
+        z = np.array([[math.nan if value is None else value for value in row] for row in surface.z], dtype=float)
+        finite = z[np.isfinite(z)]
+        axes.set_facecolor("#f3f4f6")
+        axes.grid(visible=False)
+        if finite.size and finite.min() < finite.max():
+            log = surface.z_axis.scale == "log" and finite.min() > 0
+            levels = _levels(float(finite.min()), float(finite.max()), log=log)
+            norm = LogNorm(levels[0], levels[-1]) if log else Normalize(levels[0], levels[-1])
+            masked = np.ma.masked_invalid(z)
+            filled = axes.contourf(surface.xs, surface.ys, masked, levels=levels, norm=norm, cmap="cividis")
+            axes.contour(surface.xs, surface.ys, masked, levels=levels, colors="white", linewidths=0.4, alpha=0.6)
+            bar = canvas.figure.colorbar(filled, ax=axes, ticks=levels[::3], format=lambda value, _: number(value, 2))
+            bar.set_label(worded(surface.z_axis))
+            bar.outline.set_visible(False)  # type: ignore[operator] # matplotlib's stubs call it a spine dictionary
+        for mark in surface.marks:
+            if mark.x is not None and mark.y is not None:
+                axes.plot([mark.x], [mark.y], "o", markerfacecolor="white", markeredgecolor=INK, markersize=7)
+                axes.annotate(
+                    mark.label,
+                    (mark.x, mark.y),
+                    xytext=(7, 7),
+                    textcoords="offset points",
+                    fontsize=8,
+                    bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
+                )
+        rows, columns = np.nonzero(~np.isfinite(z))
+        if rows.size:
+            xs, ys = np.array(surface.xs)[columns], np.array(surface.ys)[rows]
+            axes.plot(xs, ys, "x", color="#9ca3af", markersize=5)
+        axes.set_aspect("equal")
+        canvas.label(surface.x, surface.y)
+        return canvas.svg()
+
+
+def alt(surface: Surface) -> str:
+    """The surface in words: its centre, its lowest and highest cells, and how many have no value."""
+    cells = [(value, x, y) for y, row in zip(surface.ys, surface.z, strict=True) for x, value in zip(surface.xs, row, strict=True)]
+    finite = [(value, x, y) for value, x, y in cells if value is not None]
+    missing = f" {len(cells) - len(finite)} of {len(cells)} cells have no finite value." if len(finite) < len(cells) else ""
+    if not finite:
+        return f"{surface.title}. No cell has a finite value."
+    low, high = min(finite), max(finite)
+    return (
+        f"{surface.title}. Lowest {number(low[0], 3)} at ({number(low[1], 2)}, {number(low[2], 2)}), "
+        f"highest {number(high[0], 3)} at ({number(high[1], 2)}, {number(high[2], 2)}).{missing}"
+    )
+
+
+def _levels(low: float, high: float, *, log: bool) -> list[float]:
+    steps = [index / 18 for index in range(19)]
+    if log:
+        return [low * (high / low) ** step for step in steps]
+    return [low + (high - low) * step for step in steps]
