@@ -86,6 +86,8 @@ def audit(
         instrument=_instrument(bench, changed),
         checks=results,
         partial=partial,
+        skipped=tuple(check.id for check in BATTERY if check not in checks),
+        unreached=tuple(check.id for check in checks[len(results) :]),
         limits=LIMITS,
     )
 
