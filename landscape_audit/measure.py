@@ -91,6 +91,8 @@ def audit(
         instrument=_instrument(bench, changed),
         checks=done.results,
         partial=done.partial,
+        skipped=tuple(check.id for check in BATTERY if check not in checks),
+        unreached=tuple(check.id for check in checks[len(done.results) :]),
         limits=LIMITS,
     )
 

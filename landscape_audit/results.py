@@ -478,6 +478,8 @@ class AuditResults(Record):
     policy: Policy = Field(default_factory=Policy, description="The policy in force when the verdict was given.")
     gates: tuple[GateResult, ...] = ()
     partial: str | None = Field(default=None, description="Why this audit is not whole, or null where it is.")
+    skipped: tuple[str, ...] = Field(default=(), description="Checks of the battery that were left out by request.")
+    unreached: tuple[str, ...] = Field(default=(), description="Checks that an interruption came before.")
     limits: tuple[str, ...] = Field(default=(), description="What these numbers do not say.")
 
     def estimates(self) -> dict[str, Estimate]:

@@ -1,0 +1,105 @@
+"""One demand against one number or label: inside, outside, or not settled by the interval."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from landscape_audit.policy import Gate
+from landscape_audit.results import Estimate, GateStatus, Label
+from landscape_audit.text import number
+
+UNDECIDED = "undecided"
+"""The label of a check that could not settle its own question."""
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """How a demand came out, in words a person reads, and how far outside its limits it is (negative: inside)."""
+
+    status: GateStatus
+    found: str
+    reason: str
+    excess: float
+
+
+def in_words(gate: Gate) -> str:
+    """`at most 50`, `at least 0.9 and at most 1`, `one of minimum, approximate_minimum`."""
+    if gate.one_of is not None:
+        return f"one of {', '.join(gate.one_of)}"
+    limits = (("at least", gate.at_least), ("at most", gate.at_most))
+    return " and ".join(f"{side} {number(limit, 12)}" for side, limit in limits if limit is not None)
+
+
+def on_label(gate: Gate, label: Label) -> Ruling:
+    """In the list or not; a label that says `undecided` fails nothing."""
+    if label.value in (gate.one_of or ()):
+        return Ruling("pass", label.value, label.reason, -math.inf)
+    status: GateStatus = "undecided" if label.value == UNDECIDED else "fail"
+    return Ruling(status, label.value, label.reason, math.inf)
+
+
+def on_number(gate: Gate, estimate: Estimate) -> Ruling:
+    """The whole interval inside passes, the whole interval outside fails, anything else is undecided.
+
+    A side on which nothing is known counts as infinite, so a lower bound can fail `at_most` and never pass it.
+    A limit itself is inside.
+    """
+    if estimate.value is None:
+        return Ruling("fail", f"not finite ({estimate.nonfinite})", "It is not a finite number.", math.inf)
+    low = -math.inf if estimate.low is None else estimate.low
+    high = math.inf if estimate.high is None else estimate.high
+    floor = -math.inf if gate.at_least is None else gate.at_least
+    ceiling = math.inf if gate.at_most is None else gate.at_most
+    outside = low > ceiling or high < floor
+    inside = floor <= low and high <= ceiling
+    status: GateStatus = "fail" if outside else "pass" if inside else "undecided"
+    found = with_interval(estimate, digits=_telling_digits(gate, estimate))
+    return Ruling(status, found, _reason(gate, estimate, status), _excess(gate, estimate.value))
+
+
+def with_interval(estimate: Estimate, digits: int = 4) -> str:
+    """`31.24 (29.64 to 32.84)`; `0.381 (at least 0.381)` where one side is open; the number alone where it is exact."""
+    value, low, high = (number(bound, digits) for bound in (estimate.value, estimate.low, estimate.high))
+    if estimate.low is None and estimate.high is None:
+        return f"{value} (no interval is known)"
+    if estimate.low is None:
+        return f"{value} (at most {high})"
+    if estimate.high is None:
+        return f"{value} (at least {low})"
+    return value if estimate.low == estimate.value == estimate.high else f"{value} ({low} to {high})"
+
+
+def _telling_digits(gate: Gate, estimate: Estimate) -> int:
+    """Four digits, or as many as keep a number from looking equal to a limit that it is not."""
+    limits = [limit for limit in (gate.at_least, gate.at_most) if limit is not None]
+    bounds = [bound for bound in (estimate.value, estimate.low, estimate.high) if bound is not None]
+    pairs = [(bound, limit) for bound in bounds for limit in limits if bound != limit]
+    for digits in range(4, 17):
+        if all(number(bound, digits) != number(limit, digits) for bound, limit in pairs):
+            return digits
+    return 17
+
+
+def _reason(gate: Gate, estimate: Estimate, status: GateStatus) -> str:
+    exact = estimate.low == estimate.value == estimate.high
+    whole = "It" if exact else "The whole interval"
+    if status == "pass":
+        return f"{whole} is inside the limit."
+    if status == "fail":
+        return f"{whole} is outside the limit."
+    if gate.at_most is not None and estimate.high is None:
+        return "Nothing bounds it from above: a lower bound can fail at_most but never pass it."
+    if gate.at_least is not None and estimate.low is None:
+        return "Nothing bounds it from below: an upper bound can fail at_least but never pass it."
+    return "The limit lies inside the interval."
+
+
+def _excess(gate: Gate, value: float) -> float:
+    """How far the value is beyond its nearest limit, as a share of the larger of the two; negative inside."""
+    gaps = []
+    if gate.at_most is not None:
+        gaps.append((value - gate.at_most, gate.at_most))
+    if gate.at_least is not None:
+        gaps.append((gate.at_least - value, gate.at_least))
+    return max(gap / scale if (scale := max(abs(value), abs(limit))) else 0.0 for gap, limit in gaps)

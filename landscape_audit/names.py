@@ -1,0 +1,40 @@
+"""What the stable ids are called in a sentence. Other programs use the ids; people read these."""
+
+from __future__ import annotations
+
+_NAMES = {
+    "loss.value": "the loss",
+    "loss.metric": "the metric",
+    "gradient.norm": "the norm of the gradient",
+    "gradient.signal_norm": "the norm of the mean gradient without its noise",
+    "gradient.noise_scale": "the gradient noise scale",
+    "gradient.mean_gradient": "the mean gradient",
+    "sharpness.lambda_max": "the largest Hessian eigenvalue",
+    "sharpness.lambda_max_bound": "the bound on the largest Hessian eigenvalue",
+    "sharpness.edge_of_stability": "the largest Hessian eigenvalue times half the learning rate",
+    "negative_curvature.lambda_min": "the smallest Hessian eigenvalue",
+    "negative_curvature.certainty": "the certainty of negative curvature",
+    "trace.trace": "the trace of the Hessian",
+    "trace.effective_rank": "the effective rank of the Hessian",
+    "flatness.tolerance": "the perturbation that the loss tolerates",
+    "flatness.worst_case": "the worst rise of the loss in a ball",
+    "flatness.worst_case_adaptive": "the worst rise of the loss in an adaptive ball",
+    "stationarity.class": "the class of the stationary point",
+    "stationarity.escape_worth": "the worth of leaving the point",
+    "instrument.agreement": "the instrument",
+}
+_AT_A_RADIUS = {
+    "flatness.rise": "the mean rise of the loss at radius",
+    "flatness.metric": "the metric at radius",
+}
+
+
+def name_of(key: str) -> str:
+    """`the largest Hessian eigenvalue` for `sharpness.lambda_max`; the id itself where it has no other name."""
+    stem, at, radius = key.partition("@")
+    if at and stem in _AT_A_RADIUS:
+        return f"{_AT_A_RADIUS[stem]} {radius}"
+    stem, _, rank = key.rpartition("_")
+    if stem == "sharpness.lambda" and rank.isdecimal():
+        return f"Hessian eigenvalue {rank} from the top"
+    return _NAMES.get(key, key)
