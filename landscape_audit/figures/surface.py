@@ -52,9 +52,11 @@ def draw(surface: Surface) -> bytes:
 
 def alt(surface: Surface) -> str:
     """The surface in words: its centre, its lowest and highest cells, and how many have no value."""
-    cells = [(value, x, y) for y, row in zip(surface.ys, surface.z, strict=True) for x, value in zip(surface.xs, row, strict=True)]
+    rows = zip(surface.ys, surface.z, strict=True)
+    cells = [(value, x, y) for y, row in rows for x, value in zip(surface.xs, row, strict=True)]
     finite = [(value, x, y) for value, x, y in cells if value is not None]
-    missing = f" {len(cells) - len(finite)} of {len(cells)} cells have no finite value." if len(finite) < len(cells) else ""
+    lost = len(cells) - len(finite)
+    missing = f" {lost} of {len(cells)} cells have no finite value." if lost else ""
     if not finite:
         return f"{surface.title}. No cell has a finite value."
     low, high = min(finite), max(finite)

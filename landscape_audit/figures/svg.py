@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +58,7 @@ class Canvas:
         self.axes: Axes = self.figure.add_subplot()
         self.axes.set_axisbelow(True)
 
-    def __enter__(self) -> Canvas:
+    def __enter__(self) -> Self:
         """Draw on `axes`."""
         return self
 

@@ -1,0 +1,88 @@
+"""The PDF: the same content through WeasyPrint, with its own fonts, nothing fetched, the same bytes every time."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from pathlib import Path
+from typing import Any
+
+from landscape_audit.errors import CapabilityError
+from landscape_audit.report.render import html
+from landscape_audit.report.view import ReportView
+from landscape_audit.results import AuditResults
+
+SCHEME = "landscape-audit-font:"
+FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono")
+
+
+def require_pango() -> None:
+    """An error with its remedy where WeasyPrint cannot find the libraries that it draws with."""
+    try:
+        import weasyprint  # noqa: F401
+    except OSError as error:
+        raise CapabilityError(
+            f"PDF: WeasyPrint cannot load Pango: {str(error).splitlines()[0]}.",
+            remedy="apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0, or --no-pdf.",
+        ) from None
+
+
+def fonts() -> list[Path]:
+    """The font files that the PDF is set in; matplotlib ships them."""
+    import matplotlib as mpl
+
+    folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
+    return [folder / f"{name}.ttf" for name in FONTS]
+
+
+def pdf(view: ReportView, results: AuditResults) -> bytes:
+    """PDF/A-3a with tags, bookmarks and `results.json` attached; dates are those of the audit."""
+    require_pango()
+    import weasyprint
+
+    date = _date(results)
+    attachment = weasyprint.Attachment(
+        string=results.to_json(),
+        name="results.json",
+        description="The audit's results, as landscape-audit wrote them",
+        relationship="Data",
+        created=date,
+        modified=date,
+    )
+    before = os.environ.get("SOURCE_DATE_EPOCH")
+    os.environ["SOURCE_DATE_EPOCH"] = str(int(date.timestamp()))
+    try:
+        document = weasyprint.HTML(string=html(view, paper=True), url_fetcher=_fetcher())
+        rendered: bytes = document.write_pdf(
+            pdf_variant="pdf/a-3a", pdf_tags=True, attachments=[attachment], custom_metadata=False
+        )
+    finally:
+        if before is None:
+            del os.environ["SOURCE_DATE_EPOCH"]
+        else:
+            os.environ["SOURCE_DATE_EPOCH"] = before
+    return rendered
+
+
+def _date(results: AuditResults) -> dt.datetime:
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if given.isdecimal():
+        return dt.datetime.fromtimestamp(int(given), dt.UTC)
+    return dt.datetime.fromisoformat(results.run.finished)
+
+
+def _fetcher() -> Any:
+    """Reads `data:` and the bundled fonts, and refuses every other address: no file, no network."""
+    from weasyprint.urls import URLFetcher, URLFetcherResponse
+
+    known = {f"{SCHEME}{path.name}": path for path in fonts()}
+
+    class Locked(URLFetcher):  # type: ignore[misc] # weasyprint is untyped
+        def fetch(self, url: str, headers: Any = None) -> Any:
+            if url in known:
+                return URLFetcherResponse(url, known[url].read_bytes(), {"Content-Type": "font/ttf"})
+            if url.startswith("data:"):
+                return super().fetch(url, headers)
+            raise ValueError(f"refused: {url[:80]}")
+
+    return Locked(allowed_protocols=["data"])

@@ -1,0 +1,48 @@
+"""Templates filled: the one Jinja environment, escaping everything."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from landscape_audit.report.view import ReportView
+from landscape_audit.resources import template_dir
+
+
+def html(view: ReportView, *, paper: bool = False) -> str:
+    """The report as one page of HTML; for paper with the fonts and page rules of the PDF instead of the screen's."""
+    sheets = ["report.css", "print.css"] if paper else ["report.css", "screen.css"]
+    style = "\n".join(_read(name) for name in sheets)
+    # The style is the only thing the page may load, by its hash: an injected element could not even change a colour.
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return _environment().get_template("report.html.j2").render(view=view, style=style, digest=digest, paper=paper)
+
+
+def markdown(view: ReportView) -> str:
+    """The summary for a merge request."""
+    environment = _environment()
+    environment.filters["md"] = _plain
+    return environment.get_template("summary.md.j2").render(view=view)
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(template_dir()),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is: its marks escaped, on one line. HTML is escaped by the environment."""
+    escaped = "".join(f"\\{character}" if character in r"\`*_{}[]()#+-.!|~" else character for character in text)
+    return " ".join(escaped.split())
+
+
+def _read(name: str) -> str:
+    return Path(template_dir() / name).read_text(encoding="utf-8")

@@ -1,0 +1,470 @@
+"""An audit as a reader sees it: every number formatted, every foreign word made printable, nothing left to compute."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+
+from landscape_audit.demand import with_interval
+from landscape_audit.figures import drawn
+from landscape_audit.names import name_of
+from landscape_audit.report.words import GLOSSARY, HOW, INTERVALS, NEXT, STATUS, WORDS
+from landscape_audit.results import (
+    AuditResults,
+    Bars,
+    CheckResult,
+    Cost,
+    Detail,
+    Estimate,
+    Failed,
+    GateResult,
+    Line,
+    Measured,
+    NotApplicable,
+    Spectrum,
+    Surface,
+    Table,
+)
+from landscape_audit.text import count, number, printable
+
+MOST_ROWS = 200
+"""Rows of one table in the report; results.json has them all."""
+PANELS = (
+    ("surface", "slice_v_max"),
+    ("surface", "plane"),
+    ("spectral_density", "density"),
+    ("flatness", "rise"),
+)
+HEADLINES = (
+    "loss.value",
+    "loss.metric",
+    "gradient.norm",
+    "sharpness.lambda_max",
+    "negative_curvature.lambda_min",
+    "trace.trace",
+    "flatness.tolerance",
+    "flatness.worst_case",
+)
+
+
+@dataclass(frozen=True)
+class TableView:
+    """A table of words; numbers are marked, so that they can be set flush right."""
+
+    title: str
+    finding: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: tuple[bool, ...]
+    more: str = ""
+
+
+@dataclass(frozen=True)
+class FigureView:
+    """A picture, its words, and the numbers behind it."""
+
+    id: str
+    title: str
+    finding: str
+    expected: str
+    alt: str
+    source: str
+    numbers: TableView
+
+
+@dataclass(frozen=True)
+class GateBar:
+    """Where limits and interval lie on a bar 100 wide; `None` where a side is open."""
+
+    low: float
+    high: float
+    value: float
+    allowed_from: float
+    allowed_to: float
+    open_low: bool
+    open_high: bool
+
+
+@dataclass(frozen=True)
+class GateView:
+    """One gate."""
+
+    key: str
+    name: str
+    tone: str
+    glyph: str
+    status: str
+    found: str
+    demand: str
+    reason: str
+    why: str
+    bar: GateBar | None
+
+
+@dataclass(frozen=True)
+class EstimateView:
+    """One number of a check."""
+
+    key: str
+    name: str
+    shown: str
+    unit: str
+    uncertainty: str
+
+
+@dataclass(frozen=True)
+class CheckView:
+    """One check: what it asks, what it found, what to keep in mind."""
+
+    id: str
+    title: str
+    question: str
+    source: str
+    version: int
+    status: str
+    message: str
+    labels: tuple[tuple[str, str, str], ...]
+    estimates: tuple[EstimateView, ...]
+    figures: tuple[FigureView, ...]
+    tables: tuple[TableView, ...]
+    caveats: tuple[str, ...]
+    cost: str
+
+
+@dataclass(frozen=True)
+class ReportView:
+    """The whole report."""
+
+    title: str
+    word: str
+    glyph: str
+    tone: str
+    meaning: str
+    sentence: str
+    banners: tuple[str, ...]
+    gates: tuple[GateView, ...]
+    counts: str
+    headlines: tuple[EstimateView, ...]
+    labels: tuple[tuple[str, str, str], ...]
+    advice: tuple[str, ...]
+    identity: tuple[tuple[str, str], ...]
+    panels: tuple[FigureView, ...]
+    checks: tuple[CheckView, ...]
+    method: tuple[tuple[str, str], ...]
+    intervals: tuple[tuple[str, str], ...]
+    costs: TableView
+    limits: tuple[str, ...]
+    provenance: tuple[tuple[str, str], ...]
+    values: TableView
+    glossary: tuple[tuple[str, str], ...]
+    how: tuple[tuple[str, str], ...]
+    finished: str
+
+
+def view(results: AuditResults) -> ReportView:
+    """The report of an audit; the same for equal results."""
+    verdict = results.verdict
+    glyph, tone, meaning = WORDS[verdict.word]
+    checks = tuple(_check(check, results) for check in results.checks)
+    pictures = {(check.id, figure.id): figure for check in checks for figure in check.figures}
+    estimates = results.estimates()
+    name = results.subject.files[0].name if results.subject.files else "checkpoint"
+    return ReportView(
+        title=f"Loss landscape audit of {printable(name, 80)}",
+        word=verdict.word,
+        glyph=glyph,
+        tone=tone,
+        meaning=meaning,
+        sentence=printable(verdict.sentence, 600),
+        banners=_banners(results),
+        gates=tuple(_gate(gate) for gate in results.gates),
+        counts=f"{verdict.passed} passed, {verdict.failed} failed, {verdict.undecided} undecided",
+        headlines=tuple(_estimate(key, estimates[key]) for key in HEADLINES if key in estimates),
+        labels=tuple((key, printable(label.value), printable(label.reason, 600)) for key, label in _labels(results)),
+        advice=_advice(results),
+        identity=_identity(results),
+        panels=tuple(pictures[place] for place in PANELS if place in pictures),
+        checks=checks,
+        method=_method(results),
+        intervals=INTERVALS,
+        costs=_costs(results),
+        limits=tuple(printable(limit, 600) for limit in results.limits),
+        provenance=_provenance(results),
+        values=_values(results),
+        glossary=GLOSSARY,
+        how=HOW,
+        finished=results.run.finished,
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- verdict
+
+
+def _banners(results: AuditResults) -> tuple[str, ...]:
+    banners = []
+    if results.partial is not None:
+        banners.append(f"This audit is not whole: {printable(results.partial, 400)}.")
+    if not results.instrument.agrees:
+        told = printable("; ".join(results.instrument.disagreements), 600)
+        banners.append(f"The instrument disagrees with itself, so no number here should be trusted: {told}.")
+    return tuple(banners)
+
+
+def _labels(results: AuditResults) -> list[tuple[str, object]]:
+    return [(name_of(key), label) for key, label in results.labels().items() if key == "stationarity.class"]
+
+
+def _advice(results: AuditResults) -> tuple[str, ...]:
+    """What each gate that did not pass, and the class of the point, suggest to do next."""
+    keys = [gate.key for gate in results.gates if gate.status != "pass" and gate.waiver is None]
+    labels = {f"{key}={label.value}" for key, label in results.labels().items()}
+    wanted = [*keys, *sorted(labels), *(f"{gate.status}" for gate in results.gates if gate.status == "undecided")]
+    return tuple(dict.fromkeys(NEXT[key] for key in wanted if key in NEXT)) or (NEXT["nothing"],)
+
+
+def _gate(gate: GateResult) -> GateView:
+    kind = "waived" if gate.waiver else "warned" if gate.level == "warn" and gate.status != "pass" else gate.status
+    glyph, tone, word = STATUS[kind]
+    return GateView(
+        key=printable(gate.key),
+        name=name_of(gate.key),
+        tone=tone,
+        glyph=glyph,
+        status=word,
+        found=printable(gate.found),
+        demand=printable(gate.demand),
+        reason=printable(gate.reason, 600),
+        why=printable(gate.why, 600),
+        bar=_bar(gate),
+    )
+
+
+def _bar(gate: GateResult) -> GateBar | None:
+    estimate = gate.estimate
+    if estimate is None or estimate.value is None:
+        return None
+    known = [
+        bound
+        for bound in (estimate.low, estimate.value, estimate.high, gate.limit_low, gate.limit_high)
+        if bound is not None
+    ]
+    low, high = min(known), max(known)
+    room = 0.15 * (high - low) or abs(high) or 1.0
+    low, high = low - room, high + room
+
+    def place(value: float | None, otherwise: float) -> float:
+        return otherwise if value is None else round(100 * (value - low) / (high - low), 2)
+
+    return GateBar(
+        low=place(estimate.low, 0.0),
+        high=place(estimate.high, 100.0),
+        value=place(estimate.value, 50.0),
+        allowed_from=place(gate.limit_low, 0.0),
+        allowed_to=place(gate.limit_high, 100.0),
+        open_low=estimate.low is None,
+        open_high=estimate.high is None,
+    )
+
+
+def _identity(results: AuditResults) -> tuple[tuple[str, str], ...]:
+    subject, data, cost = results.subject, results.data, results.protocol.cost
+    files = ", ".join(f"{printable(file.name, 80)} ({file.sha256[:12]})" for file in subject.files)
+    return (
+        ("Checkpoint", files or "none"),
+        ("Model", f"{printable(subject.model, 80)}, {subject.parameters:,} parameters"),
+        ("Data", f"{printable(data.source, 80)}, {data.n_samples:,} examples ({data.fingerprint[:12]})"),
+        ("Loss", printable(data.loss, 80)),
+        ("Audited", f"{results.run.finished[:10]}, {results.environment.device}, {results.protocol.dtype}"),
+        ("Policy", f"{count(len(results.policy.gates), 'gate')}, {count(len(results.policy.waivers), 'waiver')}"),
+        ("Cost", f"{_in_gradients(cost, results):.0f} gradients of the whole sample"),
+    )
+
+
+# -------------------------------------------------------------------------------------------------------------- checks
+
+
+def _check(check: CheckResult, results: AuditResults) -> CheckView:
+    outcome = check.outcome
+    measured = outcome if isinstance(outcome, Measured) else Measured()
+    message = ""
+    if isinstance(outcome, Failed):
+        message = f"This check failed, and its numbers are missing: {printable(outcome.error, 1000)}"
+    if isinstance(outcome, NotApplicable):
+        message = f"Not applicable here: {printable(outcome.reason, 1000)}"
+    spent = sum((probe.cost for probe in results.protocol.probes if probe.name in check.probes), Cost())
+    return CheckView(
+        id=check.id,
+        title=check.title,
+        question=check.question,
+        source=check.source,
+        version=check.version,
+        status=outcome.status,
+        message=message,
+        labels=tuple(
+            (name.replace("_", " "), printable(label.value), printable(label.reason, 600))
+            for name, label in measured.labels.items()
+        ),
+        estimates=tuple(_estimate(f"{check.id}.{name}", found) for name, found in measured.estimates.items()),
+        figures=tuple(figure for detail in measured.details if (figure := _figure(detail)) is not None),
+        tables=tuple(_table(detail) for detail in measured.details if isinstance(detail, Table)),
+        caveats=tuple(printable(caveat, 600) for caveat in measured.caveats),
+        cost=f"{_in_gradients(spent, results):.0f} gradients, shared with every check on the same measurements",
+    )
+
+
+def _estimate(key: str, estimate: Estimate) -> EstimateView:
+    kinds = " + ".join(dict.fromkeys(part.kind for part in estimate.parts)) or "exact"
+    level = f", {100 * estimate.level:g} %" if estimate.level and estimate.parts else ""
+    shown = with_interval(estimate) if estimate.value is not None else f"not finite ({estimate.nonfinite})"
+    name = name_of(key)
+    short = key.partition(".")[2].replace("_", " ")
+    return EstimateView(key, name if name != key else short, shown, estimate.unit, f"{kinds}{level}")
+
+
+def _figure(detail: Detail) -> FigureView | None:
+    found = drawn(detail)
+    if found is None:
+        return None
+    picture, alt = found
+    return FigureView(
+        id=detail.name,
+        title=printable(detail.title, 200),
+        finding=printable(detail.finding, 600),
+        expected=printable(detail.expected, 400),
+        alt=printable(alt, 1500),
+        source=f"data:image/svg+xml;base64,{base64.b64encode(picture).decode()}",
+        numbers=_numbers(detail),
+    )
+
+
+def _numbers(detail: Detail) -> TableView:
+    """The numbers behind a picture."""
+    match detail:
+        case Line():
+            heads = [detail.x.label, *(series.name for series in detail.series)]
+            xs = sorted({x for series in detail.series for x in series.x})
+            columns = [dict(zip(series.x, series.y, strict=True)) for series in detail.series]
+            rows = [[number(x, 3), *(_cell(column.get(x)) for column in columns)] for x in xs]
+        case Surface():
+            heads = ["", *(number(x, 2) for x in detail.xs)]
+            rows = [
+                [number(y, 2), *(_cell(value, 3) for value in row)] for y, row in zip(detail.ys, detail.z, strict=True)
+            ]
+        case Spectrum():
+            heads = ["Eigenvalue", "Value", "Low", "High"]
+            rows = [[printable(o.label), _cell(o.value), _cell(o.low), _cell(o.high)] for o in detail.outliers]
+        case Bars():
+            heads = ["Name", "Value", "Low", "High"]
+            rows = [[printable(b.label), _cell(b.value), _cell(b.low), _cell(b.high)] for b in detail.bars]
+        case Table():
+            return _table(detail)
+    return _capped("Numbers", "", heads, rows, numeric=[index > 0 for index in range(len(heads))])
+
+
+def _table(table: Table) -> TableView:
+    heads = [f"{column.title} [{column.unit}]" if column.unit else column.title for column in table.columns]
+    numeric = [
+        any(isinstance(row[index], (int, float)) and not isinstance(row[index], bool) for row in table.rows)
+        for index in range(len(heads))
+    ]
+    rows = [[_cell(cell) for cell in row] for row in table.rows]
+    return _capped(printable(table.title), printable(table.finding, 600), heads, rows, numeric=numeric)
+
+
+def _capped(title: str, finding: str, heads: list[str], rows: list[list[str]], *, numeric: list[bool]) -> TableView:
+    left = len(rows) - MOST_ROWS
+    more = f"{count(left, 'more row')} in results.json." if left > 0 else ""
+    return TableView(
+        title,
+        finding,
+        tuple(printable(head) for head in heads),
+        tuple(tuple(row) for row in rows[:MOST_ROWS]),
+        tuple(numeric),
+        more,
+    )
+
+
+def _cell(value: object, digits: int = 4) -> str:
+    if value is None:
+        return "—"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return number(value, digits) if isinstance(value, float) else printable(value, 600)
+
+
+# ------------------------------------------------------------------------------------------------------------ appendix
+
+
+def _in_gradients(cost: Cost, results: AuditResults) -> float:
+    """By what a product cost on this machine where that is known."""
+    run = results.run
+    if run.gradient_seconds and run.hvp_seconds:
+        return cost.in_gradients(hvp=run.hvp_seconds / run.gradient_seconds)
+    return cost.in_gradients()
+
+
+def _costs(results: AuditResults) -> TableView:
+    rows = [
+        [
+            probe.name.replace("_", " "),
+            number(probe.cost.forwards),
+            number(probe.cost.gradients),
+            number(probe.cost.hvps),
+            f"{_in_gradients(probe.cost, results):.1f}",
+            f"{_in_gradients(probe.planned, results):.1f}",
+            f"{results.run.probe_seconds.get(probe.name, 0.0):.2f}",
+        ]
+        for probe in results.protocol.probes
+    ]
+    heads = ["Measurement", "Forwards", "Gradients", "HVPs", "In gradients", "Planned", "Seconds"]
+    return _capped("Cost", "", heads, rows, numeric=[index > 0 for index in range(len(heads))])
+
+
+def _method(results: AuditResults) -> tuple[tuple[str, str], ...]:
+    protocol = results.protocol
+    given = ((name, value) for name, value in protocol.budgets.items() if value is not None)
+    budgets = ", ".join(f"{name.replace('_', ' ')} {_budget(value)}" for name, value in given)
+    return (
+        ("Preset and seed", f"{protocol.preset}, seed {protocol.seed}"),
+        ("Arithmetic", f"{protocol.dtype}; TF32 {'on' if results.environment.tf32 else 'off'}"),
+        ("Second derivatives", printable(protocol.hvp_engine, 300)),
+        ("Mode", printable(" ".join(protocol.mode), 600)),
+        ("Budgets", budgets),
+        ("Done differently", printable(" ".join(protocol.adjustments), 1500) or "Nothing."),
+        ("Confidence", f"{100 * protocol.level:g} % for sampling and probe intervals"),
+    )
+
+
+def _budget(value: object) -> str:
+    if isinstance(value, (tuple, list)):
+        return " ".join(number(float(item)) for item in value)
+    return number(float(value)) if isinstance(value, (int, float)) else printable(value)
+
+
+def _provenance(results: AuditResults) -> tuple[tuple[str, str], ...]:
+    subject, machine = results.subject, results.environment
+    files = [(f"SHA-256 of {printable(file.name, 80)}", file.sha256) for file in subject.files]
+    groups = ", ".join(f"{group.tensors:,} {group.dtype} tensors" for group in subject.tensor_groups)
+    packages = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
+    return (
+        *files,
+        ("Digest of the tensors", subject.tensor_digest),
+        ("Stored as", printable(groups)),
+        ("Fingerprint of the data", results.data.fingerprint),
+        ("Frozen parameters, buffers", f"{subject.frozen_parameters:,}, {subject.buffers:,}"),
+        ("Software", f"landscape-audit {machine.landscape_audit}, torch {machine.torch}, {packages}"),
+        ("Machine", printable(f"{machine.device_name}, {machine.platform}, {machine.threads} threads", 200)),
+        ("Run", f"{results.run.started} to {results.run.finished}, {results.run.seconds:.0f} s"),
+        ("Schema", results.schema_version),
+    )
+
+
+def _values(results: AuditResults) -> TableView:
+    rows = [
+        [key, number(e.value, 6), _cell(e.low, 6), _cell(e.high, 6), e.unit, _estimate(key, e).uncertainty]
+        for key, e in results.estimates().items()
+    ]
+    heads = ["Id", "Value", "Low", "High", "Unit", "Interval"]
+    return _capped("Every value", "", heads, rows, numeric=[False, True, True, True, False, False])

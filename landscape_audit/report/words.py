@@ -1,0 +1,72 @@
+"""The fixed sentences of a report: what words mean, and what to do next. Data, not code paths."""
+
+from __future__ import annotations
+
+# word: glyph, tone, meaning
+WORDS = {
+    "PASS": ("✓", "good", "Every gate passed."),
+    "FAIL": ("✗", "bad", "At least one gate failed with its whole interval."),
+    "UNDECIDED": ("?", "open", "The evidence does not settle every gate. That is not a pass."),
+    "ERROR": ("!", "bad", "The audit is not whole."),
+    "OBSERVED": ("●", "plain", "Measured; nothing was demanded."),
+}
+
+# status: glyph, tone, word
+STATUS = {
+    "pass": ("✓", "good", "passed"),
+    "fail": ("✗", "bad", "failed"),
+    "undecided": ("?", "open", "undecided"),
+    "waived": ("~", "open", "waived"),
+    "warned": ("!", "open", "warning"),
+}
+
+INTERVALS = (
+    ("residual", "A solver bound: an eigenvalue of this sample's Hessian lies inside. It holds always."),
+    ("sampling", "What other samples of the same size and distribution would give, at the stated level."),
+    ("probe", "What other random directions would give, at the stated level."),
+    ("rounding", "What the arithmetic leaves open: measured against float64 where the model runs in it."),
+    ("bound", "One side only: nothing is known on the other."),
+    ("exact", "Counted, or computed without estimation on this sample; rounding apart."),
+)
+
+# A gate that did not pass, a label, or a status: what one can do.
+NEXT = {
+    "sharpness.lambda_max": "Sharper than allowed: a lower final learning rate does not flatten; larger steps, smaller "
+    "batches or sharpness-aware training do (Cohen et al. 2021; Foret et al. 2021).",
+    "flatness.tolerance": "The loss is sensitive to small weight changes: sharpness-aware training or weight averaging "
+    "flatten it (Foret et al. 2021; Izmailov et al. 2018).",
+    "loss.metric": "The metric is the problem before any geometry is: look at data and training first.",
+    "stationarity.class=saddle": "Leaving along the direction of negative curvature pays: perturb and train on "
+    "(Jin et al. 2017).",
+    "stationarity.class=not_critical": "The audited loss still falls along its gradient. On validation data that is "
+    "usual after training on other data; on training data, train longer.",
+    "stationarity.class=plateau": "Nothing moves the loss: look for dead or saturated units before training longer.",
+    "stationarity.class=undecided": "The class is open: the reason in the report says what would settle it.",
+    "undecided": "An undecided gate needs a narrower interval: more examples for sampling, more draws for probe "
+    "(--preset thorough).",
+    "nothing": "Nothing needs to be done.",
+}
+
+GLOSSARY = (
+    ("θ, P", "The trainable parameters as one vector, and how many numbers it has."),
+    ("Gradient, g", "The slope of the loss in every parameter; zero at a stationary point."),
+    ("Hessian, H", "The matrix of second derivatives: the curvature in every direction."),
+    ("λ_max, λ_min", "The largest and the smallest eigenvalue of H, with their signs."),
+    ("Ritz value", "An eigenvalue as a Krylov space sees it; inside the true spectrum."),
+    ("Filter-normalised", "A perturbation that moves every filter in proportion to its own norm."),
+    ("σ", "The size of such a perturbation, as a share of the filters' norms."),
+    ("δ", "What counts as a change of the loss: 1 % of it, never less than rounding."),
+    ("Saddle", "A stationary point with a direction in which the loss falls, and it pays to take it."),
+    ("One gradient", "The unit of cost: forward and backward once over the whole sample."),
+)
+
+HOW = (
+    ("Read the numbers", "results.json beside this report; it is also attached to the PDF."),
+    ("Judge again", "landscape-audit gate results.json --policy policy.toml"),
+    ("Render again", "landscape-audit report results.json"),
+    (
+        "Measure again",
+        "landscape-audit run CHECKPOINT with the same audit.toml, seed, device and versions: everything "
+        "but the run block comes out the same.",
+    ),
+)
