@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, model_validator
 
 Level = Literal["off", "warn", "error"]
 
@@ -17,8 +17,8 @@ class _Strict(BaseModel):
 class Gate(_Strict):
     """One demand on one estimate or label, with the reason for it."""
 
-    at_most: float | None = None
-    at_least: float | None = None
+    at_most: StrictFloat | None = Field(default=None, description="The interval must not reach above it.")
+    at_least: StrictFloat | None = Field(default=None, description="The interval must not reach below it.")
     one_of: tuple[str, ...] | None = None
     level: Level = "error"
     why: str = Field(min_length=1, description="Where the limit comes from; shown in every report.")

@@ -1,23 +1,22 @@
-"""Where templates and schemas are: inside an installed wheel, or at the top of a checkout."""
+"""Where templates and schemas are: inside an installed package, or at the top of a checkout."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).parent
 
 
 def template_dir() -> Path:
-    """The folder of the Jinja templates and style sheets."""
+    """The folder of the report's templates."""
     return _folder("templates")
 
 
 def schema_dir() -> Path:
-    """The folder of the JSON Schemas."""
+    """The folder of the published JSON Schemas."""
     return _folder("schemas")
 
 
 def _folder(name: str) -> Path:
-    """An editable install never sees the files that the wheel is given, so it falls back to the checkout."""
-    installed = _PACKAGE / "_data" / name
+    installed = _PACKAGE / "_data" / name  # an editable install has no _data: only a wheel is given one
     return installed if installed.is_dir() else _PACKAGE.parent / name

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.config import JsonDict
 
 from landscape_audit.errors import ResultsError
 from landscape_audit.policy import Level, Policy
@@ -45,6 +46,13 @@ class IntervalPart(Record):
     high: float | None
 
 
+_FINITE: JsonDict = {"properties": {"value": {"type": "number"}, "nonfinite": {"type": "null"}}}
+_NOT_FINITE: JsonDict = {
+    "properties": {"value": {"type": "null"}, "nonfinite": {"type": "string"}},
+    "required": ["nonfinite"],
+}
+
+
 class Estimate(Record):
     """A number, the interval around it, and what the interval means.
 
@@ -52,6 +60,8 @@ class Estimate(Record):
     no parts and `low = value = high`. `level` is the confidence of the sampling and probe parts; residual and bound
     parts hold always.
     """
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [_FINITE, _NOT_FINITE]})
 
     value: float | None
     low: float | None

@@ -8,9 +8,9 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from landscape_audit.errors import ConfigError
+from landscape_audit.config_error import as_config_error
+from landscape_audit.errors import ConfigError, PolicyError
 from landscape_audit.policy import Policy
-from landscape_audit.text import did_you_mean, printable
 
 CONFIG_NAME = "audit.toml"
 Model = TypeVar("Model", bound=BaseModel)
@@ -189,28 +189,16 @@ def validated(model: type[Model], values: dict[str, Any], origin: str) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise _as_config_error(model, error, origin) from None
+        raise as_config_error(model, error, origin) from None
 
 
-def _as_config_error(model: type[BaseModel], error: ValidationError, origin: str) -> ConfigError:
-    first = error.errors(include_url=False)[0]
-    path = [str(part) for part in first["loc"]]
-    setting = ".".join(path)
-    if first["type"] == "extra_forbidden":
-        known = _fields_at(model, path[:-1])
-        return ConfigError(f"{origin}: unknown setting '{setting}'.", remedy=did_you_mean(path[-1], known))
-    if first["type"] == "missing":
-        return ConfigError(f"{origin}: '{setting}' is missing.", remedy="`landscape-audit schema config` describes it.")
-    found = printable(repr(first["input"]), limit=80)
-    message = first["msg"].removeprefix("Value error, ")
-    return ConfigError(f"{origin}: '{setting}' is {found}: {message}.")
-
-
-def _fields_at(model: type[BaseModel], path: list[str]) -> list[str]:
-    for part in path:
-        field = model.model_fields.get(part)
-        annotation = field.annotation if field else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            break
-        model = annotation
-    return list(model.model_fields)
+def read_policy(path: Path) -> Policy:
+    """The demands in a policy file: `[gates."check.estimate"]`, `[[waivers]]` and `on_undecided` at its top level."""
+    values = read_toml(path)
+    foreign = sorted(values.keys() & (AuditSpec.model_fields.keys() - Policy.model_fields.keys()))
+    if foreign:
+        raise PolicyError(
+            f"{path}: a policy holds gates and waivers only, and this has [{foreign[0]}].",
+            remedy="If it is an audit.toml, name it with --config.",
+        )
+    return validated(Policy, values, str(path))

@@ -1,0 +1,34 @@
+"""`landscape-audit checks`: what is measured, and how each number is defined."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from landscape_audit.errors import UsageError
+from landscape_audit.text import did_you_mean
+
+
+def checks(
+    name: Annotated[str, typer.Argument(help="A check to explain; all are listed without.", show_default=False)] = "",
+) -> None:
+    """List the checks of the battery, or explain one.
+
+    The explanation holds the definition, what its interval means, its caveats, and the source.
+
+    Example:  landscape-audit checks sharpness
+    """
+    from landscape_audit.checks import BATTERY
+
+    if not name:
+        width = max(len(check.id) for check in BATTERY)
+        for check in BATTERY:
+            typer.echo(f"{check.id:<{width}}  {check.question}")
+        return
+    found = next((check for check in BATTERY if check.id == name), None)
+    if found is None:
+        known = [check.id for check in BATTERY]
+        raise UsageError(f"checks: there is no check '{name}'.", remedy=did_you_mean(name, known))
+    typer.echo(f"{found.id}, version {found.version}: {found.title}\n{found.question}\n\n{found.explanation}\n")
+    typer.echo(f"Source: {found.source}\nRests on: {', '.join(probe.name for probe in found.probes)}")

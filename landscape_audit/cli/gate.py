@@ -1,0 +1,76 @@
+"""`landscape-audit gate`: stored results judged again, without measuring."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from landscape_audit.errors import UsageError
+from landscape_audit.policy import Policy
+from landscape_audit.results import AuditResults, GateResult
+from landscape_audit.text import printable
+
+_Json = Annotated[bool, typer.Option("--json", help="Print the judged results, and nothing else, on stdout.")]
+_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the last line.")]
+
+
+def gate(
+    results: Annotated[Path, typer.Argument(help="A results.json that an audit wrote.", show_default=False)],
+    policy: Annotated[Path | None, typer.Option(help="Judge by this policy.toml.", show_default=False)] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Judge by the gates of this audit.toml.", show_default=False)
+    ] = None,
+    json: _Json = False,  # noqa: FBT002 - typer makes a flag of it
+    quiet: _Quiet = False,  # noqa: FBT002 - typer makes a flag of it
+) -> None:
+    """Judge stored results and exit with the verdict's code.
+
+    Without --policy or --config, the policy that is stored in the results is applied again, so that a waiver that has
+    expired since then counts no more. Nothing is measured and the results file is not changed.
+
+    Exit codes: 0 passed, 1 a gate failed, 2 a mistake in the policy, 3 undecided, 4 not results, 5 partial results.
+
+    Example:  landscape-audit gate out/results.json --policy policy.toml
+    """
+    from landscape_audit.judge import judged, last_line
+    from landscape_audit.results import read_results
+
+    stored = read_results(results)
+    verdict = judged(stored, _policy(stored, policy, config), dt.datetime.now(dt.UTC).date())
+    if json:
+        typer.echo(verdict.to_json(), nl=False)
+    if not quiet:
+        typer.echo(gate_table(verdict), err=True)
+    typer.echo(last_line(verdict, None), err=True)
+    raise typer.Exit(verdict.verdict.exit_code)
+
+
+def _policy(stored: AuditResults, policy: Path | None, config: Path | None) -> Policy:
+    from landscape_audit.spec import AuditSpec, read_policy, read_toml, validated
+
+    if policy is not None and config is not None:
+        raise UsageError("--policy and --config: both name gates.", remedy="Give one of them.")
+    if policy is not None:
+        return read_policy(policy)
+    if config is not None:
+        return validated(AuditSpec, read_toml(config), str(config)).policy()
+    return stored.policy
+
+
+def gate_table(results: AuditResults) -> str:
+    """The verdict's sentence, then a line a gate, worst first; every foreign word made harmless."""
+    sentence = printable(results.verdict.sentence, limit=2000)
+    if not results.gates:
+        return sentence
+    rows = [[printable(cell) for cell in _row(gate)] for gate in results.gates]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join((sentence, "", *(f"  {line}" for line in lines), ""))
+
+
+def _row(gate: GateResult) -> tuple[str, str, str, str]:
+    word = "waived" if gate.waiver else "warn" if gate.level == "warn" and gate.status != "pass" else gate.status
+    return word, gate.key, gate.found, gate.demand

@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+import datetime as dt
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from results_factory import SHA256, an_audit, between
+
+from landscape_audit.demand import on_number
+from landscape_audit.errors import PolicyError
+from landscape_audit.judge import judged, last_line
+from landscape_audit.policy import Gate, Policy
+from landscape_audit.results import AuditResults, Estimate, Failed, InstrumentInfo, Label, Measured, NotApplicable
+
+TODAY = dt.date(2026, 3, 2)
+PASSING = {"sharpness.lambda_max": {"at_most": 50}}
+FAILING = {"sharpness.lambda_max": {"at_most": 20}}
+UNDECIDED = {"sharpness.lambda_max": {"at_most": 31}}
+
+
+def a_policy(gates: dict[str, dict[str, Any]], **rest: Any) -> Policy:
+    return Policy.model_validate({"gates": {key: {"why": "a reason"} | gate for key, gate in gates.items()}, **rest})
+
+
+def judge(gates: dict[str, dict[str, Any]], audit: AuditResults | None = None, **rest: Any) -> AuditResults:
+    return judged(audit or an_audit(), a_policy(gates, **rest), TODAY)
+
+
+def a_waiver(**changes: Any) -> dict[str, Any]:
+    fields = {
+        "gate": "sharpness.lambda_max",
+        "reason": "known",
+        "approver": "R. Viewer",
+        "expires": TODAY,
+        "checkpoint_sha256": SHA256,
+    }
+    return fields | changes
+
+
+# ------------------------------------------------------------------------------------------------ one gate, one number
+
+finite = st.floats(min_value=-1e6, max_value=1e6)
+
+
+@st.composite
+def estimates(draw: st.DrawFn) -> Estimate:
+    low, value, high = sorted(draw(st.tuples(finite, finite, finite)))
+    return between(draw(st.sampled_from([low, None])), value, draw(st.sampled_from([high, None])))
+
+
+@st.composite
+def numeric_gates(draw: st.DrawFn) -> Gate:
+    low, high = sorted(draw(st.tuples(finite, finite)))
+    sides = draw(st.sampled_from([{"at_least": low}, {"at_most": high}, {"at_least": low, "at_most": high}]))
+    return Gate.model_validate({"why": "a reason", **sides})
+
+
+def wider(estimate: Estimate, by: float) -> Estimate:
+    return between(
+        None if estimate.low is None else estimate.low - by,
+        estimate.value or 0.0,
+        None if estimate.high is None else estimate.high + by,
+    )
+
+
+@given(numeric_gates(), estimates(), st.floats(min_value=0, max_value=1e6))
+def test_widening_an_interval_never_decides_and_never_reverses(gate: Gate, estimate: Estimate, by: float) -> None:
+    before, after = on_number(gate, estimate).status, on_number(gate, wider(estimate, by)).status
+    assert after in {before, "undecided"}
+
+
+@given(numeric_gates(), estimates())
+def test_a_pass_has_its_value_inside_and_a_fail_outside(gate: Gate, estimate: Estimate) -> None:
+    assert estimate.value is not None
+    floor = gate.at_least if gate.at_least is not None else float("-inf")
+    ceiling = gate.at_most if gate.at_most is not None else float("inf")
+    inside = floor <= estimate.value <= ceiling
+    assert on_number(gate, estimate).status in ({"pass", "undecided"} if inside else {"fail", "undecided"})
+
+
+@given(numeric_gates(), finite)
+def test_an_exact_number_is_never_undecided(gate: Gate, value: float) -> None:
+    assert on_number(gate, Estimate.exact(value)).status != "undecided"
+
+
+def test_a_limit_itself_is_inside() -> None:
+    assert on_number(Gate(at_most=2.0, at_least=2.0, why="w"), Estimate.exact(2.0)).status == "pass"
+
+
+@pytest.mark.parametrize(("limit", "status"), [(1.0, "fail"), (3.0, "undecided")])
+def test_a_lower_bound_can_fail_at_most_but_never_pass_it(limit: float, status: str) -> None:
+    ruling = on_number(Gate(at_most=limit, why="w"), between(2.0, 2.0, None))
+    assert ruling.status == status
+    assert status == "fail" or "never pass" in ruling.reason
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_is_not_finite_fails(value: float) -> None:
+    ruling = on_number(Gate(at_least=0.0, why="w"), Estimate.exact(value))
+    assert (ruling.status, ruling.reason) == ("fail", "It is not a finite number.")
+
+
+def test_a_limit_missed_by_less_than_four_digits_show_still_fails_and_shows_it() -> None:
+    ruling = on_number(Gate(at_most=50, why="w"), Estimate.exact(50.000001))
+    assert (ruling.status, ruling.found) == ("fail", "50.000001")
+
+
+# --------------------------------------------------------------------------------------------------------- the verdict
+
+
+@pytest.mark.parametrize(
+    ("gates", "word", "code"),
+    [
+        ({}, "OBSERVED", 0),
+        (PASSING, "PASS", 0),
+        (FAILING, "FAIL", 1),
+        (UNDECIDED, "UNDECIDED", 3),
+        ({**UNDECIDED, "loss.value": {"at_most": 0.01}}, "FAIL", 1),
+        ({"sharpness.lambda_max": {"at_most": 20, "level": "warn"}}, "PASS", 0),
+        ({"sharpness.lambda_max": {"at_most": 20, "level": "off"}}, "OBSERVED", 0),
+        ({"stationarity.class": {"one_of": ["minimum"]}}, "FAIL", 1),
+        ({"stationarity.class": {"one_of": ["minimum", "approximate_minimum"]}}, "PASS", 0),
+    ],
+)
+def test_the_word_and_the_exit_code_follow_from_the_gates(gates: dict[str, Any], word: str, code: int) -> None:
+    verdict = judge(gates).verdict
+    assert (verdict.word, verdict.exit_code) == (word, code)
+
+
+@pytest.mark.parametrize(
+    ("setting", "word", "code"), [("error", "UNDECIDED", 3), ("warn", "UNDECIDED", 0), ("pass", "PASS", 0)]
+)
+def test_the_policy_says_what_undecided_costs(setting: str, word: str, code: int) -> None:
+    verdict = judge(UNDECIDED, on_undecided=setting).verdict
+    assert (verdict.word, verdict.exit_code, verdict.undecided) == (word, code, 1)
+
+
+def test_a_label_that_says_undecided_is_undecided() -> None:
+    audit = an_audit({"stationarity": Measured(labels={"class": Label(value="undecided", reason="more steps")})})
+    gate = {"stationarity.class": {"one_of": ["minimum"]}}
+    assert judge(gate, audit).verdict.exit_code == 3
+
+
+def test_an_audit_with_a_crashed_check_never_passes() -> None:
+    audit = an_audit({"surface": Failed(error="ValueError: no")}, partial="failed: surface")
+    assert (judge(PASSING, audit).verdict.word, judge({}, audit).verdict.exit_code) == ("ERROR", 5)
+    assert judge(PASSING, audit).verdict.crashed == 1
+    assert judge(FAILING, audit).verdict.exit_code == 1
+
+
+def test_a_gate_on_a_crashed_check_is_shown_as_undecided_with_the_error() -> None:
+    result = judge(PASSING, an_audit({"sharpness": Failed(error="MemoryError: 3 GiB")}, partial="failed: sharpness"))
+    assert (result.gates[0].status, result.verdict.exit_code) == ("undecided", 5)
+    assert "MemoryError: 3 GiB" in result.gates[0].reason
+
+
+def test_a_gate_on_a_check_that_an_interruption_came_before_is_an_error_and_not_a_typo() -> None:
+    checks = tuple(check for check in an_audit().checks if check.id != "sharpness")
+    audit = an_audit(checks=checks, partial="interrupted", unreached=("sharpness",))
+    assert judge(PASSING, audit).verdict.exit_code == 5
+
+
+def test_an_instrument_that_disagrees_never_passes() -> None:
+    audit = an_audit(instrument=InstrumentInfo(agrees=False, disagreements=("hvp_symmetry: differ by 0.2",)))
+    verdict = judge(PASSING, audit, on_undecided="pass").verdict
+    assert (verdict.word, verdict.exit_code) == ("UNDECIDED", 3)
+    assert "hvp_symmetry" in verdict.sentence
+
+
+def test_the_sentence_has_the_number_its_interval_and_the_limit() -> None:
+    assert judge(PASSING).verdict.sentence == (
+        "The largest Hessian eigenvalue is 31.24 (29.62 to 32.86); demanded: at most 50."
+    )
+
+
+@given(st.permutations(["loss.value", "sharpness.lambda_max", "sharpness.lambda_2", "gradient.norm"]))
+def test_the_order_of_the_policy_changes_nothing(keys: list[str]) -> None:
+    limits = {"loss.value": 0.01, "sharpness.lambda_max": 31, "sharpness.lambda_2": 22.5, "gradient.norm": 1}
+    shuffled = judge({key: {"at_most": limits[key]} for key in keys})
+    straight = judge({key: {"at_most": limits[key]} for key in sorted(limits)})
+    assert (shuffled.gates, shuffled.verdict) == (straight.gates, straight.verdict)
+
+
+def test_gates_come_worst_first() -> None:
+    gates = {
+        "gradient.norm": {"at_most": 1},
+        "sharpness.lambda_max": {"at_most": 31},
+        "sharpness.lambda_2": {"at_most": 1, "level": "warn"},
+        "loss.value": {"at_most": 0.01},
+        "trace.trace": {"at_most": 1},
+    }
+    found = [gate.key for gate in judge(gates).gates]
+    assert found == ["trace.trace", "loss.value", "sharpness.lambda_max", "sharpness.lambda_2", "gradient.norm"]
+
+
+def test_judging_again_gives_the_same() -> None:
+    once = judge(FAILING)
+    assert judged(once, once.policy, TODAY) == once
+    assert AuditResults.model_validate_json(once.to_json()) == once
+
+
+# ------------------------------------------------------------------------------------------- gates that match nothing
+
+
+@pytest.mark.parametrize(
+    ("gate", "says"),
+    [
+        ({"sharpness.lambda_maxx": {"at_most": 1}}, "Did you mean 'sharpness.lambda_max'?"),
+        ({"sharpnes.lambda_max": {"at_most": 1}}, "Did you mean 'sharpness.lambda_max'?"),
+        ({"surface.curvature": {"at_most": 1}}, "does not apply here: no filters"),
+        ({"spectral_density.mass": {"at_most": 1}}, "was left out of this audit"),
+        ({"stationarity.class": {"at_most": 1}}, "it is a label, 'approximate_minimum'"),
+        ({"loss.value": {"one_of": ["low"]}}, "it is a number"),
+    ],
+)
+def test_a_gate_that_can_never_match_is_an_error(gate: dict[str, Any], says: str) -> None:
+    audit = an_audit({"surface": NotApplicable(reason="no filters")}, skipped=("spectral_density",))
+    with pytest.raises(PolicyError) as raised:
+        judge(gate, audit)
+    assert says in str(raised.value)
+    off = {key: {**demand, "level": "off"} for key, demand in gate.items()}
+    assert judge(off, audit).gates == ()
+
+
+# ------------------------------------------------------------------------------------------------------------- waivers
+
+
+def test_a_waived_gate_stays_visible_and_does_not_fail() -> None:
+    result = judge(FAILING, waivers=[a_waiver()])
+    assert (result.verdict.word, result.verdict.waived, result.verdict.failed) == ("PASS", 1, 0)
+    assert result.gates[0].status == "fail"
+    assert result.gates[0].waiver is not None
+    assert "R. Viewer" in result.gates[0].reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"expires": TODAY - dt.timedelta(days=1)}, "expired on 2026-03-01"),
+        ({"checkpoint_sha256": "0" * 64}, "another checkpoint"),
+    ],
+)
+def test_a_waiver_holds_for_its_checkpoint_until_the_end_of_its_day(changes: dict[str, Any], says: str) -> None:
+    result = judge(FAILING, waivers=[a_waiver(**changes)])
+    assert result.verdict.exit_code == 1
+    assert says in result.gates[0].reason
+
+
+def test_a_waiver_of_a_passing_gate_does_nothing() -> None:
+    assert judge(PASSING, waivers=[a_waiver()]).verdict.waived == 0
+
+
+def test_a_waiver_of_a_gate_there_is_none_of_is_an_error() -> None:
+    with pytest.raises(PolicyError, match="no such gate"):
+        judge(PASSING, waivers=[a_waiver(gate="sharpness.lambda_mx")])
+
+
+# ------------------------------------------------------------------------------------------------------- the last line
+
+
+def test_the_last_line_has_one_shape() -> None:
+    assert last_line(judge(FAILING), Path("out/report.html")) == (
+        "landscape-audit: FAIL  0 passed, 1 failed, 0 undecided  (exit 1)  report: out/report.html"
+    )
+    waived = judge(FAILING, waivers=[a_waiver()])
+    assert last_line(waived, None) == "landscape-audit: PASS  0 passed, 0 failed, 0 undecided, 1 waived  (exit 0)"
+
+
+def test_the_counts_are_the_gates() -> None:
+    result = judge({**UNDECIDED, "loss.value": {"at_most": 0.01, "level": "warn"}, "gradient.norm": {"at_most": 1}})
+    counts = result.verdict
+    assert (counts.passed, counts.undecided, counts.warned) == (1, 1, 1)
+    assert counts.passed + counts.failed + counts.undecided + counts.warned + counts.waived == len(result.gates)
+
+
+def test_judging_loads_neither_torch_nor_numpy_nor_matplotlib(tmp_path: Path) -> None:
+    stored = tmp_path / "results.json"
+    stored.write_text(an_audit(policy=a_policy(FAILING)).to_json(), encoding="utf-8")
+    script = (
+        "import json, sys, typer\n"
+        "from pathlib import Path\n"
+        "from landscape_audit.cli.gate import gate\n"
+        "try:\n    gate(Path(sys.argv[1]))\n"
+        "except typer.Exit as stop:\n    code = stop.exit_code\n"
+        "print(json.dumps([code, sorted({'torch', 'numpy', 'matplotlib', 'jinja2'} & set(sys.modules))]))\n"
+    )
+    run = subprocess.run(  # noqa: S603 - this interpreter, on the script above
+        [sys.executable, "-c", script, str(stored)], capture_output=True, text=True, check=True
+    )
+    assert json.loads(run.stdout) == [1, []]
