@@ -29,7 +29,7 @@ def draw(surface: Surface) -> bytes:
             axes.contour(surface.xs, surface.ys, masked, levels=levels, colors="white", linewidths=0.4, alpha=0.6)
             bar = canvas.figure.colorbar(filled, ax=axes, ticks=levels[::3], format=lambda value, _: number(value, 2))
             bar.set_label(worded(surface.z_axis))
-            bar.outline.set_visible(False)  # type: ignore[operator] # matplotlib's stubs call it a spine dictionary
+            bar.outline.set_visible(False)
         for mark in surface.marks:
             if mark.x is not None and mark.y is not None:
                 axes.plot([mark.x], [mark.y], "o", markerfacecolor="white", markeredgecolor=INK, markersize=7)

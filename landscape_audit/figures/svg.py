@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ REFERENCE = "#6b7280"
 INK = "#1f2937"
 FAINT = "#d1d5db"
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.hashsalt": "landscape-audit",
     "svg.fonttype": "path",
     "font.family": "DejaVu Sans",

@@ -18,6 +18,7 @@ from landscape_audit.results import (
     Estimate,
     Failed,
     GateResult,
+    Label,
     Line,
     Measured,
     NotApplicable,
@@ -210,7 +211,7 @@ def _banners(results: AuditResults) -> tuple[str, ...]:
     return tuple(banners)
 
 
-def _labels(results: AuditResults) -> list[tuple[str, object]]:
+def _labels(results: AuditResults) -> list[tuple[str, Label]]:
     return [(name_of(key), label) for key, label in results.labels().items() if key == "stationarity.class"]
 
 
