@@ -223,4 +223,6 @@ def _about_gates(gates: tuple[GateResult, ...], counts: Counter[str]) -> str:
     alike = {"failed": "failed", "undecided": "undecided", "waived": "waived", "warned": "only warned of"}
     if _counted_as(worst) == "passed":
         return f"{about} {count(others, 'other gate')} passed with more room." if others else about
+    if _counted_as(worst) == "warned" and counts["passed"]:
+        about = f"{count(counts['passed'], 'gate')} passed. Only a warning: {about[0].lower()}{about[1:]}"
     return f"{about} {count(others, 'more gate')} {alike[_counted_as(worst)]}." if others else about

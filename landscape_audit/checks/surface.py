@@ -68,7 +68,7 @@ def surface(plane: Plane, slices: tuple[Walk, ...]) -> Measured:
                 z=tuple(tuple(finite_or_none(value) for value in row) for row in plane.losses),
                 marks=(Mark(label="checkpoint", x=0.0, y=0.0),),
             ),
-            *(_slice(walk) for walk in slices),
+            *(_slice(walk, centre) for walk in slices),
         ),
         caveats=(f"{count(missing, 'grid point has', 'grid points have')} no finite loss.",) if missing else (),
     )
@@ -78,7 +78,14 @@ def _all_positive(cells: list[float]) -> bool:
     return all(value > 0 for value in cells if math.isfinite(value))
 
 
-def _slice(walk: Walk) -> Line:
+def _telling(walk: Walk, loss: float) -> float:
+    """How far a slice is worth drawing: until the loss has risen to ten times itself, so that its centre is seen."""
+    tall = [abs(point.radius) for point in walk.points if not point.rise.value <= 9 * abs(loss)]
+    inside = [abs(point.radius) for point in walk.points if abs(point.radius) < min(tall, default=2.0)]
+    return max(max(inside, default=0.0), 0.01)
+
+
+def _slice(walk: Walk, loss: float) -> Line:
     best = walk.best()
     where = f"{number(100 * best.radius, 3)} %" if best.drop > 0 else "the checkpoint itself"
     return walk_line(
@@ -88,5 +95,5 @@ def _slice(walk: Walk) -> Line:
         finding=f"Along {_WORDS[walk.direction]} the lowest point is {where}"
         + (f", {number(best.drop)} lower." if best.drop > 0 else "."),
         expected=_EXPECTED[walk.direction],
-        reach=1.0,
+        reach=_telling(walk, loss),
     )

@@ -58,7 +58,10 @@ def _scales(canvas: Canvas, line: Line) -> None:
         canvas.axes.set_xscale("log")
     if line.y.scale == "log":
         canvas.axes.set_yscale("log")
-    if line.y.scale == "symlog":
+    if line.y.scale == "symlog" and measured and min(measured) > 0:
+        canvas.axes.set_yscale("log")
+        canvas.axes.set_ylim(0.5 * min(measured), 2 * max(values))
+    elif line.y.scale == "symlog":
         canvas.axes.set_yscale("symlog", linthresh=threshold(values))
     elif measured and line.y.scale == "linear":
         low, high = min(measured), max(measured)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from landscape_audit.figures.svg import MEASURED, REFERENCE, Canvas
 from landscape_audit.results import Spectrum
 from landscape_audit.text import number
@@ -17,6 +19,8 @@ def draw(spectrum: Spectrum) -> bytes:
         if spectrum.x.scale == "symlog":
             widest = max((abs(x) for x in spectrum.grid), default=1.0) or 1.0
             axes.set_xscale("symlog", linthresh=widest * 1e-3)
+            decades = [10.0**power for power in range(math.ceil(math.log10(widest)) - 2, math.ceil(math.log10(widest)))]
+            axes.set_xticks([*(-decade for decade in decades), 0.0, *decades])
         shown = [max(value, floor) for value in spectrum.density]
         axes.fill_between(spectrum.grid, floor, shown, color=MEASURED[0], alpha=0.35, linewidth=0)
         axes.plot(spectrum.grid, shown, color=MEASURED[0], linewidth=1.2, label="density")

@@ -108,7 +108,8 @@ class EstimateView:
 
     key: str
     name: str
-    shown: str
+    value: str
+    interval: str
     unit: str
     uncertainty: str
 
@@ -319,7 +320,9 @@ def _estimate(key: str, estimate: Estimate) -> EstimateView:
     shown = with_interval(estimate) if estimate.value is not None else f"not finite ({estimate.nonfinite})"
     name = name_of(key)
     short = key.partition(".")[2].replace("_", " ")
-    return EstimateView(key, name if name != key else short, shown, estimate.unit, f"{kinds}{level}")
+    value, _, interval = shown.partition(" (")
+    named = name if name != key else short
+    return EstimateView(key, named, value, interval.removesuffix(")"), estimate.unit, f"{kinds}{level}")
 
 
 def _figure(detail: Detail) -> FigureView | None:
