@@ -23,8 +23,8 @@ def gate(
     config: Annotated[
         Path | None, typer.Option(help="Judge by the gates of this audit.toml.", show_default=False)
     ] = None,
-    json: _Json = False,  # noqa: FBT002 - typer makes a flag of it
-    quiet: _Quiet = False,  # noqa: FBT002 - typer makes a flag of it
+    json: _Json = False,
+    quiet: _Quiet = False,
 ) -> None:
     """Judge stored results and exit with the verdict's code.
 
