@@ -166,11 +166,18 @@ def test_a_gate_on_a_check_that_an_interruption_came_before_is_an_error_and_not_
     assert judge(PASSING, audit).verdict.exit_code == 5
 
 
-def test_an_instrument_that_disagrees_never_passes() -> None:
+@pytest.mark.parametrize("setting", ["error", "warn", "pass"])
+def test_an_instrument_that_disagrees_never_passes_whatever_undecided_costs(setting: str) -> None:
     audit = an_audit(instrument=InstrumentInfo(agrees=False, disagreements=("hvp_symmetry: differ by 0.2",)))
-    verdict = judge(PASSING, audit, on_undecided="pass").verdict
+    verdict = judge(PASSING, audit, on_undecided=setting).verdict
     assert (verdict.word, verdict.exit_code) == ("UNDECIDED", 3)
     assert "hvp_symmetry" in verdict.sentence
+
+
+def test_an_instrument_that_disagrees_stops_no_merge_where_no_gate_could() -> None:
+    audit = an_audit(instrument=InstrumentInfo(agrees=False, disagreements=("hvp_symmetry: differ by 0.2",)))
+    verdict = judge({"sharpness.lambda_max": {"at_most": 50, "level": "warn"}}, audit).verdict
+    assert (verdict.word, verdict.exit_code) == ("UNDECIDED", 0)
 
 
 def test_the_sentence_has_the_number_its_interval_and_the_limit() -> None:
@@ -253,7 +260,8 @@ def test_a_waiver_holds_for_its_checkpoint_until_the_end_of_its_day(changes: dic
 
 
 def test_a_waiver_of_a_passing_gate_does_nothing() -> None:
-    assert judge(PASSING, waivers=[a_waiver()]).verdict.waived == 0
+    result = judge(PASSING, waivers=[a_waiver()])
+    assert (result.verdict.waived, result.gates[0].waiver) == (0, None)
 
 
 def test_a_waiver_of_a_gate_there_is_none_of_is_an_error() -> None:

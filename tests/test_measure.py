@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from landscape_audit import measure
+from landscape_audit.checks import BATTERY
 from landscape_audit.errors import CapabilityError, UsageError
 from landscape_audit.plan import Silent
 from landscape_audit.results import AuditResults, Failed, Measured
@@ -68,6 +69,8 @@ def test_only_the_checks_that_were_asked_for_are_run_and_the_instrument_is_tried
     assert [check.id for check in found.checks] == ["loss"]
     assert {probe.name for probe in found.protocol.probes} >= {"instrument_trial", "checkpoint_loss"}
     assert found.instrument.agrees
+    assert found.skipped == tuple(check.id for check in BATTERY if check.id != "loss")
+    assert found.unreached == ()
 
 
 def test_an_unknown_check_is_named_with_the_one_that_was_meant(project):
@@ -105,6 +108,7 @@ def test_an_interrupted_audit_keeps_what_is_done_and_says_that_it_is_partial(pro
     assert [check.id for check in found.checks] == ["instrument", "loss"]
     assert found.partial == "interrupted: 2 of 10 checks are done"
     assert found.run.signal == "SIGINT"
+    assert found.unreached == tuple(check.id for check in BATTERY[2:])
 
 
 def test_an_audit_interrupted_at_once_claims_nothing(project):

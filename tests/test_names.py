@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+from results_factory import an_audit
+
+from landscape_audit.names import name_of
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("sharpness.lambda_max", "the largest Hessian eigenvalue"),
+        ("sharpness.lambda_3", "Hessian eigenvalue 3 from the top"),
+        ("flatness.rise@0.05", "the mean rise of the loss at radius 0.05"),
+        ("someones.plugin_number", "someones.plugin_number"),
+    ],
+)
+def test_an_id_has_a_name_that_people_read_or_is_its_own(key: str, name: str) -> None:
+    assert name_of(key) == name
+
+
+def test_everything_that_is_gated_often_has_a_name() -> None:
+    audit = an_audit()
+    unnamed = [key for key in (*audit.estimates(), *audit.labels()) if name_of(key) == key]
+    assert all(key.startswith("instrument.") for key in unnamed)
