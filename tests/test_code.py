@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import landscape_audit
 from landscape_audit.errors import DataError, LossError, ModelError
 from landscape_audit.subject.code import UserCode, is_out_of_memory, undisturbed
 from tests.user_files import write
@@ -46,6 +47,28 @@ def test_two_audits_may_each_bring_a_module_of_one_name(tmp_path: Path) -> None:
         write(tmp_path, f"{number}/model.py", "from layers import WIDTH\ndef build():\n    return WIDTH\n")
     built = [UserCode(tmp_path / name).resolve("model.py:build", ModelError)() for name in ("1", "2")]
     assert built == [1, 2]
+
+
+def test_an_installation_inside_the_base_folder_is_not_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "venv/lib/installed.py", "def fail():\n    raise ValueError('deep')\n")
+    write(tmp_path, "model.py", "import installed\ndef build():\n    installed.fail()\ninstalled.fail()\n")
+    monkeypatch.syspath_prepend(tmp_path / "venv/lib")
+    with pytest.raises(ModelError, match=r"deep \(model.py, line 4\)"):
+        UserCode(tmp_path).resolve("model.py:build", ModelError)
+    assert sys.modules.pop("installed")
+
+
+def test_this_package_stays_imported_when_it_lies_beside_the_config(tmp_path: Path) -> None:
+    package = Path(landscape_audit.__file__).parents[1]
+    name = "landscape_audit.figures"
+    before = sys.modules.pop(name, None)
+    write(tmp_path, "model.py", f"import {name}\ndef build():\n    pass\n")
+    UserCode(package).resolve(f"{tmp_path / 'model.py'}:build", ModelError)
+    assert name in sys.modules
+    if before:
+        sys.modules[name] = before
 
 
 def test_a_file_runs_once_however_often_it_is_named(tmp_path: Path) -> None:

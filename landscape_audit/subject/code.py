@@ -118,7 +118,7 @@ class UserCode:
         try:
             yield
         finally:
-            self._path = list(dict.fromkeys(folder for folder in sys.path if folder not in path))
+            self._path = list(dict.fromkeys([*(folder for folder in sys.path if folder not in path), *self._path]))
             sys.path[:] = path
             self._withdraw(modules)
 
@@ -137,9 +137,11 @@ class UserCode:
         return origin is not None and self._is_here(origin)
 
     def _is_here(self, file: str) -> bool:
+        """Whether a file is the user's: in one of their folders, and not in an installation further down there."""
         path = Path(file).resolve()
-        folders = {self.base, *(found.parent for found in self._files), *map(Path, self._path)}
-        return "site-packages" not in path.parts and any(path.is_relative_to(folder) for folder in folders)
+        ours = {self.base, *(found.parent for found in self._files), *map(Path, self._path)}
+        around = [folder for folder in {*ours, *map(Path, filter(None, sys.path))} if path.is_relative_to(folder)]
+        return not _is_internal(file) and max(around, key=lambda folder: len(folder.parts), default=None) in ours
 
     def _where(self, raised: BaseException) -> str:
         if isinstance(raised, SyntaxError) and raised.filename:
