@@ -107,7 +107,7 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "flatness_sigmas": (0.01, 0.02, 0.05, 0.1, 0.2, 0.4),
         "ascent_steps": 5,
         "descent_steps": 10,
-        "slice_points": 31,
+        "slice_points": 41,
         "surface_points": 15,
     },
     "thorough": {

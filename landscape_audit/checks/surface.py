@@ -79,8 +79,8 @@ def _all_positive(cells: list[float]) -> bool:
 
 
 def _telling(walk: Walk, loss: float) -> float:
-    """How far a slice is worth drawing: until the loss has risen to ten times itself, so that its centre is seen."""
-    tall = [abs(point.radius) for point in walk.points if not point.rise.value <= 9 * abs(loss)]
+    """How far a slice is worth drawing: until the loss has risen to thirty times itself, so that its centre is seen."""
+    tall = [abs(point.radius) for point in walk.points if not point.rise.value <= 29 * abs(loss)]
     inside = [abs(point.radius) for point in walk.points if abs(point.radius) < min(tall, default=2.0)]
     return max(max(inside, default=0.0), 0.01)
 
