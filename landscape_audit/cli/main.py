@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from types import FrameType
 from typing import Annotated, NoReturn
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from landscape_audit import __version__
 from landscape_audit.cli.checks import checks
@@ -24,17 +26,46 @@ from landscape_audit.cli.schema import schema
 from landscape_audit.errors import AuditError
 from landscape_audit.text import printable
 
+USAGE = 2
 INTERNAL = 5
 
 app = typer.Typer(
     name="landscape-audit",
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start with:  landscape-audit demo  — or audit your own:  landscape-audit run model.safetensors",
 )
-for name, command in {
+
+
+def ending_in_a_code(command: Callable[..., None]) -> Callable[..., None]:
+    """`command`, with every way out of it made a message and an exit code of its own.
+
+    Done inside the command because Typer itself would turn SIGTERM into 130 and a closed pipe into 1, a failed gate.
+    """
+
+    @functools.wraps(command)
+    def ended(*args: object, **kwargs: object) -> None:
+        try:
+            command(*args, **kwargs)
+            sys.stdout.flush()
+        except typer.Exit:
+            raise
+        except AuditError as error:
+            raise typer.Exit(_say(str(error), error.exit_code)) from None
+        except KeyboardInterrupt as stop:
+            code = EXIT_BY_SIGNAL["SIGTERM" if stop.args == ("SIGTERM",) else "SIGINT"]
+            raise typer.Exit(_say("interrupted.", code)) from None
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except Exception as error:  # noqa: BLE001 - this is where a crash becomes exit code 5
+            raise typer.Exit(_crashed(error)) from None
+
+    return ended
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "plan": plan,
     "gate": gate,
@@ -43,15 +74,15 @@ for name, command in {
     "schema": schema,
     "doctor": doctor,
     "demo": demo,
-}.items():
-    app.command(name)(command)
+}
+for name, command in COMMANDS.items():
+    app.command(name)(ending_in_a_code(command))
 
 
 @app.callback()
 def landscape_audit(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, show_default=False)
-    ] = False,
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", show_default=False)] = False,
 ) -> None:
     """Is this checkpoint in a good place? Audit the loss landscape around a trained PyTorch model.
 
@@ -60,25 +91,18 @@ def landscape_audit(
     if version:
         typer.echo(f"landscape-audit {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), nl=False)
+        raise typer.Exit(USAGE)
 
 
 def main() -> NoReturn:
-    """Run a command; every way out of it has its own exit code, and a crash never reads as a failed gate."""
+    """Run a command. A crash, a wrong flag or a signal never reads as a failed gate, which alone is exit code 1."""
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        code = app(standalone_mode=False)
-    except AuditError as error:
-        code = _say(str(error), "ERROR", error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        code = _say("", "ERROR", 2)
-    except (KeyboardInterrupt, click.Abort) as stop:
-        code = _say("interrupted.", "ERROR", EXIT_BY_SIGNAL["SIGTERM" if stop.args == ("SIGTERM",) else "SIGINT"])
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    except Exception as error:  # noqa: BLE001 - this is where a crash becomes exit code 5
-        code = _crashed(error)
+        code = app(prog_name="landscape-audit", standalone_mode=False)
+    except TyperException as error:
+        code = _say(f"{error.format_message()}\n  `landscape-audit COMMAND --help` shows what there is.", USAGE)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -87,10 +111,10 @@ def _terminated(signal_number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt("SIGTERM")
 
 
-def _say(message: str, word: str, code: int) -> int:
-    if message:
-        typer.echo(f"landscape-audit: error: {message}", err=True)
-    typer.echo(f"landscape-audit: {word}  0 passed, 0 failed, 0 undecided  (exit {code})", err=True)
+def _say(message: str, code: int) -> int:
+    short = message.splitlines()[0].rstrip(".")
+    typer.echo(f"landscape-audit: error: {printable(message, limit=8000)}", err=True)
+    typer.echo(f"landscape-audit: ERROR  {printable(short, limit=100)}  (exit {code})", err=True)
     return code
 
 
@@ -99,4 +123,4 @@ def _crashed(error: Exception) -> int:
         traceback.print_exc()
     what = printable(f"{type(error).__name__}: {error}", limit=500)
     remedy = "This is a bug of landscape-audit. LANDSCAPE_AUDIT_TRACEBACK=1 shows where; please report it with that."
-    return _say(f"internal error: {what}\n  {remedy}", "ERROR", INTERNAL)
+    return _say(f"internal error: {what}\n  {remedy}", INTERNAL)
