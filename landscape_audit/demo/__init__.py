@@ -1,0 +1,1 @@
+"""A project as a user would have made it: a small network trained on real handwritten digits."""
