@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,7 @@ def request(checkpoint: Path | None, config: Path | None, flags: dict[str, Any])
             f"{' and '.join(missing)}: not given, and there is no {CONFIG_NAME} beside the checkpoint.",
             remedy=f"Write an {CONFIG_NAME}, or give --model file.py:factory --data file.py:loader.",
         )
-    spec = validated(AuditSpec, _merged(values, flags), origin)
+    spec = validated(AuditSpec, _merged(values, _seen_from(base, flags)), origin)
     return Request(spec, _checkpoint(checkpoint, spec, base, origin), base)
 
 
@@ -98,6 +99,18 @@ def flags_of(
         table: {name: value for name, value in values.items() if value is not None} for table, values in tables.items()
     }
     return {table: values for table, values in given.items() if values}
+
+
+def _seen_from(base: Path, flags: dict[str, Any]) -> dict[str, Any]:
+    """Paths in flags start here, those in a config file at its folder; both become paths from that folder."""
+    places = (("model", "factory"), ("data", "loader"), ("data", "file"), ("loss", "name"))
+    seen = {table: dict(values) for table, values in flags.items()}
+    for table, name in places:
+        text = str(seen.get(table, {}).get(name, ""))
+        path, colon, function = text.rpartition(":") if name != "file" else (text, "", "")
+        if path and (name == "file" or path.endswith(".py")):
+            seen[table][name] = os.path.relpath(Path.cwd() / path, base) + colon + function
+    return seen
 
 
 def _argument(text: str) -> tuple[str, Any]:
