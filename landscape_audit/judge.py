@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from landscape_audit.demand import Ruling, in_words, on_label, on_number
@@ -42,6 +43,22 @@ def judged(results: AuditResults, policy: Policy, today: dt.date) -> AuditResult
     )
     gates = tuple(gate for gate, _ in worst_first)
     return results.model_copy(update={"policy": policy, "gates": gates, "verdict": _verdict(results, policy, gates)})
+
+
+def expect(policy: Policy, checks: Iterable[str]) -> None:
+    """Before anything is measured: a gate or waiver that could never match is a `PolicyError` now, not hours later.
+
+    `checks` are those that will run. What a check calls its numbers is known only once it has measured.
+    """
+    _names_its_gates(policy)
+    known = sorted(checks)
+    for key, gate in policy.gates.items():
+        name = key.partition(".")[0]
+        if gate.level != "off" and name not in known:
+            raise PolicyError(
+                f"gate '{key}': no check '{name}' will run.",
+                remedy=f'{did_you_mean(name, known)} Or set level = "off".',
+            )
 
 
 def last_line(results: AuditResults, report: Path | None) -> str:

@@ -17,8 +17,8 @@ from typing import Literal
 import torch
 
 from landscape_audit import __version__
-from landscape_audit.checks import BATTERY, Check
-from landscape_audit.errors import CapabilityError, UsageError
+from landscape_audit.checks import BATTERY, Check, chosen
+from landscape_audit.errors import CapabilityError
 from landscape_audit.plan import Plan, PlannedProbe, Progress, Silent
 from landscape_audit.probes.bench import Bench, Probe, ProbeFailedError, with_needs
 from landscape_audit.probes.instrument import InstrumentTrial
@@ -37,7 +37,7 @@ from landscape_audit.results import (
 )
 from landscape_audit.spec import AuditSpec, ProtocolSpec
 from landscape_audit.subject.subject import load_subject
-from landscape_audit.text import did_you_mean, printable
+from landscape_audit.text import printable
 
 LIMITS = (
     "Every number is of the audited loss on the audited sample, in evaluation mode; intervals marked sampling say what "
@@ -65,7 +65,7 @@ def audit(
         subject = load_subject(spec, checkpoint, base, device_of(spec.protocol))
         before = subject.state()
         bench = Bench(subject, spec.protocol, progress, _free_memory(subject.theta.device))
-        checks = chosen(spec)
+        checks = chosen(spec.checks)
         plan = _plan(bench, checks)
         progress.planned(plan)
         done = _run(bench, checks)
@@ -102,23 +102,7 @@ def plan_audit(spec: AuditSpec, checkpoint: Path, base: Path) -> Plan:
     with _arithmetic():
         subject = load_subject(spec, checkpoint, base, device_of(spec.protocol))
         bench = Bench(subject, spec.protocol, Silent(), _free_memory(subject.theta.device))
-        return _plan(bench, chosen(spec))
-
-
-def chosen(spec: AuditSpec) -> tuple[Check, ...]:
-    """The checks of the battery that `spec` leaves in, or an error for a name there is none of."""
-    known = [check.id for check in BATTERY]
-    for name in (*spec.checks.only, *spec.checks.skip):
-        if name not in known:
-            raise UsageError(f"checks: there is no check '{name}'.", remedy=did_you_mean(name, known))
-    kept = tuple(
-        check
-        for check in BATTERY
-        if check.id not in spec.checks.skip and (not spec.checks.only or check.id in spec.checks.only)
-    )
-    if not kept:
-        raise UsageError("checks: nothing is left to run.", remedy="Leave at least one check in --only, out of --skip.")
-    return kept
+        return _plan(bench, chosen(spec.checks))
 
 
 def device_of(protocol: ProtocolSpec) -> torch.device:

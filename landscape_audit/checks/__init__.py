@@ -11,6 +11,9 @@ from landscape_audit.checks.spectral_density import spectral_density
 from landscape_audit.checks.stationarity import stationarity
 from landscape_audit.checks.surface import surface
 from landscape_audit.checks.trace import trace
+from landscape_audit.errors import UsageError
+from landscape_audit.spec import ChecksSpec
+from landscape_audit.text import did_you_mean
 
 BATTERY: tuple[Check, ...] = (
     instrument,
@@ -25,4 +28,17 @@ BATTERY: tuple[Check, ...] = (
     surface,
 )
 
-__all__ = ["BATTERY", "Check"]
+
+def chosen(spec: ChecksSpec) -> tuple[Check, ...]:
+    """The checks of the battery that `spec` leaves in, or an error for a name there is none of."""
+    known = [check.id for check in BATTERY]
+    for name in (*spec.only, *spec.skip):
+        if name not in known:
+            raise UsageError(f"checks: there is no check '{name}'.", remedy=did_you_mean(name, known))
+    kept = tuple(check for check in BATTERY if check.id not in spec.skip and (not spec.only or check.id in spec.only))
+    if not kept:
+        raise UsageError("checks: nothing is left to run.", remedy="Leave at least one check in --only, out of --skip.")
+    return kept
+
+
+__all__ = ["BATTERY", "Check", "chosen"]

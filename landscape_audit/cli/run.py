@@ -10,16 +10,17 @@ from typing import Annotated
 
 import typer
 
+from landscape_audit.checks import chosen
 from landscape_audit.cli import options
 from landscape_audit.cli.progress import Bar, listener
 from landscape_audit.cli.summary import summary
 from landscape_audit.files import writable_folder, write_atomically
-from landscape_audit.judge import judged, last_line
+from landscape_audit.judge import expect, judged, last_line
 from landscape_audit.policy import Policy
 from landscape_audit.results import AuditResults
 
 EXIT_BY_SIGNAL = {"SIGINT": 130, "SIGTERM": 143}
-STALE = ("results.json", "report.html", "report.pdf", "summary.md")
+OUTPUTS = ("results.json", "report.html", "report.pdf", "summary.md")
 
 
 def run(
@@ -79,12 +80,15 @@ def run(
     )
     asked = options.request(checkpoint, config, flags)
     demanded = _policy(asked, policy)
-    folder = writable_folder(out or Path(f"audit-{asked.checkpoint.stem}"))
+    expect(demanded, (check.id for check in chosen(asked.spec.checks)))
     if pdf:
         from landscape_audit.report.pdf import require_pango
 
         require_pango()
-    results = judged(_measured(asked, quiet=quiet or json), demanded, dt.datetime.now(dt.UTC).date())
+    folder = _claimed(out or Path(f"audit-{asked.checkpoint.stem}"))
+    measured = _measured(asked, quiet=quiet or json)
+    write_atomically(folder / "results.json", measured.to_json().encode())  # whatever judging and rendering make of it
+    results = judged(measured, demanded, dt.datetime.now(dt.UTC).date())
     report = _written(results, folder, pdf=pdf)
     if json:
         sys.stdout.write(results.to_json())
@@ -92,6 +96,14 @@ def run(
         typer.echo(summary(results), err=True)
     typer.echo(last_line(results, report), err=True)
     raise typer.Exit(EXIT_BY_SIGNAL[results.run.signal] if results.run.signal else results.verdict.exit_code)
+
+
+def _claimed(out: Path) -> Path:
+    """The output folder, writable and without the files of an older audit: an audit that fails leaves none behind."""
+    folder = writable_folder(out)
+    for name in OUTPUTS:
+        (folder / name).unlink(missing_ok=True)
+    return folder
 
 
 def _policy(asked: options.Request, path: Path | None) -> Policy:
@@ -113,9 +125,6 @@ def _measured(asked: options.Request, *, quiet: bool) -> AuditResults:
 
 
 def _written(results: AuditResults, folder: Path, *, pdf: bool) -> Path:
-    """Results first, so that a report that fails to render loses nothing; no file of an older audit stays beside."""
-    for name in STALE:
-        (folder / name).unlink(missing_ok=True)
     write_atomically(folder / "results.json", results.to_json().encode())
     from landscape_audit.report.write import write_reports
 

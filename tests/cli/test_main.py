@@ -18,7 +18,7 @@ def build():
 
 
 def console(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 - the command under test
+    return subprocess.run(
         [sys.executable, "-m", "landscape_audit", *map(str, arguments)],
         cwd=cwd or ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "120"},
@@ -65,7 +65,7 @@ def test_a_command_that_measures_nothing_loads_nothing_heavy(argument, heavy):
         f"import sys; from landscape_audit.cli.main import app; app([{argument!r}], standalone_mode=False);"
         f"sys.exit(', '.join(set({heavy!r}) & set(sys.modules)))"
     )
-    ended = subprocess.run(  # noqa: S603 - the command under test
+    ended = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert not ended.stderr.strip()

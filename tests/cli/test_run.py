@@ -1,0 +1,166 @@
+"""`landscape-audit run` from the outside: what it writes, where, and what it leaves when it cannot go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from landscape_audit.results import AuditResults
+
+ROOT = Path(__file__).parents[2]
+MODEL = """
+from torch import nn
+
+def build(width=8):
+    print("hello")
+    return nn.Sequential(nn.Linear(6, width), nn.ReLU(), nn.Linear(width, 3))
+"""
+DATA = """
+import torch
+
+def validation():
+    x = torch.randn(96, 6, generator=torch.Generator().manual_seed(1))
+    return list(zip(x.split(20), (x.sum(1) > 0).long().split(20)))
+"""
+CONFIG = """
+[model]
+factory = "model.py:build"
+[data]
+loader = "data.py:validation"
+[protocol]
+preset = "quick"
+[gates."loss.value"]
+at_most = {limit}
+why = "a test"
+"""
+OUTPUTS = {"results.json", "report.html", "report.pdf", "summary.md"}
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "model.py").write_text(MODEL)
+    (tmp_path / "data.py").write_text(DATA)
+    (tmp_path / "audit.toml").write_text(CONFIG.format(limit=100))
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    return tmp_path
+
+
+def started(project, *arguments):
+    environment = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "HOME": str(project), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "landscape_audit", *arguments],
+        cwd=project,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(project, *arguments):
+    process = started(project, "run", "model.safetensors", *arguments)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def test_a_run_writes_everything_and_says_so_on_its_last_line(project):
+    code, out, err = run(project, "--out", "made/here")
+    assert code == 0
+    assert out == ""
+    assert {path.name for path in (project / "made/here").iterdir()} == OUTPUTS
+    assert err.splitlines()[-1] == (
+        "landscape-audit: PASS  1 passed, 0 failed, 0 undecided  (exit 0)  report: made/here/report.html"
+    )
+
+
+def test_a_failing_gate_is_exit_code_1_and_the_report_is_there(project):
+    (project / "audit.toml").write_text(CONFIG.format(limit=0.001))
+    code, _, err = run(project, "--no-pdf")
+    assert code == 1
+    assert "landscape-audit: FAIL  0 passed, 1 failed" in err.splitlines()[-1]
+    assert (project / "audit-model/report.html").is_file()
+
+
+def test_json_is_the_results_and_nothing_else_although_the_model_prints(project):
+    code, out, err = run(project, "--json", "--no-pdf")
+    assert code == 0
+    found = AuditResults.model_validate_json(out)
+    assert found == AuditResults.model_validate_json((project / "audit-model/results.json").read_text())
+    assert "hello" in err
+
+
+def test_flags_win_over_the_file_and_their_paths_start_here(project):
+    elsewhere = project / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "wide.py").write_text(MODEL.replace("hello", "from the flag"))
+    code, out, err = run(project, "--json", "--no-pdf", "--model", "elsewhere/wide.py:build", "--model-arg", "width=8")
+    assert code == 0
+    assert "from the flag" in err
+    assert json.loads(out)["subject"]["model"] == "elsewhere/wide.py:build"
+
+
+def test_a_gate_that_can_never_match_is_refused_before_anything_is_measured(project):
+    begun = time.monotonic()
+    code, _, err = run(project, "--only", "gradient")
+    assert code == 2
+    assert "gate 'loss.value': no check 'loss' will run." in err
+    assert time.monotonic() - begun < 10
+    assert not (project / "audit-model").exists()
+
+
+def test_a_gate_that_matches_nothing_costs_no_measurement(project):
+    text = CONFIG.format(limit=1).replace("loss.value", "loss.valeu")
+    (project / "audit.toml").write_text(text)
+    code, _, err = run(project, "--no-pdf")
+    assert code == 2
+    assert "Did you mean 'loss.value'?" in err
+    assert (project / "audit-model/results.json").is_file()
+    assert not (project / "audit-model/report.html").exists()
+
+
+def test_no_report_of_an_older_audit_survives_one_that_fails(project):
+    assert run(project, "--no-pdf")[0] == 0
+    (project / "data.py").write_text("def validation():\n    raise OSError('gone')\n")
+    code, _, err = run(project, "--no-pdf")
+    assert code == 4
+    assert "gone" in err
+    assert list((project / "audit-model").iterdir()) == []
+
+
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_keeps_what_was_measured_and_says_that_it_is_partial(project, stop, code):
+    process = started(project, "run", "model.safetensors", "--preset", "thorough", "--no-pdf")
+    seen = ""
+    for line in process.stderr:
+        seen += line
+        if "gradient krylov" in line:
+            process.send_signal(stop)
+            break
+    process.communicate(timeout=60)
+    assert process.returncode == code, seen
+    kept = AuditResults.model_validate_json((project / "audit-model/results.json").read_text())
+    assert kept.partial
+    assert kept.checks
+    assert "not whole" in (project / "audit-model/report.html").read_text()
+
+
+def test_the_same_audit_twice_differs_only_in_its_run_block(project):
+    found = []
+    for name in ("a", "b"):
+        assert run(project, "--no-pdf", "--out", name)[0] == 0
+        results = json.loads((project / name / "results.json").read_text())
+        del results["run"]
+        found.append(results)
+    assert found[0] == found[1]
