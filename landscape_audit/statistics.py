@@ -29,7 +29,7 @@ class Mean:
 def weighted_mean(values: Sequence[float], weights: Sequence[float]) -> Mean:
     """Σ w x / Σ w over independent pieces of unequal weight, with the standard error of a ratio estimate.
 
-    Source: Cochran 1977, Sampling Techniques, section 2.11 (linearised variance with n/(n − 1)).
+    Source: Cochran 1977, Sampling Techniques (ratio estimates).
     """
     x, w = np.asarray(values, float), np.asarray(weights, float)
     share = w / w.sum()
@@ -43,7 +43,7 @@ def weighted_mean(values: Sequence[float], weights: Sequence[float]) -> Mean:
 def jackknife(statistic: Callable[[Floats], float], pieces: int) -> Mean:
     """A statistic of kept pieces (a 0/1 mask of shape (pieces,)) with its delete-one standard error.
 
-    Source: Efron & Stein 1981, section 1.
+    Source: Efron & Stein 1981.
     """
     whole = np.ones(pieces)
     value = statistic(whole)
@@ -58,7 +58,7 @@ def sign_flip_p(gram: Floats, seed: int, flips: int = 1999) -> float:
     """How often random signs make |Σ s_b g_b|² as large as |Σ g_b|², for vectors known by their Gram matrix.
 
     The p-value of the hypothesis that the vectors are symmetric around zero, exact whatever their distribution;
-    (1 + hits) / (1 + flips), so never zero. Source: Phipson & Smyth 2010, section 4.
+    (1 + hits) / (1 + flips), so never zero. Source: Phipson & Smyth 2010.
     """
     signs = np.random.default_rng(seed).choice((-1.0, 1.0), size=(flips, len(gram)))
     flipped = np.einsum("fi,ij,fj->f", signs, gram, signs)

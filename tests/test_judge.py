@@ -298,7 +298,5 @@ def test_judging_loads_neither_torch_nor_numpy_nor_matplotlib(tmp_path: Path) ->
         "except typer.Exit as stop:\n    code = stop.exit_code\n"
         "print(json.dumps([code, sorted({'torch', 'numpy', 'matplotlib', 'jinja2'} & set(sys.modules))]))\n"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", script, str(stored)], capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", script, str(stored)], capture_output=True, text=True, check=True)
     assert json.loads(run.stdout) == [1, []]

@@ -44,7 +44,7 @@ TOLERATED = 0.10
     version=1,
     title="Flatness under perturbation",
     question="How far can the weights move, at random or at worst, before the loss rises?",
-    source="Li et al. 2018, section 4; Foret et al. 2021, section 2; Kwon et al. 2021, section 3",
+    source="Li et al. 2018 (filter normalisation); Foret et al. 2021 (SAM); Kwon et al. 2021 (ASAM)",
 )
 def flatness(sample: FlatnessSample, worst: WorstCase, facts: Facts) -> Measured:
     """The mean rise of the loss under random filter-normalised perturbations, and the worst within two balls.

@@ -36,7 +36,7 @@ DISTINGUISHABLE = 0.05
     version=1,
     title="Gradient",
     question="Is the gradient zero, up to what this many examples can show?",
-    source="McCandlish et al. 2018, section 2.2 and appendix A.1; Phipson & Smyth 2010 (sign flips)",
+    source="McCandlish et al. 2018 (noise scale); Phipson & Smyth 2010 (sign flips)",
 )
 def gradient(sample: GradientSample, facts: Facts) -> Measured:
     """The gradient g of the sample's loss, the signal |E∇ℓ| behind it, and the noise of one example.

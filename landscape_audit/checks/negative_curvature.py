@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     version=1,
     title="Negative curvature",
     question="Is there a direction in which the loss curves down, and how much lower does it get there?",
-    source="Saad 2011, section 6.3 (residual); Kuczyński & Woźniakowski 1992 (what was not found)",
+    source="Saad 2011 (residual); Kuczyński & Woźniakowski 1992 (what was not found)",
 )
 def negative_curvature(
     krylov: KrylovSpace, rayleigh: RayleighSample, slices: tuple[Walk, ...], facts: Facts

@@ -31,7 +31,7 @@ _WORDS = {
     version=1,
     title="Loss surface",
     question="What does the loss look like around the checkpoint?",
-    source="Li et al. 2018, sections 3 and 4",
+    source="Li et al. 2018",
 )
 def surface(plane: Plane, slices: tuple[Walk, ...]) -> Measured:
     """A 2-D surface along two filter-normalised random directions, and 1-D slices along four directions.

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from landscape_audit.cli.summary import gate_table
 from landscape_audit.errors import UsageError
 from landscape_audit.policy import Policy
-from landscape_audit.results import AuditResults, GateResult
-from landscape_audit.text import printable
+from landscape_audit.results import AuditResults
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the judged results, and nothing else, on stdout.")]
 _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the last line.")]
@@ -58,19 +58,3 @@ def _policy(stored: AuditResults, policy: Path | None, config: Path | None) -> P
     if config is not None:
         return validated(AuditSpec, read_toml(config), str(config)).policy()
     return stored.policy
-
-
-def gate_table(results: AuditResults) -> str:
-    """The verdict's sentence, then a line a gate, worst first; every foreign word made harmless."""
-    sentence = printable(results.verdict.sentence, limit=2000)
-    if not results.gates:
-        return sentence
-    rows = [[printable(cell) for cell in _row(gate)] for gate in results.gates]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "\n".join((sentence, "", *(f"  {line}" for line in lines), ""))
-
-
-def _row(gate: GateResult) -> tuple[str, str, str, str]:
-    word = "waived" if gate.waiver else "warn" if gate.level == "warn" and gate.status != "pass" else gate.status
-    return word, gate.key, gate.found, gate.demand

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from landscape_audit.results import AuditResults, Estimate
-from landscape_audit.text import number, printable
+from landscape_audit.demand import with_interval
+from landscape_audit.results import AuditResults, Estimate, GateResult
+from landscape_audit.text import printable
 
 HEADLINES = (
     "loss.value",
@@ -14,45 +15,31 @@ HEADLINES = (
     "trace.trace",
     "flatness.tolerance",
 )
-GLYPHS = {"pass": "✓", "fail": "✗", "undecided": "?"}
 
 
 def summary(results: AuditResults) -> str:
-    """Plain text; every foreign word made printable."""
-    lines = ["", printable(results.verdict.sentence, limit=400), ""]
-    if not results.instrument.agrees:
-        lines[1:1] = [
-            f"The instrument disagrees with itself: {printable('; '.join(results.instrument.disagreements), 400)}"
-        ]
-    for gate in results.gates:
-        waived = "  (waived)" if gate.waiver else ""
-        level = "  (warning)" if gate.level == "warn" else ""
-        lines.append(f"  {GLYPHS[gate.status]} {gate.key:32} {printable(gate.found):36} {gate.demand}{level}{waived}")
-    lines += ["", *(f"    {key:32} {interval(found)}" for key, found in _headlines(results)), ""]
-    for key, label in results.labels().items():
-        lines.append(f"    {key:32} {label.value}")
-    return "\n".join([*lines, ""])
+    """The gates, then the headline numbers with their intervals, then the labels."""
+    estimates, labels = results.estimates(), results.labels()
+    rows = [(key, _shown(estimates[key])) for key in HEADLINES if key in estimates]
+    rows += [(key, printable(label.value)) for key, label in labels.items()]
+    return "\n".join(("", gate_table(results), *(f"  {key:30} {shown}" for key, shown in rows), ""))
 
 
-def _headlines(results: AuditResults) -> list[tuple[str, Estimate]]:
-    found = results.estimates()
-    return [(key, found[key]) for key in HEADLINES if key in found]
+def gate_table(results: AuditResults) -> str:
+    """The verdict's sentence, then a line a gate, worst first; every foreign word made harmless."""
+    sentence = printable(results.verdict.sentence, limit=2000)
+    if not results.gates:
+        return f"{sentence}\n"
+    rows = [[printable(cell) for cell in _row(gate)] for gate in results.gates]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join((sentence, "", *(f"  {line}" for line in lines), ""))
 
 
-def interval(estimate: Estimate) -> str:
-    """`31.42  (29.8 to 33.1)`, or what is known of one side."""
-    if estimate.value is None:
-        return f"not finite ({estimate.nonfinite})"
-    low, high = estimate.low, estimate.high
-    if not estimate.parts:
-        return number(estimate.value)
-    if low is None or high is None:
-        side = (
-            f"at least {number(low)}"
-            if low is not None
-            else f"at most {number(high)}"
-            if high is not None
-            else "no bound"
-        )
-        return f"{number(estimate.value)}  ({side})"
-    return f"{number(estimate.value)}  ({number(low)} to {number(high)})"
+def _row(gate: GateResult) -> tuple[str, str, str, str]:
+    word = "waived" if gate.waiver else "warn" if gate.level == "warn" and gate.status != "pass" else gate.status
+    return word, gate.key, gate.found, gate.demand
+
+
+def _shown(estimate: Estimate) -> str:
+    return f"not finite ({estimate.nonfinite})" if estimate.value is None else with_interval(estimate)

@@ -17,7 +17,7 @@ class FilterScale:
     """The norm of every filter of θ, spread over its elements: what one unit of relative perturbation is.
 
     Biases and normalisation parameters belong to no filter and have scale zero: they are not perturbed (Li et al.
-    2018, section 4). A filter of norm zero takes the norm that fan-in initialisation would give it, 1, so that a
+    2018). A filter of norm zero takes the norm that fan-in initialisation would give it, 1, so that a
     network at the origin has a landscape too.
     """
 
@@ -41,7 +41,7 @@ class FilterScale:
     def direction(self, layout: Layout, generator: Generator) -> Tensor:
         """A random direction d of shape (P,) with |d_f| = |θ_f| for every filter f, and zero outside filters.
 
-        Source: Li et al. 2018, section 4.
+        Source: Li et al. 2018, filter-wise normalisation.
         """
         drawn = torch.randn(self.norms.numel(), generator=generator, dtype=torch.float64).to(self.norms)
         for block, values, scales in _filtered(layout, drawn, self.norms):

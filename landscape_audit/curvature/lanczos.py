@@ -56,7 +56,7 @@ class KrylovSpace:
     def residuals(self) -> Floats:
         """|A y − θ y| = |β_m s_mi| for each Ritz pair: an eigenvalue of A lies within this distance of θ.
 
-        Source: Saad 2011, Numerical Methods for Large Eigenvalue Problems, section 6.3.
+        Source: Saad 2011, Numerical Methods for Large Eigenvalue Problems.
         """
         residuals: Floats = np.abs(self.beta[-1] * self.eigen[1][-1])
         return residuals
@@ -78,7 +78,7 @@ class KrylovSpace:
         most 1.648 √P e^{−√ε (2m − 1)}. The spread is replaced by the Ritz spread over 1 − 2ε, as both ends may
         be short by ε. Infinite where the bound says nothing, zero where the space is complete.
 
-        Source: Kuczyński & Woźniakowski 1992, theorem 3.1 (b), for A − λ_min I.
+        Source: Kuczyński & Woźniakowski 1992, for A − λ_min I; the rate is in its abstract, the constant held by a test.
         """
         if self.complete:
             return 0.0
@@ -120,7 +120,7 @@ def lanczos(
     direction orthogonal to it, so that repeated eigenvalues and untouched subspaces are found as well.
 
     Cost: `steps` products; memory (steps + 2)·P numbers. Reorthogonalising twice keeps the basis orthonormal to
-    rounding, so that no Ritz value is a ghost of another (Parlett 1998, section 6.9).
+    rounding, so that no Ritz value is a ghost of another (Parlett 1998).
     """
     size = start.numel()
     limit = min(steps, size)

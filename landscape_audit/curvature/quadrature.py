@@ -31,7 +31,7 @@ def density(space: KrylovSpace, singles: Floats, points: int = 241) -> Density:
     it is drawn on, as wide as the axis needs to stay readable, which says nothing about the matrix.
 
     Error: the bulk's weights are one sample; their relative error is of order sqrt(2/P) for each smooth functional.
-    Source: Ubaru, Chen & Saad 2017, section 3; for networks Ghorbani, Krishnan & Xiao 2019, section 2.
+    Source: Ubaru, Chen & Saad 2017; for networks Ghorbani, Krishnan & Xiao 2019.
     """
     nodes = space.ritz_values
     weights = space.eigen[1][0] ** 2

@@ -15,8 +15,8 @@ def complement_samples(matvec: Matvec, basis: Tensor, probes: int, generator: Ge
     Each is z'ᵀ A z' for random signs z and z' = z − Vᵀ V z. With V holding the largest eigenvectors, the variance
     is 2(|B|_F² − Σ B_ii²) of the deflated B alone, so that a few probes do where plain signs need hundreds.
 
-    Cost: one product a sample. Source: Hutchinson 1989; deflation: Meyer, Musco, Musco & Woodruff 2021, section 3;
-    variance: Avron & Toledo 2011, lemma 1.
+    Cost: one product a sample. Source: Hutchinson 1989; deflation: Meyer, Musco, Musco & Woodruff 2021;
+    variance: Avron & Toledo 2011.
     """
     samples = []
     for _ in range(probes):

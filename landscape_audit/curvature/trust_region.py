@@ -29,7 +29,7 @@ def model_step(space: KrylovSpace, gradient_norm: float, radius: float) -> Model
     the secular equation |s(μ)| = radius, μ ≥ max(0, −θ_min). Where g has no part along the lowest eigenvector (the
     hard case) the step is filled up along it.
 
-    Source: Gould, Lucidi, Roma & Toint 1999, sections 4 and 5. Cost: no product.
+    Source: Gould, Lucidi, Roma & Toint 1999. Cost: no product.
     """
     values, vectors = space.eigen
     slope = gradient_norm * vectors[0]

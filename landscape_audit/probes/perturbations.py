@@ -111,7 +111,7 @@ class WorstCase:
 class BallAscent:
     """Projected gradient ascent in both balls, from the one-step point and from ±v_max, whichever starts highest.
 
-    Source: the one-step point is Foret et al. 2021, equation 2, and Kwon et al. 2021, equation 8.
+    Source: the one-step point is Foret et al. 2021, and Kwon et al. 2021 in the adaptive ball.
     """
 
     name: str = "ball_ascent"

@@ -65,9 +65,7 @@ def test_a_command_that_measures_nothing_loads_nothing_heavy(argument, heavy):
         f"import sys; from landscape_audit.cli.main import app; app([{argument!r}], standalone_mode=False);"
         f"sys.exit(', '.join(set({heavy!r}) & set(sys.modules)))"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert not ended.stderr.strip()
 
 
