@@ -78,7 +78,7 @@ class KrylovSpace:
         most 1.648 √P e^{−√ε (2m − 1)}. The spread is replaced by the Ritz spread over 1 − 2ε, as both ends may
         be short by ε. Infinite where the bound says nothing, zero where the space is complete.
 
-        Source: Kuczyński & Woźniakowski 1992, for A − λ_min I; the rate is in its abstract, the constant held by a test.
+        Source: Kuczyński & Woźniakowski 1992, for A − λ_min I. The rate is in its abstract; a test holds the whole.
         """
         if self.complete:
             return 0.0
