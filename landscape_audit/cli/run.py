@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from landscape_audit.checks import chosen
 from landscape_audit.cli import options
 from landscape_audit.cli.progress import Bar, listener
 from landscape_audit.cli.summary import summary
@@ -78,6 +77,8 @@ def run(
         dtype=dtype,
         learning_rate=learning_rate,
     )
+    from landscape_audit.checks import chosen
+
     asked = options.request(checkpoint, config, flags)
     demanded = _policy(asked, policy)
     expect(demanded, (check.id for check in chosen(asked.spec.checks)))
