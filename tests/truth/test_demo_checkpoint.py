@@ -1,0 +1,119 @@
+"""The demo checkpoint against a float64 reference that shares no code with the audit: scipy on exact products."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from scipy.sparse.linalg import LinearOperator, eigsh
+from torch import nn
+
+from landscape_audit.demo.train import write_project
+from landscape_audit.measure import audit
+from landscape_audit.results import Estimate
+from landscape_audit.spec import AuditSpec, read_toml, validated
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    accuracy = write_project(folder)
+    assert accuracy > 0.95
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(project):
+    spec = validated(AuditSpec, read_toml(project / "audit.toml"), "audit.toml")
+    results = audit(spec, project / "model.safetensors", project)
+    assert results.partial is None
+    assert results.instrument.agrees
+    return results.estimates()
+
+
+class Reference:
+    """Loss, gradient and Hessian of the demo in float64, the whole sample at once."""
+
+    def __init__(self, project) -> None:
+        spec = importlib.util.spec_from_file_location("reference_model", project / "model.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        self.model = module.build().double()
+        self.model.load_state_dict(
+            {name: value.double() for name, value in load_file(project / "model.safetensors").items()}
+        )
+        stored = np.load(project / "digits.npz")
+        self.inputs = torch.from_numpy(stored["validation_inputs"]).double()
+        self.targets = torch.from_numpy(stored["validation_targets"])
+        self.parameters = list(self.model.parameters())
+        self.size = sum(parameter.numel() for parameter in self.parameters)
+        self.loss = nn.functional.cross_entropy(self.model(self.inputs), self.targets)
+        graph = torch.autograd.grad(self.loss, self.parameters, create_graph=True)
+        self.gradient = torch.cat([part.flatten() for part in graph])
+
+    def product(self, v) -> np.ndarray:
+        direction = torch.as_tensor(np.asarray(v, dtype=np.float64)).flatten()
+        parts = torch.autograd.grad(self.gradient @ direction, self.parameters, retain_graph=True)
+        return torch.cat([part.flatten() for part in parts]).numpy()
+
+    def eigenvalues(self, k, which) -> np.ndarray:
+        operator = LinearOperator((self.size, self.size), matvec=self.product, dtype=np.float64)
+        start = np.random.default_rng(0).normal(size=self.size)
+        return np.sort(eigsh(operator, k=k, which=which, tol=1e-8, v0=start, return_eigenvectors=False))
+
+    def trace(self, known: np.ndarray, vectors: np.ndarray, probes: int) -> tuple[float, float]:
+        """Random signs outside known eigenvectors, with its standard error."""
+        samples = []
+        generator = np.random.default_rng(1)
+        for _ in range(probes):
+            z = generator.choice((-1.0, 1.0), size=self.size)
+            z -= vectors @ (vectors.T @ z)
+            samples.append(z @ self.product(z))
+        return float(known.sum() + np.mean(samples)), float(np.std(samples, ddof=1) / np.sqrt(probes))
+
+
+@pytest.fixture(scope="module")
+def reference(project):
+    return Reference(project)
+
+
+def inside_solver_bounds(estimate: Estimate, truth: float) -> bool:
+    """Within the residual part, widened by rounding: not merely within what other data could do."""
+    parts = {part.kind: part for part in estimate.parts}
+    slack = parts["rounding"].high - estimate.value
+    return parts["residual"].low - slack <= truth <= parts["residual"].high + slack
+
+
+def test_the_largest_eigenvalues_are_scipys(found, reference):
+    truth = reference.eigenvalues(5, "LA")[::-1]
+    names = ["lambda_max", "lambda_2", "lambda_3", "lambda_4", "lambda_5"]
+    for name, exact in zip(names, truth, strict=True):
+        assert inside_solver_bounds(found[f"sharpness.{name}"], exact), (name, found[f"sharpness.{name}"], exact)
+    assert found["sharpness.lambda_max_bound"].high >= truth[0]
+
+
+def test_the_smallest_eigenvalue_is_scipys(found, reference):
+    exact = reference.eigenvalues(1, "SA")[0]
+    estimate = found["negative_curvature.lambda_min"]
+    assert inside_solver_bounds(estimate, exact), (estimate, exact)
+    assert found["negative_curvature.lambda_min_bound"].low <= exact
+
+
+def test_the_trace_agrees_with_a_long_estimate(found, reference):
+    operator = LinearOperator((reference.size, reference.size), matvec=reference.product, dtype=np.float64)
+    start = np.random.default_rng(0).normal(size=reference.size)
+    known, vectors = eigsh(operator, k=20, which="LM", tol=1e-4, v0=start)
+    exact, error = reference.trace(known, vectors, 150)
+    estimate = found["trace.trace"]
+    assert estimate.low - 2 * error <= exact <= estimate.high + 2 * error, (estimate, exact, error)
+
+
+def test_loss_metric_and_gradient_are_those_of_the_whole_sample(found, reference):
+    with torch.no_grad():
+        right = (reference.model(reference.inputs).argmax(1) == reference.targets).double().mean()
+    assert found["loss.value"].value == pytest.approx(reference.loss.item(), rel=1e-5)
+    assert found["loss.metric"].value == pytest.approx(float(right), abs=1e-12)
+    assert found["gradient.norm"].value == pytest.approx(reference.gradient.norm().item(), rel=1e-4)
