@@ -181,7 +181,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}.") from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}.") from None
+        raise ConfigError(
+            f"{path}: not TOML: {error}.", remedy="Strings stand in quotes, tables in [brackets]."
+        ) from None
 
 
 def validated(model: type[Model], values: dict[str, Any], origin: str) -> Model:

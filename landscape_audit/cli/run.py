@@ -87,7 +87,12 @@ def run(
 
         require_pango()
     folder = _claimed(out or Path(f"audit-{asked.checkpoint.stem}"))
-    measured = _measured(asked, quiet=quiet or json)
+    try:
+        measured = _measured(asked, quiet=quiet or json)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # nothing was measured: an empty folder would look like an audit
+        raise
     write_atomically(folder / "results.json", measured.to_json().encode())  # whatever judging and rendering make of it
     results = judged(measured, demanded, dt.datetime.now(dt.UTC).date())
     report = _written(results, folder, pdf=pdf)

@@ -133,7 +133,7 @@ def _check_readable(path: Path) -> None:
     try:
         size = path.stat().st_size
     except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file.") from None
+        raise CheckpointError(f"{path}: no such file.", remedy="Name the .safetensors file to audit.") from None
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error}.") from None
     if not size:
