@@ -52,7 +52,7 @@ def pdf(view: ReportView, results: AuditResults) -> bytes:
     before = os.environ.get("SOURCE_DATE_EPOCH")
     os.environ["SOURCE_DATE_EPOCH"] = str(int(date.timestamp()))
     try:
-        document = weasyprint.HTML(string=html(view, paper=True), url_fetcher=_fetcher())
+        document = weasyprint.HTML(string=html(view, paper=True), url_fetcher=locked_fetcher())
         rendered: bytes = document.write_pdf(
             pdf_variant="pdf/a-3a", pdf_tags=True, attachments=[attachment], custom_metadata=False
         )
@@ -71,7 +71,7 @@ def _date(results: AuditResults) -> dt.datetime:
     return dt.datetime.fromisoformat(results.run.finished)
 
 
-def _fetcher() -> Any:
+def locked_fetcher() -> Any:
     """Reads `data:` and the bundled fonts, and refuses every other address: no file, no network."""
     from weasyprint.urls import URLFetcher, URLFetcherResponse
 

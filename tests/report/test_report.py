@@ -1,0 +1,281 @@
+"""The report: complete, harmless whatever it quotes, the same every time, and made without PyTorch."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import io
+import json
+import logging
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pikepdf
+import pytest
+from results_factory import a_check, an_audit, between
+
+from landscape_audit.errors import CapabilityError
+from landscape_audit.judge import judged
+from landscape_audit.policy import Gate, Policy
+from landscape_audit.report import pdf as paper
+from landscape_audit.report.render import html, markdown
+from landscape_audit.report.view import MOST_ROWS, view
+from landscape_audit.report.write import write_reports
+from landscape_audit.results import (
+    Axis,
+    Bar,
+    Bars,
+    Column,
+    Failed,
+    InstrumentInfo,
+    Line,
+    Measured,
+    NotApplicable,
+    Series,
+    Spectrum,
+    Surface,
+    Table,
+)
+
+HOSTILE = "<script>alert(1)</script>{{7*7}}\x1b[31m\u202e\x00|`*_]\"'" + "w" * 200
+AXIS = Axis(label="Distance", unit="share")
+DETAILS = (
+    Line(
+        name="curve",
+        title="Curve",
+        finding="It rises.",
+        x=AXIS,
+        y=AXIS,
+        series=(
+            Series(name="measured", x=(0.0, 1.0, 2.0), y=(0.0, 1.0, None), low=(0.0, 0.5, None), high=(0.0, 1.5, None)),
+        ),
+    ),
+    Surface(
+        name="plane",
+        title="Plane",
+        finding="A bowl.",
+        x=AXIS,
+        y=AXIS,
+        z_axis=AXIS,
+        xs=(-1.0, 0.0, 1.0),
+        ys=(-1.0, 0.0, 1.0),
+        z=((2.0, 1.0, None), (1.0, 0.5, 1.0), (2.0, 1.0, 2.0)),
+    ),
+    Spectrum(
+        name="density",
+        title="Density",
+        finding="Flat.",
+        x=Axis(label="Eigenvalue", unit="loss", scale="symlog"),
+        grid=(-1.0, 0.0, 1.0),
+        density=(0.1, 5.0, 0.2),
+        outliers=(Bar(label="top", value=1.0, low=0.9, high=1.1),),
+    ),
+    Bars(
+        name="layers",
+        title="Layers",
+        finding="One.",
+        axis=AXIS,
+        bars=(Bar(label=HOSTILE, value=2.0), Bar(label="b", value=1.0)),
+    ),
+    Table(
+        name="rows",
+        title="Rows",
+        finding="Many.",
+        columns=(Column(name="a", title="A"), Column(name="b", title="B")),
+        rows=tuple((f"row {i}", float(i)) for i in range(3000)),
+    ),
+)
+
+
+def policy(**gates) -> Policy:
+    return Policy(gates={key.replace("__", "."): Gate(**gate) for key, gate in gates.items()})
+
+
+def an_audit_with_everything(**changes):
+    measured = Measured(estimates={"lambda_max": between(29.0, 31.0, 33.0)}, details=DETAILS, caveats=(HOSTILE,))
+    check = a_check("sharpness", measured)
+    audit = an_audit(checks=(check,), **changes)
+    demanded = policy(sharpness__lambda_max={"at_most": 50.0, "why": HOSTILE})
+    return judged(audit, demanded, dt.date(2026, 1, 1))
+
+
+@pytest.fixture(scope="module")
+def page():
+    return html(view(an_audit_with_everything()))
+
+
+def test_the_page_loads_nothing_and_runs_nothing(page):
+    assert not re.search(r"https?://", page.replace("http://www.w3.org", ""))
+    assert "<script" not in page
+    assert not re.search(r"\son\w+=|\sstyle=|javascript:", page)
+    assert re.search(r"default-src 'none'", page)
+    assert len(page) < 2_000_000
+
+
+def test_the_policy_of_the_page_allows_its_one_style_by_hash(page):
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL).group(1)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in page
+
+
+def test_hostile_words_are_shown_and_do_nothing(page):
+    assert "&lt;script&gt;alert(1)" in page
+    assert "{{7*7}}" in page
+    for text in (page, markdown(view(an_audit_with_everything()))):
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+        assert "\x00" not in text
+        assert "<script>" not in text
+
+
+def test_hostile_words_cannot_break_a_markdown_table():
+    rows = [line for line in markdown(view(an_audit_with_everything())).splitlines() if line.startswith("| ✓")]
+    assert len(rows) == 1
+    assert len(re.findall(r"(?<!\\)\|", rows[0])) == 6
+
+
+def test_the_verdict_comes_first_and_every_gate_is_named(page):
+    assert page.index("PASS") < page.index("sharpness.lambda_max")
+    assert "31 (29 to 33)" in page
+    assert "at most 50" in page
+
+
+def test_every_picture_has_its_words_and_its_numbers(page):
+    pictures = re.findall(r'<img src="data:image/svg\+xml;base64,[^"]+" alt="([^"]+)">', page)
+    assert len(pictures) >= 4
+    assert all(len(alt) > 20 for alt in pictures)
+    assert page.count("<summary>The numbers</summary>") >= 4
+
+
+def test_cells_without_a_value_stay_empty_and_are_counted(page):
+    assert "1 of 9 cells have no finite value" in page
+    assert "1 points are not finite" in page
+
+
+def test_a_long_table_is_cut_and_says_so(page):
+    assert f"{3000 - MOST_ROWS:,} more rows in results.json." in page
+
+
+def test_no_gates_is_observed_and_not_a_pass():
+    seen = view(judged(an_audit(), Policy(), dt.date(2026, 1, 1)))
+    assert seen.word == "OBSERVED"
+    assert seen.gates == ()
+    assert seen.headlines
+    assert "Gates</h2>" not in html(seen)
+
+
+def test_failed_and_not_applicable_checks_are_shown_as_such():
+    checks = (
+        a_check("sharpness", Failed(error="out of memory")),
+        a_check("trace", NotApplicable(reason="no curvature")),
+    )
+    page = html(view(judged(an_audit(checks=checks, partial="failed: sharpness"), Policy(), dt.date(2026, 1, 1))))
+    assert "This check failed, and its numbers are missing: out of memory" in page
+    assert "Not applicable here: no curvature" in page
+    assert "This audit is not whole: failed: sharpness." in page
+
+
+def test_an_instrument_that_disagrees_is_said_above_the_verdict():
+    audit = an_audit(instrument=InstrumentInfo(agrees=False, disagreements=("hvp_symmetric: off by 0.3",)))
+    page = html(view(judged(audit, Policy(), dt.date(2026, 1, 1))))
+    assert page.index("off by 0.3") < page.index('class="word"')
+
+
+def test_a_single_check_makes_a_report():
+    page = html(
+        view(
+            judged(
+                an_audit(checks=(a_check("sharpness", Measured(estimates={"lambda_max": between(1.0, 2.0, 3.0)})),)),
+                Policy(),
+                dt.date(2026, 1, 1),
+            )
+        )
+    )
+    assert "The landscape at a glance" not in page
+
+
+# ---------------------------------------------------------------------------------------------------------------- PDF
+
+
+@pytest.fixture(scope="module")
+def rendered():
+    warned = io.StringIO()
+    handler = logging.StreamHandler(warned)
+    logger = logging.getLogger("weasyprint")
+    logger.addHandler(handler)
+    audit = an_audit_with_everything()
+    content = paper.pdf(view(audit), audit)
+    logger.removeHandler(handler)
+    return audit, content, warned.getvalue()
+
+
+def test_the_pdf_is_tagged_titled_and_carries_the_results(rendered):
+    audit, content, _ = rendered
+    with pikepdf.open(io.BytesIO(content)) as file:
+        assert bool(file.Root.MarkInfo.Marked)
+        assert str(file.Root.Lang) == "en"
+        assert "Loss landscape audit" in str(file.docinfo["/Title"])
+        assert file.Root.Outlines.Count != 0
+        assert bytes(file.attachments["results.json"].get_file().read_bytes()).decode() == audit.to_json()
+
+
+def test_weasyprint_has_nothing_to_warn_of(rendered):
+    assert rendered[2] == ""
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="needs poppler-utils")
+def test_the_text_of_the_pdf_has_the_verdict_and_the_gate(rendered, tmp_path):
+    (tmp_path / "report.pdf").write_bytes(rendered[1])
+    text = subprocess.run(
+        [shutil.which("pdftotext"), "-layout", tmp_path / "report.pdf", "-"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "PASS" in text
+    assert "31 (29 to 33)" in text
+    assert "<script>alert(1)" in text
+
+
+def test_the_pdf_may_read_nothing_but_its_own_fonts():
+    fetcher = paper.locked_fetcher()
+    assert fetcher.fetch(f"{paper.SCHEME}DejaVuSans.ttf").read(4)
+    for address in ("file:///etc/passwd", "http://127.0.0.1/", f"{paper.SCHEME}../../etc/passwd", "ftp://x/"):
+        with pytest.raises(ValueError, match="refused"):
+            fetcher.fetch(address)
+
+
+def test_without_pango_the_remedy_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "weasyprint", None)
+    with pytest.raises((CapabilityError, ImportError)):
+        paper.require_pango()
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from landscape_audit.report.write import write_reports
+from landscape_audit.results import read_results
+
+write_reports(read_results(Path(sys.argv[1])), Path(sys.argv[2]))
+loaded = {"torch"} & set(sys.modules)
+assert not loaded, loaded
+"""
+
+
+def test_two_processes_without_torch_write_the_same_bytes(tmp_path):
+    audit = an_audit_with_everything()
+    (tmp_path / "results.json").write_text(audit.to_json())
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        subprocess.run([sys.executable, "-c", SCRIPT, tmp_path / "results.json", tmp_path / name], check=True)
+    for name in ("report.html", "report.pdf", "summary.md"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+
+
+def test_files_are_named_after_what_they_are(tmp_path):
+    written = write_reports(an_audit_with_everything(), tmp_path, pdf=False)
+    assert {path.name for path in written.values()} == {"report.html", "summary.md"}
+    assert json.loads(an_audit_with_everything().to_json())["verdict"]["word"] == "PASS"
+    assert all(Path(path).stat().st_size > 500 for path in written.values())
