@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from landscape_audit.demand import with_interval
 from landscape_audit.figures import drawn
 from landscape_audit.names import name_of
+from landscape_audit.report.tables import TableView, capped, cell, numbers_behind, table_of
 from landscape_audit.report.words import GLOSSARY, HOW, INTERVALS, NEXT, STATUS, WORDS
 from landscape_audit.results import (
     AuditResults,
-    Bars,
     CheckResult,
     Cost,
     Detail,
@@ -19,17 +19,12 @@ from landscape_audit.results import (
     Failed,
     GateResult,
     Label,
-    Line,
     Measured,
     NotApplicable,
-    Spectrum,
-    Surface,
     Table,
 )
 from landscape_audit.text import count, number, printable
 
-MOST_ROWS = 200
-"""Rows of one table in the report; results.json has them all."""
 PANELS = (
     ("surface", "slice_v_max"),
     ("surface", "plane"),
@@ -46,18 +41,6 @@ HEADLINES = (
     "flatness.tolerance",
     "flatness.worst_case",
 )
-
-
-@dataclass(frozen=True)
-class TableView:
-    """A table of words; numbers are marked, so that they can be set flush right."""
-
-    title: str
-    finding: str
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numeric: tuple[bool, ...]
-    more: str = ""
 
 
 @dataclass(frozen=True)
@@ -308,7 +291,7 @@ def _check(check: CheckResult, results: AuditResults) -> CheckView:
         ),
         estimates=tuple(_estimate(f"{check.id}.{name}", found) for name, found in measured.estimates.items()),
         figures=tuple(figure for detail in measured.details if (figure := _figure(detail)) is not None),
-        tables=tuple(_table(detail) for detail in measured.details if isinstance(detail, Table)),
+        tables=tuple(table_of(detail) for detail in measured.details if isinstance(detail, Table)),
         caveats=tuple(printable(caveat, 600) for caveat in measured.caveats),
         cost=f"{_in_gradients(spent, results):.0f} gradients, shared with every check on the same measurements",
     )
@@ -337,65 +320,8 @@ def _figure(detail: Detail) -> FigureView | None:
         expected=printable(detail.expected, 400),
         alt=printable(alt, 1500),
         source=f"data:image/svg+xml;base64,{base64.b64encode(picture).decode()}",
-        numbers=_numbers(detail),
+        numbers=numbers_behind(detail),
     )
-
-
-def _numbers(detail: Detail) -> TableView:
-    """The numbers behind a picture."""
-    match detail:
-        case Line():
-            heads = [detail.x.label, *(series.name for series in detail.series)]
-            xs = sorted({x for series in detail.series for x in series.x})
-            columns = [dict(zip(series.x, series.y, strict=True)) for series in detail.series]
-            rows = [[number(x, 3), *(_cell(column.get(x)) for column in columns)] for x in xs]
-        case Surface():
-            heads = ["", *(number(x, 2) for x in detail.xs)]
-            rows = [
-                [number(y, 2), *(_cell(value, 3) for value in row)] for y, row in zip(detail.ys, detail.z, strict=True)
-            ]
-        case Spectrum():
-            heads = ["Eigenvalue", "Value", "Low", "High"]
-            rows = [[printable(o.label), _cell(o.value), _cell(o.low), _cell(o.high)] for o in detail.outliers]
-        case Bars():
-            heads = ["Name", "Value", "Low", "High"]
-            rows = [[printable(b.label), _cell(b.value), _cell(b.low), _cell(b.high)] for b in detail.bars]
-        case Table():
-            return _table(detail)
-    return _capped("Numbers", "", heads, rows, numeric=[index > 0 for index in range(len(heads))])
-
-
-def _table(table: Table) -> TableView:
-    heads = [f"{column.title} [{column.unit}]" if column.unit else column.title for column in table.columns]
-    numeric = [
-        any(isinstance(row[index], (int, float)) and not isinstance(row[index], bool) for row in table.rows)
-        for index in range(len(heads))
-    ]
-    rows = [[_cell(cell) for cell in row] for row in table.rows]
-    return _capped(printable(table.title), printable(table.finding, 600), heads, rows, numeric=numeric)
-
-
-def _capped(title: str, finding: str, heads: list[str], rows: list[list[str]], *, numeric: list[bool]) -> TableView:
-    left = len(rows) - MOST_ROWS
-    more = f"{count(left, 'more row')} in results.json." if left > 0 else ""
-    return TableView(
-        title,
-        finding,
-        tuple(printable(head) for head in heads),
-        tuple(tuple(row) for row in rows[:MOST_ROWS]),
-        tuple(numeric),
-        more,
-    )
-
-
-def _cell(value: object, digits: int = 4) -> str:
-    if value is None:
-        return "—"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return number(value, digits) if isinstance(value, float) else printable(value, 600)
 
 
 # ------------------------------------------------------------------------------------------------------------ appendix
@@ -423,7 +349,7 @@ def _costs(results: AuditResults) -> TableView:
         for probe in results.protocol.probes
     ]
     heads = ["Measurement", "Forwards", "Gradients", "HVPs", "In gradients", "Planned", "Seconds"]
-    return _capped("Cost", "", heads, rows, numeric=[index > 0 for index in range(len(heads))])
+    return capped("Cost", "", heads, rows, numeric=[index > 0 for index in range(len(heads))])
 
 
 def _method(results: AuditResults) -> tuple[tuple[str, str], ...]:
@@ -467,8 +393,8 @@ def _provenance(results: AuditResults) -> tuple[tuple[str, str], ...]:
 
 def _values(results: AuditResults) -> TableView:
     rows = [
-        [key, number(e.value, 6), _cell(e.low, 6), _cell(e.high, 6), e.unit, _estimate(key, e).uncertainty]
+        [key, number(e.value, 6), cell(e.low, 6), cell(e.high, 6), e.unit, _estimate(key, e).uncertainty]
         for key, e in results.estimates().items()
     ]
     heads = ["Id", "Value", "Low", "High", "Unit", "Interval"]
-    return _capped("Every value", "", heads, rows, numeric=[False, True, True, True, False, False])
+    return capped("Every value", "", heads, rows, numeric=[False, True, True, True, False, False])

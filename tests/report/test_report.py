@@ -23,7 +23,8 @@ from landscape_audit.judge import judged
 from landscape_audit.policy import Gate, Policy
 from landscape_audit.report import pdf as paper
 from landscape_audit.report.render import html, markdown
-from landscape_audit.report.view import MOST_ROWS, view
+from landscape_audit.report.tables import MOST_ROWS
+from landscape_audit.report.view import view
 from landscape_audit.report.write import write_reports
 from landscape_audit.results import (
     Axis,

@@ -1,0 +1,83 @@
+"""Tables as a reader sees them: cells formatted, long ones cut and saying so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from landscape_audit.results import Bars, Detail, Line, Spectrum, Surface, Table
+from landscape_audit.text import count, number, printable
+
+MOST_ROWS = 200
+"""Rows of one table in the report; results.json has them all."""
+
+
+@dataclass(frozen=True)
+class TableView:
+    """A table of words; numbers are marked, so that they can be set flush right."""
+
+    title: str
+    finding: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: tuple[bool, ...]
+    more: str = ""
+
+
+def numbers_behind(detail: Detail) -> TableView:
+    """The numbers behind a picture."""
+    match detail:
+        case Line():
+            heads = [detail.x.label, *(series.name for series in detail.series)]
+            xs = sorted({x for series in detail.series for x in series.x})
+            columns = [dict(zip(series.x, series.y, strict=True)) for series in detail.series]
+            rows = [[number(x, 3), *(cell(column.get(x)) for column in columns)] for x in xs]
+        case Surface():
+            heads = ["", *(number(x, 2) for x in detail.xs)]
+            rows = [
+                [number(y, 2), *(cell(value, 3) for value in row)] for y, row in zip(detail.ys, detail.z, strict=True)
+            ]
+        case Spectrum():
+            heads = ["Eigenvalue", "Value", "Low", "High"]
+            rows = [[printable(o.label), cell(o.value), cell(o.low), cell(o.high)] for o in detail.outliers]
+        case Bars():
+            heads = ["Name", "Value", "Low", "High"]
+            rows = [[printable(b.label), cell(b.value), cell(b.low), cell(b.high)] for b in detail.bars]
+        case Table():
+            return table_of(detail)
+    return capped("Numbers", "", heads, rows, numeric=[index > 0 for index in range(len(heads))])
+
+
+def table_of(table: Table) -> TableView:
+    """A check's own table."""
+    heads = [f"{column.title} [{column.unit}]" if column.unit else column.title for column in table.columns]
+    numeric = [
+        any(isinstance(row[index], (int, float)) and not isinstance(row[index], bool) for row in table.rows)
+        for index in range(len(heads))
+    ]
+    rows = [[cell(value) for value in row] for row in table.rows]
+    return capped(printable(table.title), printable(table.finding, 600), heads, rows, numeric=numeric)
+
+
+def capped(title: str, finding: str, heads: list[str], rows: list[list[str]], *, numeric: list[bool]) -> TableView:
+    """At most MOST_ROWS rows, and how many more there are."""
+    left = len(rows) - MOST_ROWS
+    more = f"{count(left, 'more row')} in results.json." if left > 0 else ""
+    return TableView(
+        title,
+        finding,
+        tuple(printable(head) for head in heads),
+        tuple(tuple(row) for row in rows[:MOST_ROWS]),
+        tuple(numeric),
+        more,
+    )
+
+
+def cell(value: object, digits: int = 4) -> str:
+    """Any value in a table."""
+    if value is None:
+        return "—"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return number(value, digits) if isinstance(value, float) else printable(value, 600)
