@@ -3,90 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import save_file
-from torch import nn
+from command_line import CONFIG, outcome
 
-from landscape_audit.cli.main import main
-
-CODE = """
-import sys
-import torch
-from torch import nn
-
-def build(): return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
-def raises(): raise ValueError("no weights today")
-def wrong(): return 3
-def exits(): sys.exit(7)
-def frozen():
-    model = build()
-    for parameter in model.parameters(): parameter.requires_grad_(False)
-    return model
-def narrow(): return nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
-def renamed(): return nn.ModuleDict({"body": build()})
-
-X = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
-Y = torch.arange(40) % 3
-def batches(): return [(X[:20], Y[:20]), (X[20:], Y[20:])]
-def empty(): return []
-def shuffled():
-    from torch.utils.data import DataLoader, TensorDataset
-    return DataLoader(TensorDataset(X, Y), batch_size=8, shuffle=True)
-def midway():
-    yield X[:20], Y[:20]
-    raise OSError("disk gone")
-def holes(): return [(X * float("nan"), Y)]
-def classes(): return [(X, Y + 50)]
-def lengths(): return [(X, Y[:7])]
-def words(): return [("some", "words")]
-def number(): return 3
-
-def nan_loss(outputs, targets): return outputs.sum() * float("nan")
-def constant(outputs, targets): return torch.tensor(1.0)
-def broken(outputs, targets): raise KeyError("target")
-"""
-CONFIG = """
-[model]
-factory = "code.py:build"
-[data]
-loader = "code.py:batches"
-[protocol]
-preset = "quick"
-"""
 GATE = '[gates."loss.value"]\nat_most = 3\nwhy = "a test"\n'
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "code.py").write_text(CODE)
-    (tmp_path / "audit.toml").write_text(CONFIG)
-    torch.manual_seed(0)
-    state = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)).state_dict()
-    save_file(state, "model.safetensors")
-    whole = Path("model.safetensors").read_bytes()
-    torch.save(state, "pickle.safetensors")
-    Path("cut.safetensors").write_bytes(whole[: len(whole) // 2])
-    Path("empty.safetensors").write_bytes(b"")
-    Path("page.safetensors").write_text("<!doctype html><title>Sign in</title>")
-    Path("pointer.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
-    save_file({**state, "0.bias": torch.full((8,), float("inf"))}, "inf.safetensors")
-    save_file({**state, "x\x1b[31m<script>{{7*7}}\u202e": torch.zeros(2)}, "hostile.safetensors")
-    save_file({name: value for name, value in state.items() if name != "2.bias"}, "less.safetensors")
-    Path("in-the-way").write_text("a file")
-    Path("not.json").write_text('{"verdict": 3}')
-    return tmp_path
-
-
-def outcome(arguments, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["landscape-audit", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return ended.value.code, *capsys.readouterr()
 
 
 RUN = ["run", "model.safetensors", "--no-pdf"]

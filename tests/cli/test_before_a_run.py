@@ -1,0 +1,86 @@
+"""`plan` and `doctor`: what a person asks before spending anything."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from command_line import outcome
+
+from landscape_audit.cli.progress import Lines, forecast, seconds
+from landscape_audit.plan import Plan, PlannedProbe
+from landscape_audit.results import Cost
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_plan_adds_up_and_names_who_asked(monkeypatch, capsys):
+    code, out, _ = outcome(["plan", "model.safetensors", "--json"], monkeypatch, capsys)
+    assert code == 0
+    plan = json.loads(out)
+    assert plan["gradients"] == pytest.approx(sum(probe["in_gradients"] for probe in plan["probes"]))
+    krylov = next(probe for probe in plan["probes"] if probe["name"] == "hessian_krylov")
+    assert krylov["hvps"] == 20
+    assert {"sharpness", "negative_curvature", "trace", "spectral_density"} <= set(krylov["checks"])
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_plan_is_a_table_with_a_forecast_on_top(monkeypatch, capsys):
+    code, out, _ = outcome(["plan", "model.safetensors", "--only", "loss"], monkeypatch, capsys)
+    assert code == 0
+    assert re.match(r"Auditing 83 parameters on 40 examples: about \d+ gradients", out)
+    assert "checkpoint_loss" in out
+    assert "hessian_krylov" not in out
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_doctor_ticks_off_what_an_audit_needs(monkeypatch, capsys):
+    code, out, _ = outcome(["doctor", "model.safetensors"], monkeypatch, capsys)
+    assert code == 0
+    assert [line.split()[:2] for line in out.splitlines()] == [
+        ["✓", "versions"],
+        ["✓", "device"],
+        ["✓", "PDF"],
+        ["✓", "fonts"],
+        ["✓", "audit"],
+    ]
+    assert "83 parameters fit code.py:build; 40 examples from code.py:batches; cross_entropy is finite" in out
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_doctor_exits_with_the_code_of_what_is_wrong(monkeypatch, capsys):
+    code, out, _ = outcome(["doctor", "cut.safetensors"], monkeypatch, capsys)
+    assert code == 4
+    assert "✗ audit" in out
+    assert "is cut short" in out
+
+
+def a_plan() -> Plan:
+    probes = (
+        PlannedProbe("first_probe", Cost(gradients=10), ("loss",)),
+        PlannedProbe("second_probe", Cost(hvps=10), ("trace",)),
+    )
+    return Plan(probes, parameters=1000, n_samples=50, gradient_seconds=2.0, hvp_gradients=2.0, memory_bytes=3 * 2**20)
+
+
+def test_a_forecast_is_one_sentence():
+    assert forecast(a_plan()) == (
+        "Auditing 1,000 parameters on 50 examples: about 30 gradients of the whole sample, 60 s, 3 MiB."
+    )
+
+
+def test_without_a_terminal_progress_is_a_line_a_probe_with_the_share_done(capsys):
+    lines = Lines()
+    lines.planned(a_plan())
+    lines.started("first_probe")
+    lines.spent(Cost(gradients=15))
+    lines.started("second_probe")
+    shown = capsys.readouterr().err.splitlines()
+    assert len(shown) == 3
+    assert shown[1] == "    0 %  first probe"
+    assert shown[2].startswith("   50 %  second probe, about ")
+
+
+@pytest.mark.parametrize(("value", "said"), [(3.4, "3 s"), (90.0, "90 s"), (600.0, "10 min"), (7200.0, "2.0 h")])
+def test_durations_are_said_as_people_say_them(value, said):
+    assert seconds(value) == said
