@@ -191,7 +191,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
-            f"{path}: no such file.", remedy="`landscape-audit demo DIR` writes one to start from."
+            f"{path}: no such file.",
+            remedy=f"Check the path; `landscape-audit demo DIR` writes an {CONFIG_NAME} to start from.",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}.") from None
