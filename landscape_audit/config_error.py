@@ -38,6 +38,7 @@ _MUST: Mapping[str, str] = {
     "string_pattern_mismatch": "it must match {pattern}",
     "string_too_short": "it must not be empty",
     "string_type": "it must be text, in quotes",
+    "too_short": "it must not be empty",
     "tuple_type": "it must be a list, in square brackets",
 }
 """One sentence for each kind of error that these models can meet; any other keeps pydantic's own words."""

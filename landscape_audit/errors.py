@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from landscape_audit.text import printable
 
 
 class AuditError(Exception):
     """Something a user can mend. Shown as one message, never as a traceback.
 
-    `what` names the thing and what was found (`model.safetensors: no tensor 'head.weight'`); `remedy` says what to do.
-    Both may quote hostile text: control characters are made visible here, once, for every way out.
+    `what` names the thing and what was found (`model.safetensors: no tensor 'head.weight'`), `details` what else was,
+    a line each; `remedy` says what to do. All may quote hostile text: control characters and line breaks are made
+    visible here, once, for every way out.
     """
 
     exit_code = 5
 
-    def __init__(self, what: str, *, remedy: str = "") -> None:
+    def __init__(self, what: str, *, details: Sequence[str] = (), remedy: str = "") -> None:
         self.what = printable(what, limit=4000)
+        self.details = tuple(printable(detail, limit=4000) for detail in details)
         self.remedy = printable(remedy, limit=4000)
         super().__init__(self.what)
 
     def __str__(self) -> str:
-        """The message as a person reads it: what, then the remedy indented below it."""
-        return f"{self.what}\n  {self.remedy}" if self.remedy else self.what
+        """The message as a person reads it: what, then details and remedy indented below it."""
+        return "\n  ".join(filter(None, (self.what, *self.details, self.remedy)))
 
 
 class UsageError(AuditError):

@@ -515,6 +515,10 @@ class AuditResults(Record):
         return self.model_dump_json(indent=1) + "\n"
 
 
+class _Version(Record):
+    schema_version: str = SCHEMA_VERSION
+
+
 def read_results(path: Path) -> AuditResults:
     """The results in `path`, or an error that says what the file is instead."""
     try:
@@ -522,7 +526,8 @@ def read_results(path: Path) -> AuditResults:
     except (OSError, UnicodeDecodeError) as error:
         raise ResultsError(f"{path}: cannot be read: {error}.", remedy="Name a results.json.") from None
     try:
-        results = AuditResults.model_validate_json(text)
+        _check_version(path, _Version.model_validate_json(text).schema_version)
+        return AuditResults.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the top level"
@@ -530,9 +535,12 @@ def read_results(path: Path) -> AuditResults:
             f"{path}: not the results of an audit: {first['msg']} (at {where}).",
             remedy="`landscape-audit run` writes results.json; `landscape-audit schema results` describes it.",
         ) from None
-    if results.schema_version.split(".")[0] != SCHEMA_VERSION.split(".", maxsplit=1)[0]:
+
+
+def _check_version(path: Path, version: str) -> None:
+    # Before the rest is read: another major version need not have the same fields, and would look like no results.
+    if version.partition(".")[0] != SCHEMA_VERSION.partition(".")[0]:
         raise ResultsError(
-            f"{path}: results of schema version {results.schema_version}; this release reads {SCHEMA_VERSION}.",
+            f"{path}: results of schema version {version}; this release reads {SCHEMA_VERSION}.",
             remedy="Use the release that wrote it, or run the audit again.",
         )
-    return results

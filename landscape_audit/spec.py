@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, ValidationError
 
 from landscape_audit.config_error import as_config_error
 from landscape_audit.errors import ConfigError, PolicyError
@@ -19,6 +19,7 @@ Preset = Literal["quick", "standard", "thorough"]
 
 
 class _Strict(BaseModel):
+    # Numbers are strict types below: `learning_rate = true` must not become 1.0.
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -39,7 +40,9 @@ class ModelSpec(_Strict):
     rename: dict[str, str] = Field(
         default_factory=dict, description="Leading name parts in the checkpoint = the model's."
     )
-    strict: bool = Field(default=True, description="false: tensors the model does not have are ignored, and told.")
+    strict: StrictBool = Field(
+        default=True, description="false: tensors the model does not have are ignored, and told."
+    )
 
 
 class DataSpec(_Strict):
@@ -50,8 +53,10 @@ class DataSpec(_Strict):
     )
     kwargs: dict[str, Any] = Field(default_factory=dict, description="Given to the loader function by name.")
     file: Path | None = Field(default=None, description="A .safetensors or .npz with `inputs` and `targets`.")
-    n_samples: int | None = Field(default=None, ge=1, description="Audit the first this many examples; all by default.")
-    batch_size: int | None = Field(
+    n_samples: StrictInt | None = Field(
+        default=None, ge=1, description="Audit the first this many examples; all by default."
+    )
+    batch_size: StrictInt | None = Field(
         default=None, ge=1, description="Examples a batch; by default the loader's, or less so that there are 16."
     )
 
@@ -68,19 +73,29 @@ class LossSpec(_Strict):
 class Budgets(_Strict):
     """How much may be spent. Every field left out takes the preset's value."""
 
-    lanczos_steps: int | None = Field(default=None, ge=2, description="Hessian-vector products for the spectrum.")
-    top_k: int | None = Field(default=None, ge=1, description="How many of the largest eigenvalues are reported.")
-    eigen_tolerance: float | None = Field(
+    lanczos_steps: StrictInt | None = Field(default=None, ge=2, description="Hessian-vector products for the spectrum.")
+    top_k: StrictInt | None = Field(default=None, ge=1, description="How many of the largest eigenvalues are reported.")
+    eigen_tolerance: StrictFloat | None = Field(
         default=None, gt=0, lt=1, description="Lanczos stops when the residuals are below this share of |lambda|_max."
     )
-    trace_probes: int | None = Field(default=None, ge=2, description="Random vectors for the trace.")
-    trust_region_steps: int | None = Field(default=None, ge=1, description="Krylov steps from the gradient.")
-    flatness_draws: int | None = Field(default=None, ge=2, description="Antithetic pairs at each radius.")
-    flatness_sigmas: tuple[float, ...] | None = Field(default=None, description="Radii as shares of a filter's norm.")
-    ascent_steps: int | None = Field(default=None, ge=1, description="Gradient steps for the worst case in a ball.")
-    descent_steps: int | None = Field(default=None, ge=1, description="Gradient steps after leaving along -v_min.")
-    slice_points: int | None = Field(default=None, ge=5, description="Points of a 1-D slice, the centre among them.")
-    surface_points: int | None = Field(default=None, ge=3, description="Points along one side of the 2-D surface.")
+    trace_probes: StrictInt | None = Field(default=None, ge=2, description="Random vectors for the trace.")
+    trust_region_steps: StrictInt | None = Field(default=None, ge=1, description="Krylov steps from the gradient.")
+    flatness_draws: StrictInt | None = Field(default=None, ge=2, description="Antithetic pairs at each radius.")
+    flatness_sigmas: tuple[Annotated[StrictFloat, Field(gt=0)], ...] | None = Field(
+        default=None, min_length=1, description="Radii as shares of a filter's norm."
+    )
+    ascent_steps: StrictInt | None = Field(
+        default=None, ge=1, description="Gradient steps for the worst case in a ball."
+    )
+    descent_steps: StrictInt | None = Field(
+        default=None, ge=1, description="Gradient steps after leaving along -v_min."
+    )
+    slice_points: StrictInt | None = Field(
+        default=None, ge=5, description="Points of a 1-D slice, the centre among them."
+    )
+    surface_points: StrictInt | None = Field(
+        default=None, ge=3, description="Points along one side of the 2-D surface."
+    )
 
 
 PRESETS: dict[Preset, dict[str, Any]] = {
@@ -131,14 +146,14 @@ class ProtocolSpec(_Strict):
     """How to measure."""
 
     preset: Preset = "standard"
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    seed: StrictInt = Field(default=0, ge=0, lt=2**63)
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     dtype: Literal["float32", "float64"] = "float32"
-    level: float = Field(default=0.95, gt=0.5, lt=1, description="Confidence of sampling and probe intervals.")
-    materiality: float = Field(
+    level: StrictFloat = Field(default=0.95, gt=0.5, lt=1, description="Confidence of sampling and probe intervals.")
+    materiality: StrictFloat = Field(
         default=0.01, gt=0, lt=1, description="A change of the loss by this share of it is worth having."
     )
-    learning_rate: float | None = Field(
+    learning_rate: StrictFloat | None = Field(
         default=None, gt=0, description="The last one used in training: lambda_max * learning_rate / 2 is reported."
     )
     budgets: Budgets = Field(default_factory=Budgets)
@@ -176,7 +191,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
-            f"{path}: no such file.", remedy="`landscape-audit demo DIR` writes one to start from."
+            f"{path}: no such file.",
+            remedy=f"Check the path; `landscape-audit demo DIR` writes an {CONFIG_NAME} to start from.",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}.") from None

@@ -6,23 +6,26 @@ import difflib
 import unicodedata
 from collections.abc import Iterable
 
-_KEPT = "\n"
+_INVISIBLE = ("C", "Zl", "Zp")
+"""Unicode categories: control, format and surrogate characters, line and paragraph separators."""
 
 
 def printable(text: object, limit: int = 200) -> str:
-    """`text` with control, format, surrogate and bidirectional characters shown as escapes, cut at `limit` characters.
+    """`text` on one line, with control, format and surrogate characters shown as escapes, cut at `limit` characters.
 
     Tensor names, metadata and exception messages of user code are hostile: an escape sequence must not reach a
-    terminal, nor a right-to-left mark turn a line round.
+    terminal, a right-to-left mark turn a line round, or a line break begin a line that looks like a verdict.
     """
     shown = "".join(
-        character if character in _KEPT or unicodedata.category(character)[0] != "C" else _escape(character)
+        _escape(character) if unicodedata.category(character).startswith(_INVISIBLE) else character
         for character in str(text)[: limit + 1]
     )
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 def _escape(character: str) -> str:
+    if character == "\n":
+        return "\\n"
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from results_factory import SHA256, an_audit, between
 
-from landscape_audit.demand import on_number
+from landscape_audit.demand import on_label, on_number
 from landscape_audit.errors import PolicyError
 from landscape_audit.judge import judged, last_line
 from landscape_audit.policy import Gate, Policy
@@ -100,6 +100,24 @@ def test_a_lower_bound_can_fail_at_most_but_never_pass_it(limit: float, status: 
     assert status == "fail" or "never pass" in ruling.reason
 
 
+@pytest.mark.parametrize(("limit", "status"), [(3.0, "fail"), (1.0, "undecided")])
+def test_an_upper_bound_can_fail_at_least_but_never_pass_it(limit: float, status: str) -> None:
+    ruling = on_number(Gate(at_least=limit, why="w"), between(None, 2.0, 2.0))
+    assert ruling.status == status
+    assert status == "fail" or "never pass" in ruling.reason
+
+
+@pytest.mark.parametrize(("value", "excess"), [(6.0, 0.5), (0.5, 0.5), (2.5, -1 / 6)])
+def test_the_distance_to_a_range_is_the_one_to_its_nearest_limit(value: float, excess: float) -> None:
+    gate = Gate(at_least=1.0, at_most=3.0, why="w")
+    assert on_number(gate, Estimate.exact(value)).excess == pytest.approx(excess)
+
+
+def test_a_label_must_be_one_of_the_words_and_not_begin_like_one() -> None:
+    gate = Gate(one_of=("approximate", "minimum"), why="w")
+    assert on_label(gate, Label(value="approximate_minimum", reason="r")).status == "fail"
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_number_that_is_not_finite_fails(value: float) -> None:
     ruling = on_number(Gate(at_least=0.0, why="w"), Estimate.exact(value))
@@ -152,6 +170,12 @@ def test_an_audit_with_a_crashed_check_never_passes() -> None:
     assert (judge(PASSING, audit).verdict.word, judge({}, audit).verdict.exit_code) == ("ERROR", 5)
     assert judge(PASSING, audit).verdict.crashed == 1
     assert judge(FAILING, audit).verdict.exit_code == 1
+
+
+def test_the_sentence_says_that_an_audit_is_not_whole() -> None:
+    verdict = judge(PASSING, an_audit(partial="interrupted after 3 of 10 checks")).verdict
+    assert (verdict.word, verdict.exit_code) == ("ERROR", 5)
+    assert "The audit is not whole: interrupted after 3 of 10 checks." in verdict.sentence
 
 
 def test_a_gate_on_a_crashed_check_is_shown_as_undecided_with_the_error() -> None:
@@ -257,6 +281,21 @@ def test_a_waiver_holds_for_its_checkpoint_until_the_end_of_its_day(changes: dic
     result = judge(FAILING, waivers=[a_waiver(**changes)])
     assert result.verdict.exit_code == 1
     assert says in result.gates[0].reason
+
+
+def test_a_waiver_lets_an_undecided_gate_through_too() -> None:
+    result = judge(UNDECIDED, waivers=[a_waiver()])
+    assert (result.verdict.word, result.verdict.waived, result.gates[0].status) == ("PASS", 1, "undecided")
+
+
+def test_a_waived_warning_is_counted_as_waived() -> None:
+    verdict = judge({"sharpness.lambda_max": {"at_most": 20, "level": "warn"}}, waivers=[a_waiver()]).verdict
+    assert (verdict.waived, verdict.warned) == (1, 0)
+
+
+def test_what_is_undecided_comes_before_what_is_waived() -> None:
+    result = judge({**FAILING, "sharpness.lambda_2": {"at_most": 22.5}}, waivers=[a_waiver()])
+    assert [gate.key for gate in result.gates] == ["sharpness.lambda_2", "sharpness.lambda_max"]
 
 
 def test_a_waiver_of_a_passing_gate_does_nothing() -> None:

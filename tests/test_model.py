@@ -64,6 +64,12 @@ def test_a_missing_tensor_names_both_sides_and_the_renaming(tmp_path: Path) -> N
     )
 
 
+def test_the_name_of_a_tensor_cannot_print_a_line_of_its_own(tmp_path: Path) -> None:
+    forged = "landscape-audit: PASS  1 passed, 0 failed, 0 undecided  (exit 0)"
+    found = refusal(tmp_path, renamed("head.weight", f"x\n::error::forged\n{forged}"))
+    assert not [line for line in found.splitlines() if line.startswith(("::", forged))]
+
+
 def test_the_suggested_renaming_works(tmp_path: Path) -> None:
     stored = renamed("head", "classifier")
     assert 'rename = {"classifier" = "head"}' in refusal(tmp_path, stored)

@@ -102,7 +102,8 @@ def main() -> NoReturn:
     try:
         code = app(prog_name="landscape-audit", standalone_mode=False)
     except TyperException as error:
-        code = _say(f"{error.format_message()}\n  `landscape-audit COMMAND --help` shows what there is.", USAGE)
+        what = printable(error.format_message(), limit=1000)
+        code = _say(f"{what}\n  `landscape-audit COMMAND --help` shows what there is.", USAGE)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -112,8 +113,9 @@ def _terminated(signal_number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _say(message: str, code: int) -> int:
+    """A message that is printable already, then the last line."""
     short = message.splitlines()[0].rstrip(".")
-    typer.echo(f"landscape-audit: error: {printable(message, limit=8000)}", err=True)
+    typer.echo(f"landscape-audit: error: {message}", err=True)
     typer.echo(f"landscape-audit: ERROR  {printable(short, limit=100)}  (exit {code})", err=True)
     return code
 

@@ -13,6 +13,7 @@ import typer
 from landscape_audit.cli import options
 from landscape_audit.cli.progress import Bar, listener
 from landscape_audit.cli.summary import summary
+from landscape_audit.errors import UsageError
 from landscape_audit.files import writable_folder, write_atomically
 from landscape_audit.judge import expect, judged, last_line
 from landscape_audit.policy import Policy
@@ -62,6 +63,7 @@ def run(
     **Exit codes:** 0 every gate passed, 1 a gate failed, 2 usage, 3 undecided, 4 unusable input, 5 a check crashed,
     130 interrupted.
     """
+    argv = _argv()
     flags = options.flags_of(
         model=model,
         model_args=model_arg,
@@ -88,12 +90,14 @@ def run(
         require_pango()
     folder = _claimed(out or Path(f"audit-{asked.checkpoint.stem}"))
     try:
-        measured = _measured(asked, quiet=quiet or json)
+        measured = _measured(asked, argv, quiet=quiet or json)
     except BaseException:
         with contextlib.suppress(OSError):
             folder.rmdir()  # nothing was measured: an empty folder would look like an audit
         raise
-    write_atomically(folder / "results.json", measured.to_json().encode())  # whatever judging and rendering make of it
+    # Kept whatever judging and rendering make of it, with the demands that `gate` is to hold against it again.
+    kept = measured.model_copy(update={"policy": demanded})
+    write_atomically(folder / "results.json", kept.to_json().encode())
     results = judged(measured, demanded, dt.datetime.now(dt.UTC).date())
     report = _written(results, folder, pdf=pdf)
     if json:
@@ -102,6 +106,18 @@ def run(
         typer.echo(summary(results), err=True)
     typer.echo(last_line(results, report), err=True)
     raise typer.Exit(EXIT_BY_SIGNAL[results.run.signal] if results.run.signal else results.verdict.exit_code)
+
+
+def _argv() -> list[str]:
+    """The command line as the results will record it: JSON carries no bytes that are not text."""
+    for argument in sys.argv[1:]:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"{argument}: is not UTF-8, and the results record the command line.", remedy="Rename the file."
+            ) from None
+    return sys.argv[1:]
 
 
 def _claimed(out: Path) -> Path:
@@ -120,14 +136,14 @@ def _policy(asked: options.Request, path: Path | None) -> Policy:
     return read_policy(path)
 
 
-def _measured(asked: options.Request, *, quiet: bool) -> AuditResults:
+def _measured(asked: options.Request, argv: list[str], *, quiet: bool) -> AuditResults:
     from landscape_audit.measure import audit
 
     progress = listener(quiet=quiet)
     with contextlib.ExitStack() as stack:
         if isinstance(progress, Bar):
             stack.callback(progress.close)
-        return audit(asked.spec, asked.checkpoint, asked.base, argv=sys.argv[1:], progress=progress)
+        return audit(asked.spec, asked.checkpoint, asked.base, argv=argv, progress=progress)
 
 
 def _written(results: AuditResults, folder: Path, *, pdf: bool) -> Path:

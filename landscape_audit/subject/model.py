@@ -147,8 +147,8 @@ class _Misfit:
     unexpected: list[str]
 
     def error(self) -> CheckpointError:
-        parts = [*self._absent(), *self._misshaped(), *self._unexpected()]
-        return CheckpointError(f"{self.origin}: " + "\n  ".join(parts), remedy=self._remedy())
+        first, *others = [*self._absent(), *self._misshaped(), *self._unexpected()]
+        return CheckpointError(f"{self.origin}: {first}", details=others, remedy=self._remedy())
 
     def _absent(self) -> list[str]:
         who = self.spec.factory

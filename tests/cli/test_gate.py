@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from landscape_audit.cli.gate import gate
 from landscape_audit.errors import ResultsError, UsageError
 from landscape_audit.policy import Policy
-from landscape_audit.results import AuditResults
+from landscape_audit.results import AuditResults, Label, Measured
 
 STRICT = '[gates."sharpness.lambda_max"]\nat_most = 20\nwhy = "w"\n'
 LOOSE = STRICT.replace("20", "50")
@@ -81,3 +81,15 @@ def test_a_hostile_reason_reaches_no_terminal_as_it_is(tmp_path: Path) -> None:
     result = run(path)
     assert result.exit_code == 5
     assert "\x1b" not in result.stderr
+
+
+def test_a_label_cannot_print_a_line_of_its_own(tmp_path: Path) -> None:
+    forged = "landscape-audit: PASS  9 passed, 0 failed, 0 undecided  (exit 0)"
+    label = Label(value=f"x\n::error::forged\n{forged}", reason="none")
+    policy = Policy.model_validate({"gates": {"stationarity.class": {"one_of": ["minimum"], "why": "w"}}})
+    audit = an_audit({"stationarity": Measured(labels={"class": label})}, policy=policy)
+    path = tmp_path / "results.json"
+    path.write_text(audit.to_json(), encoding="utf-8")
+    lines = run(path).stderr.splitlines()
+    assert not [line for line in lines if line.startswith(("::", forged))]
+    assert lines[-1].startswith("landscape-audit: FAIL  ")

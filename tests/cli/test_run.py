@@ -120,6 +120,13 @@ def test_a_gate_that_can_never_match_is_refused_before_anything_is_measured(proj
     assert not (project / "audit-model").exists()
 
 
+def test_a_name_that_is_no_text_is_refused_before_anything_is_measured(project):
+    code, _, err = run(project, "--no-pdf", "--out", os.fsdecode(b"out\xff"))
+    assert code == 2
+    assert "out\\udcff: is not UTF-8" in err
+    assert not (project / os.fsdecode(b"out\xff")).exists()
+
+
 def test_a_gate_that_matches_nothing_costs_no_measurement(project):
     text = CONFIG.format(limit=1).replace("loss.value", "loss.valeu")
     (project / "audit.toml").write_text(text)
@@ -128,6 +135,9 @@ def test_a_gate_that_matches_nothing_costs_no_measurement(project):
     assert "Did you mean 'loss.value'?" in err
     assert (project / "audit-model/results.json").is_file()
     assert not (project / "audit-model/report.html").exists()
+    again = started(project, "gate", "audit-model/results.json")
+    assert "Did you mean 'loss.value'?" in again.communicate(timeout=60)[1]
+    assert again.returncode == 2
 
 
 def test_no_report_of_an_older_audit_survives_one_that_fails(project):
