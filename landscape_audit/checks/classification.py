@@ -46,6 +46,11 @@ class Evidence:
         return self.lambda_min.high is not None and self.lambda_min.high < 0
 
     @property
+    def negative_here(self) -> bool:
+        """vᵀHv below zero on this sample, by more than rounding; another sample may not agree."""
+        return (self.lambda_min.value or 0.0) + self.rounding < 0
+
+    @property
     def certainly_concave(self) -> bool:
         """λ_max below zero, what was not found included."""
         top = self.lambda_max.high
@@ -153,23 +158,24 @@ def _degenerate(seen: Evidence) -> tuple[bool, str]:
 def _approximate_minimum(seen: Evidence) -> tuple[bool, str]:
     worth = seen.escape.worth if seen.escape else 0.0
     critical = not (seen.gradient_real and seen.slope_drop.drop > seen.delta)
+    certain = "certain" if seen.certainly_negative else "certain on this sample only"
     return (
-        seen.certainly_negative and critical and worth <= seen.delta and seen.rises_on_top,
-        f"Negative curvature (vᵀHv = {number(seen.lambda_min.value)}) is worth {number(worth)} of loss, δ is "
-        f"{number(seen.delta)}: second-order stationary to that tolerance.",
+        seen.negative_here and critical and max(worth, seen.best_drop.drop) <= seen.delta and seen.rises_on_top,
+        f"Negative curvature (vᵀHv = {number(seen.lambda_min.value)}, {certain}) is worth {number(worth)} of loss, "
+        f"δ is {number(seen.delta)}: second-order stationary to that tolerance.",
     )
 
 
 def _minimum(seen: Evidence) -> tuple[bool, str]:
     rises = "rises" if seen.rises_on_top else "does not rise"
     return (
-        not seen.certainly_negative
+        not seen.negative_here
         and seen.best_drop.drop <= seen.delta
         and seen.hidden_worth <= seen.delta
         and seen.certainly_convex_on_top
         and seen.rises_on_top,
-        f"No certain negative curvature (vᵀHv = {number(seen.lambda_min.value)}); the best of all steps lowers the "
-        f"loss by {_worth(seen.best_drop.drop, seen)}; the loss {rises} along the top; rounding could hide "
+        f"No negative curvature beyond rounding (vᵀHv = {number(seen.lambda_min.value)}); the best of all steps lowers "
+        f"the loss by {_worth(seen.best_drop.drop, seen)}; the loss {rises} along the top; rounding could hide "
         f"curvature worth {number(seen.hidden_worth)}.",
     )
 
@@ -177,6 +183,11 @@ def _minimum(seen: Evidence) -> tuple[bool, str]:
 def _undecided(seen: Evidence) -> tuple[bool, str]:
     if seen.hidden_worth > seen.delta:
         return True, "Rounding could hide negative curvature that matters: audit with --dtype float64."
+    if seen.negative_here and seen.escape is not None and seen.escape.worth > seen.delta:
+        return (
+            True,
+            "Leaving along negative curvature pays on this sample; another may not have it: audit more examples.",
+        )
     if seen.best_drop.drop > seen.delta and not seen.gradient_real:
         return True, "A step lowers this sample's loss, but its gradient may be noise: audit more examples."
     if not seen.rises_on_top:

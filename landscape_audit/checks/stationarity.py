@@ -79,8 +79,9 @@ def stationarity(
     v_min is followed by a short descent and compared with the same descent from the checkpoint.
 
     `not_critical`: a first-order step pays, and the mean gradient is real. `saddle`: not that, but negative
-    curvature is certain and leaving along it pays. `approximate_minimum`: negative curvature is certain and does not
-    pay. `minimum`: none is certain, no step pays, and the loss rises along the top. `plateau`: nothing moves the loss.
+    curvature is certain and leaving along it pays. `approximate_minimum`: negative curvature is seen beyond
+    rounding and does not pay. `minimum`: none is seen, no step pays, and the loss rises along the top. `plateau`:
+    nothing moves the loss.
     `maximum`: curvature is certainly negative in all directions. `degenerate`: gradient and curvature vanish, yet
     some step pays. `undecided`: what would settle it is in the reason.
     """

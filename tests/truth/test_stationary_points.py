@@ -151,3 +151,24 @@ def test_a_saturated_network_is_on_a_plateau():
     for parameter in model[2].parameters():
         parameter.requires_grad_(requires_grad=False)
     assert class_of(subject(frozen, cross_entropy, x, y)) == "plateau"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_split_neuron_is_never_called_a_minimum(seed):
+    # Duplicating a hidden unit and sharing its outgoing weight keeps the function and makes a critical point that is
+    # a saddle or degenerate (Fukumizu & Amari 2000). The negative curvature may be worth less than δ.
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(300, 2, generator=generator, dtype=torch.float64)
+    noise = torch.randn(300, 1, generator=generator, dtype=torch.float64)
+    y = torch.sin(2 * x[:, :1]) + 0.3 * x[:, 1:] ** 2 + 0.3 * noise
+    torch.manual_seed(seed)
+    narrow = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1)).double()
+    minimise(lambda: 0.5 * (narrow(x) - y).square().sum(1).mean(), narrow)
+    wide = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)).double()
+    copies = torch.tensor([0, 1, 1])
+    wide[0].weight.data, wide[0].bias.data = narrow[0].weight.data[copies], narrow[0].bias.data[copies]
+    wide[2].weight.data = narrow[2].weight.data[:, copies] * torch.tensor([1.0, 0.5, 0.5])
+    wide[2].bias.data = narrow[2].bias.data.clone()
+    split = subject(wide, half_square, x, y, dtype=torch.float64)
+    assert class_of(split, dtype="float64", seed=seed) in {"approximate_minimum", "saddle", "undecided"}
+    assert class_of(subject(narrow, half_square, x, y, dtype=torch.float64), dtype="float64", seed=seed) == "minimum"
