@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from landscape_audit.figures.svg import MEASURED, REFERENCE, Canvas, worded
+from landscape_audit.figures.svg import MEASURED, REFERENCE, Canvas, legible, worded
 from landscape_audit.results import Bars
 from landscape_audit.text import number, printable
 
@@ -15,7 +15,7 @@ def draw(bars: Bars) -> bytes:
     shown = bars.bars[:MOST]
     with Canvas(height=0.7 + 0.24 * max(3, len(shown))) as canvas:
         axes = canvas.axes
-        names = [_short(bar.label) for bar in shown]
+        names = [legible(bar.label) for bar in shown]
         values = [bar.value or 0.0 for bar in shown]
         places = list(range(len(shown)))
         if bars.axis.scale == "log" and any(value > 0 for value in values):
@@ -36,8 +36,3 @@ def alt(bars: Bars) -> str:
     first = ", ".join(f"{printable(bar.label, 60)} {number(bar.value, 3)}" for bar in bars.bars[:5])
     more = f", and {len(bars.bars) - 5} more" if len(bars.bars) > 5 else ""
     return f"{bars.title}. {first}{more}."
-
-
-def _short(label: str) -> str:
-    label = printable(label, 200)
-    return label if len(label) <= 34 else f"{label[:16]}…{label[-17:]}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from landscape_audit.figures.svg import MEASURED, PREDICTED, REFERENCE, Canvas, threshold
+from landscape_audit.figures.svg import MEASURED, PREDICTED, REFERENCE, Canvas, legible, threshold
 from landscape_audit.results import Line, Series
 from landscape_audit.text import number
 
@@ -18,11 +18,11 @@ def draw(line: Line) -> bytes:
         _scales(canvas, line)
         for mark in line.marks:
             if mark.x is not None and mark.y is not None:
-                axes.plot([mark.x], [mark.y], "o", color=REFERENCE, markersize=5, label=mark.label, zorder=5)
+                axes.plot([mark.x], [mark.y], "o", color=REFERENCE, markersize=5, label=legible(mark.label), zorder=5)
             elif mark.y is not None:
-                axes.axhline(mark.y, color=REFERENCE, linewidth=1, linestyle=":", label=mark.label)
+                axes.axhline(mark.y, color=REFERENCE, linewidth=1, linestyle=":", label=legible(mark.label))
             elif mark.x is not None:
-                axes.axvline(mark.x, color=REFERENCE, linewidth=1, linestyle=":", label=mark.label)
+                axes.axvline(mark.x, color=REFERENCE, linewidth=1, linestyle=":", label=legible(mark.label))
         canvas.label(line.x, line.y)
         if len(line.series) + len(line.marks) > 1:
             axes.legend(loc="best")
@@ -44,7 +44,7 @@ def _curve(canvas: Canvas, series: Series, colour: str) -> None:
         linestyle="--" if dashed else "-",
         marker="" if dashed else "o",
         markersize=2.8,
-        label=series.name,
+        label=legible(series.name),
     )
     if series.low and series.high:
         low, high = ([float("nan") if value is None else value for value in side] for side in (series.low, series.high))

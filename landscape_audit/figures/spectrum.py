@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from landscape_audit.figures.svg import MEASURED, REFERENCE, Canvas
+from landscape_audit.figures.svg import MEASURED, REFERENCE, Canvas, worded
 from landscape_audit.results import Spectrum
 from landscape_audit.text import number
 
@@ -34,7 +34,7 @@ def draw(spectrum: Spectrum) -> bytes:
                 axes.hlines(peak * 0.02, outlier.low, outlier.high, color=MEASURED[1], linewidth=2)
         axes.axvline(0, color=REFERENCE, linewidth=0.8, linestyle=":")
         axes.set_ylim(floor, peak * 3)
-        canvas.axes.set_xlabel(f"{spectrum.x.label} [{spectrum.x.unit}]")
+        canvas.axes.set_xlabel(worded(spectrum.x))
         canvas.axes.set_ylabel("Share of eigenvalues, per log unit")
         axes.legend(loc="upper right")
         return canvas.svg()

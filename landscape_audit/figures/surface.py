@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from landscape_audit.figures.svg import INK, Canvas, worded
+from landscape_audit.figures.svg import INK, Canvas, legible, worded
 from landscape_audit.results import Surface
 from landscape_audit.text import number
 
@@ -34,7 +34,7 @@ def draw(surface: Surface) -> bytes:
             if mark.x is not None and mark.y is not None:
                 axes.plot([mark.x], [mark.y], "o", markerfacecolor="white", markeredgecolor=INK, markersize=7)
                 axes.annotate(
-                    mark.label,
+                    legible(mark.label),
                     (mark.x, mark.y),
                     xytext=(7, 7),
                     textcoords="offset points",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any, Self
 
+from landscape_audit.text import printable
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -23,6 +25,7 @@ _STYLE: dict[Any, Any] = {
     "svg.fonttype": "path",
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
+    "text.parse_math": False,  # names are foreign: a dollar sign is a dollar sign, never a formula to parse
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
     "axes.titlecolor": INK,
@@ -80,7 +83,14 @@ class Canvas:
 
 def worded(axis: Axis) -> str:
     """`Rise of the loss [loss]`."""
-    return f"{axis.label} [{axis.unit}]" if axis.unit and axis.unit.lower() != axis.label.lower() else axis.label
+    named = axis.unit and axis.unit.lower() != axis.label.lower()
+    return legible(f"{axis.label} [{axis.unit}]" if named else axis.label, 80)
+
+
+def legible(text: str, most: int = 34) -> str:
+    """Foreign text as a figure can carry it: printable, on one line, its middle left out where it is long."""
+    shown = " ".join(printable(text, 500).split())
+    return shown if len(shown) <= most else f"{shown[: most // 2 - 1]}…{shown[-most // 2 :]}"
 
 
 def threshold(values: list[float]) -> float:

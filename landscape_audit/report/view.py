@@ -212,7 +212,7 @@ def _gate(gate: GateResult) -> GateView:
     glyph, tone, word = STATUS[kind]
     return GateView(
         key=printable(gate.key),
-        name=name_of(gate.key),
+        name=name_of(printable(gate.key)),
         tone=tone,
         glyph=glyph,
         status=word,
@@ -279,14 +279,14 @@ def _check(check: CheckResult, results: AuditResults) -> CheckView:
     spent = sum((probe.cost for probe in results.protocol.probes if probe.name in check.probes), Cost())
     return CheckView(
         id=check.id,
-        title=check.title,
-        question=check.question,
-        source=check.source,
+        title=printable(check.title, 400),
+        question=printable(check.question, 400),
+        source=printable(check.source, 400),
         version=check.version,
         status=outcome.status,
         message=message,
         labels=tuple(
-            (name.replace("_", " "), printable(label.value), printable(label.reason, 600))
+            (printable(name).replace("_", " "), printable(label.value), printable(label.reason, 600))
             for name, label in measured.labels.items()
         ),
         estimates=tuple(_estimate(f"{check.id}.{name}", found) for name, found in measured.estimates.items()),
