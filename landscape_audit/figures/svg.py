@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any, Self
 
-from landscape_audit.text import printable
+from landscape_audit.text import number, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,6 +76,10 @@ class Canvas:
 
     def svg(self) -> bytes:
         """The bytes of the picture: the same for the same drawing."""
+        for axis in (self.axes.xaxis, self.axes.yaxis):
+            if axis.get_scale() in {"log", "symlog"}:  # their own labels are mathtext, which foreign names must not be
+                axis.set_major_formatter(lambda value, _: number(value, 2))
+                axis.set_minor_formatter(lambda *_: "")
         stream = io.BytesIO()
         self.figure.savefig(stream, format="svg", metadata={"Date": None}, transparent=True)
         return stream.getvalue()

@@ -203,7 +203,8 @@ def _advice(results: AuditResults) -> tuple[str, ...]:
     """What each gate that did not pass, and the class of the point, suggest to do next."""
     keys = [gate.key for gate in results.gates if gate.status != "pass" and gate.waiver is None]
     labels = {f"{key}={label.value}" for key, label in results.labels().items()}
-    wanted = [*keys, *sorted(labels), *(f"{gate.status}" for gate in results.gates if gate.status == "undecided")]
+    demanded = [gate for gate in results.gates if gate.level == "error" and gate.waiver is None]
+    wanted = [*keys, *sorted(labels), *(gate.status for gate in demanded if gate.status == "undecided")]
     return tuple(dict.fromkeys(NEXT[key] for key in wanted if key in NEXT)) or (NEXT["nothing"],)
 
 

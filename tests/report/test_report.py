@@ -42,7 +42,7 @@ from landscape_audit.results import (
     Table,
 )
 
-HOSTILE = "<script>alert(1)</script>{{7*7}}\x1b[31m\u202e\x00|`*_]\"'" + "w" * 200
+HOSTILE = "<script>alert(1)</script>{{7*7}}$\\frac{1}$\x1b[31m\u202e\x00|`*_]\"'" + "w" * 200
 AXIS = Axis(label="Distance", unit="share")
 DETAILS = (
     Line(
