@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+HEADLINES = (
+    "loss.value",
+    "loss.metric",
+    "gradient.norm",
+    "sharpness.lambda_max",
+    "negative_curvature.lambda_min",
+    "trace.trace",
+    "flatness.tolerance",
+    "flatness.worst_case",
+)
+"""The estimates that people ask for first, in the terminal and on the first page."""
+
 _NAMES = {
     "loss.value": "the loss",
     "loss.metric": "the metric",

@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from landscape_audit.demand import with_interval
+from landscape_audit.names import HEADLINES
 from landscape_audit.results import AuditResults, Estimate, GateResult
 from landscape_audit.text import printable
-
-HEADLINES = (
-    "loss.value",
-    "loss.metric",
-    "gradient.norm",
-    "sharpness.lambda_max",
-    "negative_curvature.lambda_min",
-    "trace.trace",
-    "flatness.tolerance",
-)
 
 
 def summary(results: AuditResults) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from landscape_audit.demand import with_interval
 from landscape_audit.figures import drawn
-from landscape_audit.names import name_of
+from landscape_audit.names import HEADLINES, name_of
 from landscape_audit.report.tables import TableView, capped, cell, numbers_behind, table_of
 from landscape_audit.report.words import GLOSSARY, HOW, INTERVALS, NEXT, STATUS, WORDS
 from landscape_audit.results import (
@@ -30,16 +30,6 @@ PANELS = (
     ("surface", "plane"),
     ("spectral_density", "density"),
     ("flatness", "rise"),
-)
-HEADLINES = (
-    "loss.value",
-    "loss.metric",
-    "gradient.norm",
-    "sharpness.lambda_max",
-    "negative_curvature.lambda_min",
-    "trace.trace",
-    "flatness.tolerance",
-    "flatness.worst_case",
 )
 
 
