@@ -13,6 +13,7 @@ import typer
 from landscape_audit.cli import options
 from landscape_audit.cli.progress import Bar, listener
 from landscape_audit.cli.summary import summary
+from landscape_audit.errors import OutputError
 from landscape_audit.files import writable_folder, write_atomically
 from landscape_audit.judge import expect, judged, last_line
 from landscape_audit.policy import Policy
@@ -108,7 +109,12 @@ def _claimed(out: Path) -> Path:
     """The output folder, writable and without the files of an older audit: an audit that fails leaves none behind."""
     folder = writable_folder(out)
     for name in OUTPUTS:
-        (folder / name).unlink(missing_ok=True)
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{folder / name}: is in the way: {error.strerror}.", remedy="Remove it, or choose another --out."
+            ) from None
     return folder
 
 

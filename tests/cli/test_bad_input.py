@@ -22,6 +22,11 @@ def build(): return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
 def raises(): raise ValueError("no weights today")
 def wrong(): return 3
 def exits(): sys.exit(7)
+class Own(BaseException): pass
+class Speechless(Exception):
+    def __str__(self): raise RuntimeError("no words")
+def own(): raise Own("mine")
+def speechless(): raise Speechless
 def frozen():
     model = build()
     for parameter in model.parameters(): parameter.requires_grad_(False)
@@ -78,6 +83,8 @@ def folder(tmp_path, monkeypatch):
     save_file({**state, "x\x1b[31m<script>{{7*7}}\u202e": torch.zeros(2)}, "hostile.safetensors")
     save_file({name: value for name, value in state.items() if name != "2.bias"}, "less.safetensors")
     Path("in-the-way").write_text("a file")
+    Path("older/report.html").mkdir(parents=True)
+    Path("junk.npz").write_bytes(b"PK\x03\x04junk")
     Path("not.json").write_text('{"verdict": 3}')
     return tmp_path
 
@@ -105,6 +112,9 @@ UNUSABLE = [
     ([*RUN, "--model", "code.py:raises"], "raised ValueError: no weights today (code.py, line 7)"),
     ([*RUN, "--model", "code.py:wrong"], "returned int, not a torch.nn.Module"),
     ([*RUN, "--model", "code.py:exits"], "raised SystemExit: 7"),
+    ([*RUN, "--model", "code.py:own"], "code.py:own: raised Own: mine"),
+    ([*RUN, "--model", "code.py:speechless"], "code.py:speechless: raised Speechless"),
+    ([*RUN, "--data", "code.py:own"], "code.py:own: raised Own: mine"),
     ([*RUN, "--model", "code.py:frozen"], "code.py:frozen"),
     ([*RUN, "--model", "code.py:narrow"], "(5, 6)"),
     ([*RUN, "--model", "code.py:renamed"], "body.0.weight"),
@@ -121,6 +131,7 @@ UNUSABLE = [
     ([*RUN, "--data", "code.py:words"], "code.py:words"),
     ([*RUN, "--data", "code.py:number"], "returned int, which cannot be iterated"),
     ([*RUN, "--data", "nothing.npz"], "no such file"),
+    ([*RUN, "--data", "junk.npz"], "junk.npz: cannot be read as .npz"),
     ([*RUN, "--loss", "crossentropy"], "Did you mean 'cross_entropy'?"),
     ([*RUN, "--loss", "code.py:nan_loss"], "the loss of batch 0 is nan"),
     ([*RUN, "--loss", "code.py:constant"], "does not depend on any trainable parameter"),
@@ -133,6 +144,7 @@ UNUSABLE = [
 
 MISTAKES = [
     ([*RUN, "--out", "in-the-way"], "in-the-way: cannot be written to"),
+    ([*RUN, "--out", "older"], "older/report.html: is in the way"),
     ([*RUN, "--out", "/proc/audit"], "/proc/audit: cannot be written to"),
     ([*RUN, "--device", "cuda:63"], "device cuda:63"),
     ([*RUN, "--device", "gpu"], "protocol.device is 'gpu'"),
@@ -149,6 +161,7 @@ MISTAKES = [
 
 CONFIGS = [
     ("x = [", "not TOML"),
+    ("x = " + "[" * 5000, "nested too deeply"),
     ("", "model"),
     (CONFIG.replace("factory", "factroy"), "Did you mean 'factory'?"),
     (CONFIG.replace("[protocol]", "[protocl]"), "Did you mean 'protocol'?"),
