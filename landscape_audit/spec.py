@@ -196,6 +196,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}.") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: its brackets are nested too deeply to read.") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
             f"{path}: not TOML: {error}.", remedy="Strings stand in quotes, tables in [brackets]."

@@ -21,6 +21,11 @@ def build(): return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
 def raises(): raise ValueError("no weights today")
 def wrong(): return 3
 def exits(): sys.exit(7)
+class Own(BaseException): pass
+class Speechless(Exception):
+    def __str__(self): raise RuntimeError("no words")
+def own(): raise Own("mine")
+def speechless(): raise Speechless
 def frozen():
     model = build()
     for parameter in model.parameters(): parameter.requires_grad_(False)
@@ -75,6 +80,8 @@ def fill(tmp_path: Path) -> None:
     save_file({**state, "x\x1b[31m<script>{{7*7}}\u202e": torch.zeros(2)}, "hostile.safetensors")
     save_file({name: value for name, value in state.items() if name != "2.bias"}, "less.safetensors")
     Path("in-the-way").write_text("a file")
+    Path("older/report.html").mkdir(parents=True)
+    Path("junk.npz").write_bytes(b"PK\x03\x04junk")
     Path("not.json").write_text('{"verdict": 3}')
 
 

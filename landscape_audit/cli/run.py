@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +15,7 @@ import typer
 from landscape_audit.cli import options
 from landscape_audit.cli.progress import Bar, listener
 from landscape_audit.cli.summary import summary
-from landscape_audit.errors import UsageError
+from landscape_audit.errors import OutputError, UsageError
 from landscape_audit.files import writable_folder, write_atomically
 from landscape_audit.judge import expect, judged, last_line
 from landscape_audit.policy import Policy
@@ -124,7 +126,12 @@ def _claimed(out: Path) -> Path:
     """The output folder, writable and without the files of an older audit: an audit that fails leaves none behind."""
     folder = writable_folder(out)
     for name in OUTPUTS:
-        (folder / name).unlink(missing_ok=True)
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{folder / name}: is in the way: {error.strerror}.", remedy="Remove it, or choose another --out."
+            ) from None
     return folder
 
 
@@ -141,9 +148,23 @@ def _measured(asked: options.Request, argv: list[str], *, quiet: bool) -> AuditR
 
     progress = listener(quiet=quiet)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_stdout_kept_clean())
         if isinstance(progress, Bar):
             stack.callback(progress.close)
         return audit(asked.spec, asked.checkpoint, asked.base, argv=argv, progress=progress)
+
+
+@contextlib.contextmanager
+def _stdout_kept_clean() -> Iterator[None]:
+    """While user code runs, what it writes to file descriptor 1 itself goes to stderr: stdout is for results alone."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _written(results: AuditResults, folder: Path, *, pdf: bool) -> Path:

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from landscape_audit.errors import CapabilityError
+from landscape_audit.errors import CapabilityError, OutputError
 from landscape_audit.files import writable_folder
 
 PROJECT = Path(__file__).with_name("project")
@@ -24,6 +24,7 @@ N_TRAIN = 1347
 
 def write_project(folder: Path, seed: int = 0) -> float:
     """model.safetensors, model.py, data.py, digits.npz and audit.toml in `folder`; returns the validation accuracy."""
+    _untouched(folder)
     writable_folder(folder)
     for source in sorted(PROJECT.iterdir()):
         if source.suffix in {".py", ".toml"}:
@@ -39,6 +40,17 @@ def write_project(folder: Path, seed: int = 0) -> float:
     with torch.no_grad():
         right = model(tensors["validation_inputs"]).argmax(1) == tensors["validation_targets"]
     return float(right.double().mean())
+
+
+def _untouched(folder: Path) -> None:
+    """Never over somebody's own project: a file of the demo's name may be replaced only where it is the demo's."""
+    ours = (folder / "audit.toml").is_file()
+    if (folder / "model.safetensors").exists() and not ours:
+        raise OutputError(f"{folder}: has a model.safetensors that is not the demo's.", remedy="Name another folder.")
+    for source in sorted(PROJECT.iterdir()):
+        there = folder / source.name
+        if there.is_file() and there.read_bytes() != source.read_bytes():
+            raise OutputError(f"{there}: is not the demo's, and would be overwritten.", remedy="Name another folder.")
 
 
 def _digits(seed: int) -> dict[str, Any]:

@@ -67,9 +67,9 @@ class UserCode:
         with self._importable(), contextlib.redirect_stdout(sys.stderr):
             try:
                 yield
-            except AuditError:
+            except (AuditError, KeyboardInterrupt, GeneratorExit):
                 raise
-            except (Exception, SystemExit) as raised:
+            except BaseException as raised:  # SystemExit, and what else a user may derive from it
                 if is_out_of_memory(raised):
                     raise
                 raise error(f"{what}: raised {_described(raised)}{self._where(raised)}.") from raised
@@ -181,12 +181,19 @@ def undisturbed() -> Iterator[None]:
 
 def is_out_of_memory(raised: BaseException) -> bool:
     """Whether a smaller batch could have worked."""
-    return isinstance(raised, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(raised)
+    return isinstance(raised, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in _words(raised)
 
 
 def _described(raised: BaseException) -> str:
-    text = str(raised).strip()
+    text = _words(raised).strip()
     return f"{type(raised).__name__}: {text.splitlines()[0].rstrip('.')}" if text else type(raised).__name__
+
+
+def _words(raised: BaseException) -> str:
+    try:
+        return str(raised)
+    except Exception:  # noqa: BLE001 - a user's __str__ may raise anything
+        return ""
 
 
 def _is_internal(file: str) -> bool:

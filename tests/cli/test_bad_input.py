@@ -27,6 +27,9 @@ UNUSABLE = [
     ([*RUN, "--model", "code.py:raises"], "raised ValueError: no weights today (code.py, line 7)"),
     ([*RUN, "--model", "code.py:wrong"], "returned int, not a torch.nn.Module"),
     ([*RUN, "--model", "code.py:exits"], "raised SystemExit: 7"),
+    ([*RUN, "--model", "code.py:own"], "code.py:own: raised Own: mine"),
+    ([*RUN, "--model", "code.py:speechless"], "code.py:speechless: raised Speechless"),
+    ([*RUN, "--data", "code.py:own"], "code.py:own: raised Own: mine"),
     ([*RUN, "--model", "code.py:frozen"], "code.py:frozen"),
     ([*RUN, "--model", "code.py:narrow"], "(5, 6)"),
     ([*RUN, "--model", "code.py:renamed"], "body.0.weight"),
@@ -43,6 +46,7 @@ UNUSABLE = [
     ([*RUN, "--data", "code.py:words"], "code.py:words"),
     ([*RUN, "--data", "code.py:number"], "returned int, which cannot be iterated"),
     ([*RUN, "--data", "nothing.npz"], "no such file"),
+    ([*RUN, "--data", "junk.npz"], "junk.npz: cannot be read as .npz"),
     ([*RUN, "--loss", "crossentropy"], "Did you mean 'cross_entropy'?"),
     ([*RUN, "--loss", "code.py:nan_loss"], "the loss of batch 0 is nan"),
     ([*RUN, "--loss", "code.py:constant"], "does not depend on any trainable parameter"),
@@ -55,6 +59,7 @@ UNUSABLE = [
 
 MISTAKES = [
     ([*RUN, "--out", "in-the-way"], "in-the-way: cannot be written to"),
+    ([*RUN, "--out", "older"], "older/report.html: is in the way"),
     ([*RUN, "--out", "/proc/audit"], "/proc/audit: cannot be written to"),
     ([*RUN, "--device", "cuda:63"], "device cuda:63"),
     ([*RUN, "--device", "gpu"], "protocol.device is 'gpu'"),
@@ -71,6 +76,7 @@ MISTAKES = [
 
 CONFIGS = [
     ("x = [", "not TOML"),
+    ("x = " + "[" * 5000, "nested too deeply"),
     ("", "model"),
     (CONFIG.replace("factory", "factroy"), "Did you mean 'factory'?"),
     (CONFIG.replace("[protocol]", "[protocl]"), "Did you mean 'protocol'?"),

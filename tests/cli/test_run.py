@@ -19,10 +19,12 @@ from landscape_audit.results import AuditResults
 
 ROOT = Path(__file__).parents[2]
 MODEL = """
+import os
 from torch import nn
 
 def build(width=8):
     print("hello")
+    os.write(1, b"from below")
     return nn.Sequential(nn.Linear(6, width), nn.ReLU(), nn.Linear(width, 3))
 """
 DATA = """
@@ -99,6 +101,7 @@ def test_json_is_the_results_and_nothing_else_although_the_model_prints(project)
     found = AuditResults.model_validate_json(out)
     assert found == AuditResults.model_validate_json((project / "audit-model/results.json").read_text())
     assert "hello" in err
+    assert "from below" in err
 
 
 def test_flags_win_over_the_file_and_their_paths_start_here(project):
