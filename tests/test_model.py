@@ -201,4 +201,4 @@ def test_compiled_models_are_unwrapped_at_every_depth(tmp_path: Path) -> None:
     )
     model = build_model(ModelSpec(factory="model.py:build"), UserCode(tmp_path))
     assert [type(module) for module in model.modules()] == [nn.Sequential, nn.Linear]
-    assert model._compiled_call_impl is None  # noqa: SLF001 - what `module.compile()` sets
+    assert model._compiled_call_impl is None

@@ -22,6 +22,7 @@ from landscape_audit.results import (
     Measured,
     NotApplicable,
     Table,
+    Verdict,
 )
 from landscape_audit.text import count, number, printable
 
@@ -153,7 +154,7 @@ def view(results: AuditResults) -> ReportView:
         sentence=printable(verdict.sentence, 600),
         banners=_banners(results),
         gates=tuple(_gate(gate) for gate in results.gates),
-        counts=f"{verdict.passed} passed, {verdict.failed} failed, {verdict.undecided} undecided",
+        counts=_counts(verdict),
         headlines=tuple(_estimate(key, estimates[key]) for key in HEADLINES if key in estimates),
         labels=tuple((key, printable(label.value), printable(label.reason, 600)) for key, label in _labels(results)),
         advice=_advice(results),
@@ -183,6 +184,12 @@ def _banners(results: AuditResults) -> tuple[str, ...]:
         told = printable("; ".join(results.instrument.disagreements), 600)
         banners.append(f"The instrument disagrees with itself, so no number here should be trusted: {told}.")
     return tuple(banners)
+
+
+def _counts(verdict: Verdict) -> str:
+    always = (f"{verdict.passed} passed", f"{verdict.failed} failed", f"{verdict.undecided} undecided")
+    rare = [f"{number_of} {word}" for word in ("warned", "waived") if (number_of := getattr(verdict, word))]
+    return ", ".join([*always, *rare])
 
 
 def _labels(results: AuditResults) -> list[tuple[str, Label]]:

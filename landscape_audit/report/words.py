@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # word: glyph, tone, meaning
 WORDS = {
-    "PASS": ("✓", "good", "Every gate passed."),
+    "PASS": ("✓", "good", "Every gate that can fail the audit passed."),
     "FAIL": ("✗", "bad", "At least one gate failed with its whole interval."),
     "UNDECIDED": ("?", "open", "The evidence does not settle every gate. That is not a pass."),
     "ERROR": ("!", "bad", "The audit is not whole."),

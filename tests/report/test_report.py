@@ -19,6 +19,7 @@ import pytest
 from results_factory import a_check, an_audit, between
 
 from landscape_audit.errors import CapabilityError
+from landscape_audit.figures import drawn, svg
 from landscape_audit.judge import judged
 from landscape_audit.policy import Gate, Policy
 from landscape_audit.report import pdf as paper
@@ -155,6 +156,24 @@ def test_every_picture_has_its_words_and_its_numbers(page):
 def test_cells_without_a_value_stay_empty_and_are_counted(page):
     assert "1 of 9 cells have no finite value" in page
     assert "1 points are not finite" in page
+
+
+def test_no_figure_shows_the_source_of_a_formula(monkeypatch):
+    # Names must not be parsed as formulas, and then matplotlib's own labels of log axes come out unparsed.
+    monkeypatch.setitem(svg._STYLE, "svg.fonttype", "none")
+    log = Axis(label="$x$", unit="share", scale="log")
+    steep = Axis(label="Rise", unit="loss", scale="symlog")
+    series = (Series(name="rise", x=(0.001, 0.01, 0.1), y=(-1.0, 10.0, 1000.0)),)
+    curve = Line(name="curve", title="Curve", finding="It rises.", x=log, y=steep, series=series)
+    for detail in (curve, *DETAILS[1:4]):
+        text = drawn(detail)[0].decode()
+        assert "mathdefault" not in text
+    assert "$x$" in drawn(curve)[0].decode()
+
+
+def test_warnings_and_waivers_are_counted_beside_the_verdict():
+    gates = {"sharpness__lambda_max": {"at_most": 1.0, "why": "x", "level": "warn"}}
+    assert view(judged(an_audit(), policy(**gates), dt.date(2026, 1, 1))).counts.endswith("1 warned")
 
 
 def test_a_long_table_is_cut_and_says_so(page):
