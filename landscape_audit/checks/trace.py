@@ -29,8 +29,8 @@ def trace(sample: TraceSample, krylov: KrylovSpace, facts: Facts) -> Measured:
     """tr H, the sum of all eigenvalues: exact on the Krylov space, random signs on what lies outside it.
 
     Unbiased; the interval is Student's over the random probes and says nothing about other data. `effective_rank` is
-    tr H / λ_max, the number of equally sharp directions that would make this trace (the intrinsic dimension of Tropp
-    2015, where H has no negative part); `mean_eigenvalue` is tr H / P.
+    tr H / λ_max, the number of equally sharp directions that would make this trace (an intrinsic dimension only
+    where H has no negative part); `mean_eigenvalue` is tr H / P.
     """
     outside = weighted_mean(sample.outside, [1.0] * len(sample.outside)) if sample.outside else Mean(0.0, 0.0, 2)
     value = sample.inside + outside.value

@@ -16,8 +16,8 @@ from landscape_audit.curvature.vectors import norm
 class FilterScale:
     """The norm of every filter of θ, spread over its elements: what one unit of relative perturbation is.
 
-    Biases and normalisation parameters belong to no filter and have scale zero: they are not perturbed (Li et al.
-    2018). A filter of norm zero takes the norm that fan-in initialisation would give it, 1, so that a
+    Biases and normalisation parameters belong to no filter and have scale zero: they are not perturbed (as in the
+    code of Li et al. 2018). A filter of norm zero takes the norm that fan-in initialisation would give it, 1, so that a
     network at the origin has a landscape too.
     """
 
