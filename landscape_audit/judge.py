@@ -199,7 +199,8 @@ def _verdict(results: AuditResults, policy: Policy, gates: tuple[GateResult, ...
 
 def _word(results: AuditResults, policy: Policy, gates: tuple[GateResult, ...], counts: Counter[str]) -> Word:
     """What failed for certain, then what is missing, then what is not settled unless that is let pass."""
-    broken = results.partial is not None or any(isinstance(check.outcome, Failed) for check in results.checks)
+    crashed = any(isinstance(check.outcome, Failed) for check in results.checks)
+    broken = crashed or (results.partial is not None and not results.run.out_of_time)
     unsettled = counts["undecided"] > 0 and policy.on_undecided != "pass"
     if counts["failed"]:
         return "FAIL"

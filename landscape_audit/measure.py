@@ -4,38 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import importlib.metadata
-import os
-import platform
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-
-from landscape_audit import __version__
 from landscape_audit.checks import BATTERY, Check, chosen
-from landscape_audit.errors import CapabilityError
-from landscape_audit.plan import Plan, PlannedProbe, Progress, Silent
-from landscape_audit.probes.bench import Bench, Probe, ProbeFailedError, with_needs
+from landscape_audit.forecast import forecast
+from landscape_audit.machine import device_of, environment, exact_arithmetic, free_memory
+from landscape_audit.plan import Plan, Progress, Silent
+from landscape_audit.policy import Policy
+from landscape_audit.probes.bench import Bench, ProbeFailedError, with_needs
 from landscape_audit.probes.instrument import InstrumentTrial
+from landscape_audit.probes.ranks import join
 from landscape_audit.results import (
     AuditResults,
     CheckResult,
     Cost,
-    EnvironmentInfo,
+    Estimate,
     Failed,
     InstrumentInfo,
+    Measured,
     Outcome,
     ProbeRecord,
     ProtocolInfo,
     RunInfo,
     Verdict,
 )
-from landscape_audit.spec import AuditSpec, ProtocolSpec
+from landscape_audit.settle import settle
+from landscape_audit.spec import AuditSpec
 from landscape_audit.subject.subject import load_subject
 from landscape_audit.text import printable
 
@@ -53,25 +51,36 @@ UNJUDGED = Verdict(word="OBSERVED", sentence="Measured; no policy was applied.",
 
 
 def audit(
-    spec: AuditSpec, checkpoint: Path, base: Path, *, argv: Sequence[str] = (), progress: Progress | None = None
+    spec: AuditSpec,
+    checkpoint: Path,
+    base: Path,
+    *,
+    policy: Policy | None = None,
+    argv: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> AuditResults:
-    """Measure everything `spec` asks for. Unjudged; partial, and saying so, where it was interrupted.
+    """Measure everything `spec` asks for. Unjudged; partial, and saying so, where it was interrupted or out of time.
 
-    `base` is the folder that paths in `spec` are relative to.
+    `base` is the folder that paths in `spec` are relative to. Gates of `policy` (by default those in `spec`) that are
+    left undecided for want of products or draws may spend `max_extra_budget`.
     """
     progress = progress or Silent()
     started, clock = _now(), time.monotonic()
-    with _arithmetic():
-        subject = load_subject(spec, checkpoint, base, device_of(spec.protocol))
+    with exact_arithmetic():
+        device = device_of(spec.protocol)
+        ranks = join(device)
+        subject = load_subject(spec, checkpoint, base, device)
         before = subject.state()
-        bench = Bench(subject, spec.protocol, progress, _free_memory(subject.theta.device))
+        bench = Bench(subject, spec.protocol, progress if ranks.leads else Silent(), free_memory(device), ranks)
         checks = chosen(spec.checks)
-        plan = _plan(bench, checks)
+        plan = forecast(bench, checks)
+        bench.deadline = None if spec.protocol.max_time is None else clock + spec.protocol.max_seconds
         progress.planned(plan)
-        done = _run(bench, checks)
+        done = _run(bench, plan, checks, policy or spec.policy())
         after = subject.state()
-        machine = environment(subject.theta.device)
+        machine = environment(device, ranks.size)
     changed = () if before == after else ("the audited model was changed while it was audited",)
+    measured = {result.id for result in done.results}
     return AuditResults(
         verdict=UNJUDGED,
         run=RunInfo(
@@ -81,41 +90,31 @@ def audit(
             argv=tuple(argv),
             probe_seconds={name: ledger.seconds for name, ledger in bench.ledgers.items()},
             gradient_seconds=plan.gradient_seconds,
+            forward_seconds=plan.gradient_seconds * plan.forward_gradients,
             hvp_seconds=plan.gradient_seconds * plan.hvp_gradients,
             signal=done.signal,
+            out_of_time=done.out_of_time,
         ),
         subject=subject.info,
         data=subject.data,
-        protocol=_protocol(bench, checks),
+        protocol=_protocol(bench, plan),
         environment=machine,
         instrument=_instrument(bench, changed),
         checks=done.results,
         partial=done.partial,
         skipped=tuple(check.id for check in BATTERY if check not in checks),
-        unreached=tuple(check.id for check in checks[len(done.results) :]),
+        unreached=tuple(check.id for check in checks if check.id not in measured),
         limits=LIMITS,
     )
 
 
 def plan_audit(spec: AuditSpec, checkpoint: Path, base: Path) -> Plan:
-    """What `audit` would cost: loads the subject and times one gradient and one product."""
-    with _arithmetic():
-        subject = load_subject(spec, checkpoint, base, device_of(spec.protocol))
-        bench = Bench(subject, spec.protocol, Silent(), _free_memory(subject.theta.device))
-        return _plan(bench, chosen(spec.checks))
-
-
-def device_of(protocol: ProtocolSpec) -> torch.device:
-    """The device to audit on, or an error that says what there is."""
-    name = protocol.device
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise CapabilityError(
-            f"device {name}: this machine has {torch.cuda.device_count()} CUDA devices.", remedy="Use --device cpu."
-        )
-    return device
+    """What `audit` would cost: loads the subject and times a forward, a gradient and a product."""
+    with exact_arithmetic():
+        device = device_of(spec.protocol)
+        subject = load_subject(spec, checkpoint, base, device)
+        bench = Bench(subject, spec.protocol, Silent(), free_memory(device))
+        return forecast(bench, chosen(spec.checks))
 
 
 @dataclass(frozen=True)
@@ -123,20 +122,41 @@ class _Run:
     results: tuple[CheckResult, ...]
     partial: str | None = None
     signal: Literal["SIGINT", "SIGTERM"] | None = None
+    out_of_time: bool = False
 
 
-def _run(bench: Bench, checks: Sequence[Check]) -> _Run:
-    results: list[CheckResult] = []
+def _run(bench: Bench, plan: Plan, checks: Sequence[Check], policy: Policy) -> _Run:
+    results: dict[str, CheckResult] = {}
     try:
         with contextlib.suppress(ProbeFailedError):
             bench.take(InstrumentTrial())  # first in every audit, also where its check is not asked for
         for check in checks:
-            results.append(_result(check, _outcome(bench, check)))  # noqa: PERF401 - kept one by one: Ctrl-C may come
+            if bench.has_time_for(check.probes, plan):
+                results[check.id] = _result(check, _outcome(bench, check))
+        if settle(bench, plan, checks, policy, lambda: _estimates(bench, checks, results)):
+            results = {check.id: _result(check, _outcome(bench, check)) for check in checks if check.id in results}
     except KeyboardInterrupt as stop:
         done = f"interrupted: {len(results)} of {len(checks)} checks are done"
-        return _Run(tuple(results), done, "SIGTERM" if stop.args == ("SIGTERM",) else "SIGINT")
-    failed = [result.id for result in results if isinstance(result.outcome, Failed)]
-    return _Run(tuple(results), f"failed: {', '.join(failed)}" if failed else None)
+        signal: Literal["SIGINT", "SIGTERM"] = "SIGTERM" if stop.args == ("SIGTERM",) else "SIGINT"
+        return _Run(tuple(results.values()), done, signal)
+    found = tuple(results.values())
+    if failed := [result.id for result in found if isinstance(result.outcome, Failed)]:
+        return _Run(found, f"failed: {', '.join(failed)}")
+    if len(found) < len(checks):
+        done = f"out of time after {bench.protocol.max_time}: {len(found)} of {len(checks)} checks are done"
+        return _Run(found, done, out_of_time=True)
+    return _Run(found)
+
+
+def _estimates(bench: Bench, checks: Sequence[Check], reached: Mapping[str, object]) -> dict[str, Estimate]:
+    """Every estimate as the probes stand now."""
+    outcomes = {check.id: _outcome(bench, check) for check in checks if check.id in reached}
+    return {
+        f"{name}.{key}": estimate
+        for name, outcome in outcomes.items()
+        if isinstance(outcome, Measured)
+        for key, estimate in outcome.estimates.items()
+    }
 
 
 def _result(check: Check, outcome: Outcome) -> CheckResult:
@@ -160,51 +180,8 @@ def _outcome(bench: Bench, check: Check) -> Outcome:
         return Failed(error=printable(f"{type(error).__name__}: {error}", limit=1000))
 
 
-def _probes(checks: Sequence[Check]) -> tuple[Probe[object], ...]:
-    return (InstrumentTrial(), *(probe for check in checks for probe in check.probes))
-
-
-def _plan(bench: Bench, checks: Sequence[Check]) -> Plan:
-    users = {check.id: with_needs(check.probes) for check in checks}
-    gradient_seconds, hvp_gradients = _time(bench)
-    size = bench.size
-    basis = (min((size.budgets.lanczos_steps or 0) + 2, size.parameters)) * size.parameters
-    return Plan(
-        probes=tuple(
-            PlannedProbe(probe.name, probe.cost(size), tuple(name for name, probes in users.items() if probe in probes))
-            for probe in with_needs(_probes(checks))
-        ),
-        parameters=size.parameters,
-        n_samples=bench.subject.data.n_samples,
-        gradient_seconds=gradient_seconds,
-        hvp_gradients=hvp_gradients,
-        memory_bytes=basis * bench.subject.theta.element_size() + bench.hessian.kept_bytes,
-    )
-
-
-def _time(bench: Bench) -> tuple[float, float]:
-    """Seconds of a gradient, and a product in gradients: the second of two of each, after the graphs are built."""
-    subject = bench.subject
-    with bench.outside_the_ledger("timing"):
-        _seconds(bench.gradient)
-        gradient = _seconds(bench.gradient)
-        direction = torch.ones_like(subject.theta)
-        _seconds(lambda: bench.hvp(direction))
-        product = _seconds(lambda: bench.hvp(direction))
-    return gradient, product / gradient
-
-
-def _seconds(call: object) -> float:
-    start = time.perf_counter()
-    call()  # type: ignore[operator] # any callable; its result is not used
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def _protocol(bench: Bench, checks: Sequence[Check]) -> ProtocolInfo:
-    size = bench.size
-    planned = {probe.name: probe.cost(size) for probe in with_needs(_probes(checks))}
+def _protocol(bench: Bench, plan: Plan) -> ProtocolInfo:
+    planned = {probe.name: probe.cost for probe in plan.probes}
     return ProtocolInfo(
         preset=bench.protocol.preset,
         seed=bench.protocol.seed,
@@ -215,7 +192,7 @@ def _protocol(bench: Bench, checks: Sequence[Check]) -> ProtocolInfo:
             ProbeRecord(name=name, planned=planned.get(name, Cost()), cost=ledger.cost)
             for name, ledger in bench.ledgers.items()
         ),
-        hvp_engine=bench.hessian.engine,
+        hvp_engine=bench.landscape.engine,
         mode=bench.subject.mode,
         adjustments=(*bench.subject.adjustments, *bench.adjustments),
     )
@@ -234,53 +211,6 @@ def _instrument(bench: Bench, changed: tuple[str, ...]) -> InstrumentInfo:
         if not trialled.agrees
     )
     return InstrumentInfo(agrees=not (wrong or changed), disagreements=(*wrong, *changed))
-
-
-def environment(device: torch.device) -> EnvironmentInfo:
-    """The machine and the software that numbers may depend on."""
-    names = ("numpy", "pydantic", "safetensors")
-    return EnvironmentInfo(
-        landscape_audit=__version__,
-        python=platform.python_version(),
-        torch=torch.__version__,
-        device=device.type,
-        device_name=torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
-        platform=f"{sys.platform} {platform.release()}",
-        threads=torch.get_num_threads(),
-        tf32=torch.backends.cuda.matmul.allow_tf32,
-        deterministic=torch.are_deterministic_algorithms_enabled(),
-        packages={name: importlib.metadata.version(name) for name in names},
-    )
-
-
-@dataclass(frozen=True)
-class _Arithmetic:
-    matmul: bool
-    cudnn: bool
-    deterministic: bool
-    benchmark: bool
-
-
-@contextlib.contextmanager
-def _arithmetic() -> Iterator[None]:
-    """TF32 off, deterministic kernels where torch has them, no autotuning; as it was, afterwards."""
-    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    was = _Arithmetic(cuda.allow_tf32, cudnn.allow_tf32, torch.are_deterministic_algorithms_enabled(), cudnn.benchmark)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    cuda.allow_tf32 = cudnn.allow_tf32 = cudnn.benchmark = False
-    torch.use_deterministic_algorithms(mode=True, warn_only=True)
-    try:
-        yield
-    finally:
-        cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = was.matmul, was.cudnn, was.benchmark
-        torch.use_deterministic_algorithms(mode=was.deterministic)
-
-
-def _free_memory(device: torch.device) -> int:
-    """Half of the memory that is free: what basis and graphs may take."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] // 2
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def _now() -> str:

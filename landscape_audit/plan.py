@@ -26,6 +26,7 @@ class Plan:
     parameters: int
     n_samples: int
     gradient_seconds: float
+    forward_gradients: float
     hvp_gradients: float
     memory_bytes: int
 
@@ -39,9 +40,13 @@ class Plan:
         """The whole cost on this machine."""
         return self.gradients * self.gradient_seconds
 
+    def in_gradients(self, cost: Cost) -> float:
+        """Any cost in gradients, as timed on this machine."""
+        return cost.in_gradients(forward=self.forward_gradients, hvp=self.hvp_gradients)
+
     def gradients_of(self, probe: PlannedProbe) -> float:
         """One probe's cost in gradients."""
-        return probe.cost.in_gradients(hvp=self.hvp_gradients)
+        return self.in_gradients(probe.cost)
 
 
 class Progress(Protocol):

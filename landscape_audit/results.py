@@ -401,6 +401,7 @@ class EnvironmentInfo(Record):
     device_name: str
     platform: str
     threads: int
+    processes: int = Field(default=1, description="How many processes shared the batches.")
     tf32: bool
     deterministic: bool
     packages: dict[str, str]
@@ -422,8 +423,10 @@ class RunInfo(Record):
     argv: tuple[str, ...]
     probe_seconds: dict[str, float]
     gradient_seconds: float | None = None
+    forward_seconds: float | None = None
     hvp_seconds: float | None = None
     signal: Literal["SIGINT", "SIGTERM"] | None = Field(default=None, description="What stopped it before its end.")
+    out_of_time: bool = Field(default=False, description="Whether the time it was given was too short for every check.")
 
 
 # ------------------------------------------------------------------------------------------------------------ verdict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -16,6 +17,7 @@ CONFIG_NAME = "audit.toml"
 Model = TypeVar("Model", bound=BaseModel)
 
 Preset = Literal["quick", "standard", "thorough"]
+BasisStorage = Literal["auto", "full", "half", "host"]
 
 
 class _Strict(BaseModel):
@@ -76,9 +78,19 @@ class Budgets(_Strict):
     lanczos_steps: StrictInt | None = Field(default=None, ge=2, description="Hessian-vector products for the spectrum.")
     top_k: StrictInt | None = Field(default=None, ge=1, description="How many of the largest eigenvalues are reported.")
     eigen_tolerance: StrictFloat | None = Field(
-        default=None, gt=0, lt=1, description="Lanczos stops when the residuals are below this share of |lambda|_max."
+        default=None,
+        gt=0,
+        lt=1,
+        description="Lanczos stops at a residual below this share of lambda_max, and ten times that for the others.",
     )
-    trace_probes: StrictInt | None = Field(default=None, ge=2, description="Random vectors for the trace.")
+    trace_probes: StrictInt | None = Field(default=None, ge=2, description="Random vectors for the trace, at most.")
+    trace_tolerance: StrictFloat | None = Field(
+        default=None, gt=0, lt=1, description="The trace stops when its standard error is below this share of it."
+    )
+    ggn_steps: StrictInt | None = Field(default=None, ge=1, description="Gauss-Newton products for its largest value.")
+    layer_steps: StrictInt | None = Field(
+        default=None, ge=0, description="Products for each layer's largest eigenvalue; 0 leaves it out."
+    )
     trust_region_steps: StrictInt | None = Field(default=None, ge=1, description="Krylov steps from the gradient.")
     flatness_draws: StrictInt | None = Field(default=None, ge=2, description="Antithetic pairs at each radius.")
     flatness_sigmas: tuple[Annotated[StrictFloat, Field(gt=0)], ...] | None = Field(
@@ -104,7 +116,10 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "top_k": 3,
         "eigen_tolerance": 1e-2,
         "trace_probes": 4,
-        "trust_region_steps": 5,
+        "trace_tolerance": 0.05,
+        "ggn_steps": 3,
+        "layer_steps": 0,
+        "trust_region_steps": 4,
         "flatness_draws": 3,
         "flatness_sigmas": (0.01, 0.03, 0.1, 0.3),
         "ascent_steps": 3,
@@ -113,23 +128,29 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "surface_points": 9,
     },
     "standard": {
-        "lanczos_steps": 48,
+        "lanczos_steps": 40,
         "top_k": 5,
         "eigen_tolerance": 1e-3,
-        "trace_probes": 8,
-        "trust_region_steps": 10,
+        "trace_probes": 12,
+        "trace_tolerance": 0.02,
+        "ggn_steps": 5,
+        "layer_steps": 3,
+        "trust_region_steps": 8,
         "flatness_draws": 8,
         "flatness_sigmas": (0.01, 0.02, 0.05, 0.1, 0.2, 0.4),
         "ascent_steps": 5,
         "descent_steps": 10,
-        "slice_points": 41,
+        "slice_points": 29,
         "surface_points": 15,
     },
     "thorough": {
         "lanczos_steps": 120,
         "top_k": 10,
         "eigen_tolerance": 1e-4,
-        "trace_probes": 32,
+        "trace_probes": 64,
+        "trace_tolerance": 0.01,
+        "ggn_steps": 20,
+        "layer_steps": 10,
         "trust_region_steps": 24,
         "flatness_draws": 32,
         "flatness_sigmas": (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4),
@@ -150,6 +171,22 @@ class ProtocolSpec(_Strict):
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     dtype: Literal["float32", "float64"] = "float32"
     level: StrictFloat = Field(default=0.95, gt=0.5, lt=1, description="Confidence of sampling and probe intervals.")
+    basis: BasisStorage = Field(
+        default="auto",
+        description="How the Krylov basis is kept: in full, in half precision, or in host memory; auto is what fits.",
+    )
+    products: Literal["full", "bfloat16"] = Field(
+        default="full",
+        description="Arithmetic of the model in the Krylov run; what is reported is measured again in full.",
+    )
+    max_time: str | None = Field(
+        default=None,
+        pattern=r"^\d+(\.\d+)?[smh]$",
+        description="Time that measuring may take, like 90s, 10m or 2h; what does not fit is left out, and told.",
+    )
+    max_extra_budget: StrictFloat = Field(
+        default=100.0, ge=0, description="Gradients that undecided gates may spend on narrower intervals."
+    )
     materiality: StrictFloat = Field(
         default=0.01, gt=0, lt=1, description="A change of the loss by this share of it is worth having."
     )
@@ -157,6 +194,12 @@ class ProtocolSpec(_Strict):
         default=None, gt=0, description="The last one used in training: lambda_max * learning_rate / 2 is reported."
     )
     budgets: Budgets = Field(default_factory=Budgets)
+
+    @property
+    def max_seconds(self) -> float:
+        """`max_time` in seconds; infinite where there is none."""
+        units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+        return float(self.max_time[:-1]) * units[self.max_time[-1]] if self.max_time else math.inf
 
     def budget(self) -> Budgets:
         """The preset's budgets under the ones that were set by hand."""

@@ -40,6 +40,19 @@ def weighted_mean(values: Sequence[float], weights: Sequence[float]) -> Mean:
     return Mean(mean, math.sqrt(pieces / (pieces - 1) * math.fsum((share * (x - mean)) ** 2)), pieces)
 
 
+def ratio(above: Sequence[float], below: Sequence[float], weights: Sequence[float]) -> Mean:
+    """Σ w a / Σ w b over independent pieces, with the standard error of the ratio; infinite where Σ w b is zero.
+
+    Source: Cochran 1977, Sampling Techniques (ratio estimates).
+    """
+    bottom = weighted_mean(below, weights).value
+    if bottom == 0.0:
+        return Mean(math.nan, math.inf, len(below))
+    found = weighted_mean(above, weights).value / bottom
+    left = weighted_mean([a - found * b for a, b in zip(above, below, strict=True)], weights)
+    return Mean(found, left.error / abs(bottom), left.n)
+
+
 def jackknife(statistic: Callable[[Floats], float], pieces: int) -> Mean:
     """A statistic of kept pieces (a 0/1 mask of shape (pieces,)) with its delete-one standard error.
 

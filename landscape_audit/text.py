@@ -47,3 +47,8 @@ def number(value: float | None, digits: int = 4) -> str:
     if value is None:
         return "not finite"
     return f"{value:.{digits}g}".replace("-", "−").replace("+", "")
+
+
+def mebibytes(size: float) -> str:
+    """`123 MiB`, `4.2 GiB`."""
+    return f"{size / 2**20:,.0f} MiB" if size < 2**30 else f"{size / 2**30:,.1f} GiB"

@@ -133,3 +133,22 @@ def dense_hessian(audited: Subject) -> Tensor:
         return found.total / found.weight
 
     return torch.autograd.functional.hessian(loss, double.theta)
+
+
+def dense_gauss_newton(audited: Subject) -> Tensor:
+    """G in float64 from the dense Jacobian of the outputs and the dense Hessian of the loss in them."""
+    double = audited.in_dtype(torch.float64)
+    total, weight = torch.zeros(audited.layout.size, audited.layout.size, dtype=torch.float64), 0.0
+    for batch in double.sample.batches:
+
+        def outputs(theta: Tensor, batch: Batch = batch) -> Tensor:
+            return double.outputs(double.layout.views(theta), batch).flatten()
+
+        def loss(z: Tensor, batch: Batch = batch) -> Tensor:
+            return double.loss.measure(z.view(batch.size, -1), batch.targets).total
+
+        z = outputs(double.theta)
+        jacobian = torch.autograd.functional.jacobian(outputs, double.theta)
+        total += jacobian.T @ torch.autograd.functional.hessian(loss, z) @ jacobian
+        weight += float(double.loss.measure(z.view(batch.size, -1), batch.targets).weight)
+    return total / weight

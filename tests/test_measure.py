@@ -106,7 +106,7 @@ class Interrupting(Silent):
 def test_an_interrupted_audit_keeps_what_is_done_and_says_that_it_is_partial(project):
     found = audit(project, progress=Interrupting("hessian_krylov"))
     assert [check.id for check in found.checks] == ["instrument", "loss"]
-    assert found.partial == "interrupted: 2 of 10 checks are done"
+    assert found.partial == "interrupted: 2 of 12 checks are done"
     assert found.run.signal == "SIGINT"
     assert found.unreached == tuple(check.id for check in BATTERY[2:])
 
@@ -136,3 +136,25 @@ def test_torch_settings_are_afterwards_as_they_were(project):
         assert not torch.are_deterministic_algorithms_enabled()
     finally:
         torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def test_time_that_is_too_short_leaves_checks_out_and_is_no_crash(project):
+    found = audit(project, protocol={"preset": "quick", "max_time": "0.0001s"})
+    assert found.run.out_of_time
+    assert found.partial is not None
+    assert found.partial.startswith("out of time after 0.0001s: ")
+    assert "surface" in found.unreached
+    assert all(isinstance(check.outcome, Measured) for check in found.checks)
+
+
+def test_a_gate_on_a_check_that_time_left_out_is_undecided(project):
+    import datetime as dt
+
+    from landscape_audit.judge import judged
+    from landscape_audit.policy import Policy
+
+    found = audit(project, protocol={"preset": "quick", "max_time": "0.0001s"})
+    policy = Policy.model_validate({"gates": {"flatness.tolerance": {"at_least": 0.01, "why": "a test"}}})
+    verdict = judged(found, policy, dt.datetime.now(dt.UTC).date()).verdict
+    assert (verdict.word, verdict.exit_code) == ("UNDECIDED", 3)
+    assert judged(found, Policy(), dt.datetime.now(dt.UTC).date()).verdict.word == "OBSERVED"

@@ -2,8 +2,10 @@
 
 from landscape_audit.checks.check import Check
 from landscape_audit.checks.flatness import flatness
+from landscape_audit.checks.ggn import ggn
 from landscape_audit.checks.gradient import gradient
 from landscape_audit.checks.instrument import instrument
+from landscape_audit.checks.layer_curvature import layer_curvature
 from landscape_audit.checks.loss import loss
 from landscape_audit.checks.negative_curvature import negative_curvature
 from landscape_audit.checks.sharpness import sharpness
@@ -24,6 +26,8 @@ BATTERY: tuple[Check, ...] = (
     negative_curvature,
     trace,
     spectral_density,
+    ggn,
+    layer_curvature,
     flatness,
     surface,
 )

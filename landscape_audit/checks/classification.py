@@ -32,7 +32,6 @@ class Evidence:
     """The lowest point of every walk, at any radius."""
     lambda_min: Estimate
     lambda_max: Estimate
-    unseen: float
     rounding: float
     radius: float
     escape: Escape | None
@@ -54,7 +53,7 @@ class Evidence:
     def certainly_concave(self) -> bool:
         """λ_max below zero, what was not found included."""
         top = self.lambda_max.high
-        return top is not None and top + self.unseen < 0
+        return top is not None and top < 0
 
     @property
     def certainly_convex_on_top(self) -> bool:
@@ -108,7 +107,7 @@ def _worth(drop: float, seen: Evidence) -> str:
 
 
 def _maximum(seen: Evidence) -> tuple[bool, str]:
-    top = "no bound" if seen.lambda_max.high is None else number(seen.lambda_max.high + seen.unseen)
+    top = "no bound" if seen.lambda_max.high is None else number(seen.lambda_max.high)
     critical = seen.gradient_worth <= seen.delta or not seen.gradient_real
     return seen.certainly_concave and critical, f"All curvature is negative only if λ_max is; it reaches up to {top}."
 

@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
-from landscape_audit.probes.krylov import RayleighQuotients
+import math
+from typing import TYPE_CHECKING
+
+from landscape_audit.probes.rayleigh import RayleighQuotients, RayleighSample
 from landscape_audit.results import Direction, Estimate, IntervalPart, spread
 from landscape_audit.statistics import weighted_mean
+
+if TYPE_CHECKING:
+    from landscape_audit.curvature.lanczos import KrylovSpace
 
 UNIT = "loss per unit of parameter²"
 
 
-def eigenvalue(quotients: RayleighQuotients, level: float, *, extreme: str = "", direction: Direction) -> Estimate:
-    """The Ritz value with its residual, sampling and rounding parts.
+def largest(rayleigh: RayleighSample, krylov: KrylovSpace, level: float) -> Estimate:
+    """λ_max: never below yᵀHy, and above it no further than a run from a random start can have missed."""
+    top = rayleigh.top[0]
+    beyond = krylov.reach(1 - level).above + top.residual
+    return _estimate(top, IntervalPart(kind="residual", low=top.value, high=_side(top.value + beyond)), level, "lower")
 
-    An outermost Ritz value (`extreme` is "top" or "bottom") lies inside the spectrum, so its residual part has one
-    side only.
-    """
-    value, residual = quotients.ritz_value, quotients.residual
-    inner = IntervalPart(
-        kind="residual",
-        low=value if extreme == "top" else value - residual,
-        high=value if extreme == "bottom" else value + residual,
-    )
+
+def smallest(rayleigh: RayleighSample, krylov: KrylovSpace, level: float) -> Estimate:
+    """λ_min: never above yᵀHy, and below it no further than a run from a random start can have missed."""
+    bottom = rayleigh.bottom
+    beyond = krylov.reach(1 - level).below + bottom.residual
+    part = IntervalPart(kind="residual", low=_side(bottom.value - beyond), high=bottom.value)
+    return _estimate(bottom, part, level, "higher")
+
+
+def inner(quotients: RayleighQuotients, level: float) -> Estimate:
+    """An eigenvalue between the ends: one lies within the residual of yᵀHy."""
+    part = spread("residual", quotients.value, quotients.residual)
+    return _estimate(quotients, part, level, "lower")
+
+
+def _side(bound: float) -> float | None:
+    return bound if math.isfinite(bound) else None
+
+
+def _estimate(quotients: RayleighQuotients, solver: IntervalPart, level: float, direction: Direction) -> Estimate:
+    """yᵀHy with what the solver, the data and the arithmetic leave open."""
+    value = quotients.value
     sampling = weighted_mean(quotients.forms, quotients.weights).half_width(level)
-    parts = (inner, spread("sampling", value, sampling), spread("rounding", value, quotients.rounding))
+    parts = (solver, spread("sampling", value, sampling), spread("rounding", value, quotients.rounding))
     return Estimate.within(value, parts, level=level, unit=UNIT, direction=direction, n=len(quotients.forms))

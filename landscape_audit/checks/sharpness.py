@@ -6,10 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 from landscape_audit.checks.check import check
-from landscape_audit.checks.eigenvalue import UNIT, eigenvalue
+from landscape_audit.checks.eigenvalue import UNIT, inner, largest
 from landscape_audit.probes.facts import AuditFacts, Facts
-from landscape_audit.probes.krylov import HessianKrylov, RayleighSample, RitzRayleigh
-from landscape_audit.results import Column, Estimate, IntervalPart, Measured, Table
+from landscape_audit.probes.krylov import HessianKrylov
+from landscape_audit.probes.rayleigh import RayleighSample, RitzRayleigh
+from landscape_audit.results import Column, Estimate, IntervalPart, Measured, Table, spread
+from landscape_audit.statistics import Mean
 from landscape_audit.text import number
 
 if TYPE_CHECKING:
@@ -21,40 +23,50 @@ if TYPE_CHECKING:
     HessianKrylov(),
     RitzRayleigh(),
     AuditFacts(),
-    version=1,
+    version=2,
     title="Largest Hessian eigenvalues",
     question="How sharp is the loss in its sharpest directions?",
-    source="Cohen et al. 2021, section 2; Kuczyński & Woźniakowski 1992",
+    source="Cohen et al. 2021, section 2; van Dorsselaer, Hochstenbach & van der Vorst 2000",
 )
 def sharpness(krylov: KrylovSpace, rayleigh: RayleighSample, facts: Facts) -> Measured:
     """λ_max(H), the curvature of the loss along its steepest direction, and the largest after it. Algebraic, not |λ|.
 
-    From one Lanczos run with full reorthogonalisation. Intervals add three parts: `residual`, an eigenvalue of this
-    sample's Hessian lies inside (λ_max: never below its Ritz value); `sampling`, what other examples would give at
+    From one Lanczos run with full reorthogonalisation. Intervals add three parts: `residual`, what the solver leaves
+    open on this sample's Hessian (λ_max: never below the value, and above it no further than a random start can have
+    missed at the stated level; the others: an eigenvalue lies inside); `sampling`, what other examples would give at
     the same direction, Student over batches; `rounding`, float32 against float64 at the same direction.
-    `lambda_max_bound` is where the probabilistic bound for a random start puts the end of the spectrum: nothing lies
-    above it, at the stated level. A sample's λ_max is biased upward, the more the fewer the examples.
+    A sample's λ_max is biased upward, the more the fewer the examples:
+    `lambda_max_bias` is what the jackknife over batches sees of that, about half to all, and `lambda_max_corrected`
+    is λ_max without it, for a gate that should not depend on the size of the sample.
     λ_max depends on the parametrisation: rescaling layers moves it and no prediction (Dinh et al. 2017).
     """
-    top = [
-        eigenvalue(quotients, facts.level, extreme="" if rank else "top", direction="lower")
-        for rank, quotients in enumerate(rayleigh.top)
-    ]
-    estimates = {"lambda_max": top[0], **{f"lambda_{rank}": found for rank, found in enumerate(top[1:], start=2)}}
-    value, unseen = rayleigh.top[0].ritz_value, krylov.unseen(1 - facts.level)
-    estimates["lambda_max_bound"] = Estimate(
-        value=value,
-        low=value,
-        high=value + unseen if math.isfinite(unseen) else None,
-        parts=(IntervalPart(kind="bound", low=value, high=value + unseen if math.isfinite(unseen) else None),),
-        level=facts.level,
-        unit=UNIT,
-        direction="lower",
-        n=krylov.steps,
-    )
+    first = largest(rayleigh, krylov, facts.level)
+    top = [first, *(inner(quotients, facts.level) for quotients in rayleigh.top[1:])]
+    estimates = {"lambda_max": first, **{f"lambda_{rank}": found for rank, found in enumerate(top[1:], start=2)}}
+    estimates |= _corrected(top[0], rayleigh.bias, facts.level)
     if facts.learning_rate is not None:
         estimates["edge_of_stability"] = _scaled(top[0], facts.learning_rate / 2)
     return Measured(estimates=estimates, details=(_table(rayleigh, top),), caveats=_caveats(krylov, rayleigh, facts))
+
+
+def _corrected(top: Estimate, bias: Mean, level: float) -> dict[str, Estimate]:
+    """The upward bias of a sample's λ_max, and λ_max without it; nothing where too few batches tell."""
+    if top.value is None or not math.isfinite(bias.error):
+        return {}
+    part = spread("sampling", bias.value, bias.half_width(level))
+    told = Estimate.within(bias.value, (part,), level=level, unit=UNIT, direction="lower", n=bias.n)
+    value = top.value - bias.value
+    moved = tuple(_shifted(each, -bias.value) for each in top.parts)
+    parts = (*moved, spread("bound", value, abs(bias.value)))  # the jackknife sees about half to all of the bias
+    return {
+        "lambda_max_bias": told,
+        "lambda_max_corrected": Estimate.within(value, parts, level=level, unit=UNIT, direction="lower", n=top.n),
+    }
+
+
+def _shifted(part: IntervalPart, by: float) -> IntervalPart:
+    low, high = (None if side is None else side + by for side in (part.low, part.high))
+    return IntervalPart(kind=part.kind, low=low, high=high)
 
 
 def _scaled(estimate: Estimate, factor: float) -> Estimate:
@@ -85,17 +97,18 @@ def _caveats(krylov: KrylovSpace, rayleigh: RayleighSample, facts: Facts) -> tup
         )
     if facts.n_samples < 1000:
         caveats.append(
-            f"λ_max of {facts.n_samples} examples is biased upward against that of many; compare like with like."
+            f"λ_max of {facts.n_samples} examples is biased upward against that of many (lambda_max_bias): compare "
+            "like with like, or gate on lambda_max_corrected."
         )
     return tuple(caveats)
 
 
 def _table(rayleigh: RayleighSample, top: list[Estimate]) -> Table:
     rows = tuple(
-        (rank, q.ritz_value, q.residual, _half(found, "sampling"), q.rounding)
+        (rank, q.value, q.residual, _half(found, "sampling"), q.rounding)
         for rank, (q, found) in enumerate(zip(rayleigh.top, top, strict=True), start=1)
     )
-    first = number(rayleigh.top[0].ritz_value)
+    first = number(rayleigh.top[0].value)
     return Table(
         name="top",
         title="The largest eigenvalues, and what is uncertain about each",

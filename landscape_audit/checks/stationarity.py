@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from landscape_audit.checks.check import check
 from landscape_audit.checks.classification import SMALL, Branch, Evidence, decide
-from landscape_audit.checks.eigenvalue import eigenvalue
+from landscape_audit.checks.eigenvalue import largest
 from landscape_audit.checks.gradient import distinguishable, null_probability
 from landscape_audit.checks.negative_curvature import certificate
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.gradients import BatchGradients, GradientSample
 from landscape_audit.probes.instrument import InstrumentSample, InstrumentTrial
-from landscape_audit.probes.krylov import HessianKrylov, RayleighSample, RitzRayleigh
+from landscape_audit.probes.krylov import HessianKrylov
 from landscape_audit.probes.losses import CheckpointLoss, LossSample
+from landscape_audit.probes.rayleigh import RayleighSample, RitzRayleigh
 from landscape_audit.probes.walks import (
     Escape,
     NegativeCurvatureEscape,
@@ -135,8 +136,7 @@ def gather(
         slope_drop=max(first_order, key=_dropped, default=_here(top)),
         best_drop=max(steps, key=_dropped),
         lambda_min=certificate(rayleigh, facts.level),
-        lambda_max=eigenvalue(rayleigh.top[0], facts.level, extreme="top", direction="lower"),
-        unseen=krylov.unseen(1 - facts.level),
+        lambda_max=largest(rayleigh, krylov, facts.level),
         rounding=rayleigh.bottom.rounding,
         radius=facts.radius,
         escape=escape,

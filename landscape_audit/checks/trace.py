@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from landscape_audit.checks.check import check
 from landscape_audit.checks.eigenvalue import UNIT
 from landscape_audit.probes.facts import AuditFacts, Facts
-from landscape_audit.probes.krylov import HessianKrylov, KrylovTrace, TraceSample
+from landscape_audit.probes.krylov import HessianKrylov, KrylovTrace, TraceFound
 from landscape_audit.results import Column, Estimate, Measured, Table, spread
-from landscape_audit.statistics import Mean, weighted_mean
 
 if TYPE_CHECKING:
     from landscape_audit.curvature.lanczos import KrylovSpace
@@ -25,25 +24,24 @@ if TYPE_CHECKING:
     question="How much curvature is there in all, and over how many directions is it spread?",
     source="Hutchinson 1989; Meyer, Musco, Musco & Woodruff 2021",
 )
-def trace(sample: TraceSample, krylov: KrylovSpace, facts: Facts) -> Measured:
+def trace(found: TraceFound, krylov: KrylovSpace, facts: Facts) -> Measured:
     """tr H, the sum of all eigenvalues: exact on the Krylov space, random signs on what lies outside it.
 
     Unbiased; the interval is Student's over the random probes and says nothing about other data. `effective_rank` is
     tr H / λ_max, the number of equally sharp directions that would make this trace (an intrinsic dimension only
     where H has no negative part); `mean_eigenvalue` is tr H / P.
     """
-    outside = weighted_mean(sample.outside, [1.0] * len(sample.outside)) if sample.outside else Mean(0.0, 0.0, 2)
-    value = sample.inside + outside.value
-    half = outside.half_width(facts.level)
+    mean = found.whole
+    value, half = mean.value, mean.half_width(facts.level)
     top = float(krylov.ritz_values[-1])
 
     def estimate(scale: float, unit: str) -> Estimate:
         part = spread("probe", value * scale, half * abs(scale))
         return Estimate.within(
-            value * scale, (part,), level=facts.level, unit=unit, direction="lower", n=len(sample.outside)
+            value * scale, (part,), level=facts.level, unit=unit, direction="lower", n=len(found.outside)
         )
 
-    estimates = {"trace": estimate(1.0, UNIT), "mean_eigenvalue": estimate(1.0 / sample.parameters, UNIT)}
+    estimates = {"trace": estimate(1.0, UNIT), "mean_eigenvalue": estimate(1.0 / found.parameters, UNIT)}
     if top > 0:
         estimates["effective_rank"] = estimate(1.0 / top, "directions")
     table = Table(
@@ -52,9 +50,9 @@ def trace(sample: TraceSample, krylov: KrylovSpace, facts: Facts) -> Measured:
         finding=f"The Krylov space of {krylov.steps} directions is exact; the other directions are sampled.",
         columns=(Column(name="part", title="Part"), Column(name="value", title="Trace", unit=UNIT)),
         rows=(
-            ("inside the Krylov space", sample.inside),
-            *((f"random probe {index} outside it", found) for index, found in enumerate(sample.outside, start=1)),
+            ("inside the Krylov space", found.inside.whole),
+            *((f"random probe {index} outside it", probe.whole) for index, probe in enumerate(found.outside, start=1)),
         ),
     )
-    caveat = "" if sample.complete else "The interval covers the random probes, not the choice of examples."
+    caveat = "" if found.complete else "The interval covers the random probes, not the choice of examples."
     return Measured(estimates=estimates, details=(table,), caveats=(caveat,) if caveat else ())

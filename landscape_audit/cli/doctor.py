@@ -62,7 +62,7 @@ def _versions() -> str:
 def _device(name: str) -> str:
     import torch
 
-    from landscape_audit.measure import device_of
+    from landscape_audit.machine import device_of
     from landscape_audit.spec import ProtocolSpec
 
     device = device_of(ProtocolSpec(device=name))
@@ -87,7 +87,7 @@ def _fonts() -> str:
 
 def _audit(checkpoint: Path | None, config: Path | None, device: str) -> str:
     asked = options.request(checkpoint, config, {})
-    from landscape_audit.measure import device_of
+    from landscape_audit.machine import device_of
     from landscape_audit.spec import ProtocolSpec
     from landscape_audit.subject.subject import load_subject
 

@@ -42,6 +42,9 @@ PresetOption = Annotated[str | None, typer.Option("--preset", help="quick, stand
 Rate = Annotated[
     float | None, typer.Option("--learning-rate", help="The last one in training; reports lambda_max * rate / 2.")
 ]
+MaxTime = Annotated[
+    str | None, typer.Option("--max-time", help="Like 90s, 10m, 2h: checks that do not fit are left out, and told.")
+]
 Only = Annotated[list[str] | None, typer.Option("--only", metavar="CHECK", help="Run only this check; repeatable.")]
 Skip = Annotated[list[str] | None, typer.Option("--skip", metavar="CHECK", help="Leave this check out; repeatable.")]
 Json = Annotated[bool, typer.Option("--json", help="Results on stdout, and nothing else there.")]

@@ -64,6 +64,7 @@ def _data(found: Plan) -> dict[str, object]:
         "seconds": found.seconds,
         "memory_bytes": found.memory_bytes,
         "gradient_seconds": found.gradient_seconds,
+        "forward_gradients": found.forward_gradients,
         "hvp_gradients": found.hvp_gradients,
         "probes": [
             {

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from landscape_audit.plan import Plan, Silent
 from landscape_audit.plan import Progress as Listener
 from landscape_audit.results import Cost
-from landscape_audit.text import printable
+from landscape_audit.text import mebibytes, printable
 
 
 def listener(*, quiet: bool) -> Listener:
@@ -28,11 +28,11 @@ class Lines:
     def __init__(self) -> None:
         self._start = time.monotonic()
         self._total = self._done = 0.0
-        self._hvp = 2.5
+        self._plan: Plan | None = None
 
     def planned(self, plan: Plan) -> None:
         """Say what it will cost."""
-        self._total, self._hvp, self._start = plan.gradients, plan.hvp_gradients, time.monotonic()
+        self._total, self._plan, self._start = plan.gradients, plan, time.monotonic()
         typer.echo(forecast(plan), err=True)
 
     def started(self, probe: str) -> None:
@@ -42,7 +42,7 @@ class Lines:
 
     def spent(self, cost: Cost) -> None:
         """Count."""
-        self._done += cost.in_gradients(hvp=self._hvp)
+        self._done += self._plan.in_gradients(cost) if self._plan else 0.0
 
     def note(self, message: str) -> None:
         """Say it."""
@@ -69,11 +69,11 @@ class Bar:
             transient=True,
         )
         self._task: TaskID | None = None
-        self._hvp = 2.5
+        self._plan: Plan | None = None
 
     def planned(self, plan: Plan) -> None:
         """Say what it will cost, and start."""
-        self._hvp = plan.hvp_gradients
+        self._plan = plan
         typer.echo(forecast(plan), err=True)
         self._task = self._bar.add_task("starting", total=plan.gradients)
         self._bar.start()
@@ -85,8 +85,8 @@ class Bar:
 
     def spent(self, cost: Cost) -> None:
         """Fill."""
-        if self._task is not None:
-            self._bar.advance(self._task, cost.in_gradients(hvp=self._hvp))
+        if self._task is not None and self._plan is not None:
+            self._bar.advance(self._task, self._plan.in_gradients(cost))
 
     def note(self, message: str) -> None:
         """Say it above the bar."""
@@ -101,7 +101,7 @@ def forecast(plan: Plan) -> str:
     """One sentence on what an audit will cost."""
     return (
         f"Auditing {plan.parameters:,} parameters on {plan.n_samples:,} examples: about {plan.gradients:.0f} gradients "
-        f"of the whole sample, {seconds(plan.seconds)}, {plan.memory_bytes / 2**20:.0f} MiB."
+        f"of the whole sample, {seconds(plan.seconds)}, {mebibytes(plan.memory_bytes)}."
     )
 
 

@@ -45,6 +45,7 @@ def run(
     device: options.Device = None,
     dtype: options.Dtype = None,
     learning_rate: options.Rate = None,
+    max_time: options.MaxTime = None,
     only: options.Only = None,
     skip: options.Skip = None,
     pdf: Annotated[bool, typer.Option("--pdf/--no-pdf", help="Also render report.pdf (needs Pango).")] = True,
@@ -80,6 +81,7 @@ def run(
         device=device,
         dtype=dtype,
         learning_rate=learning_rate,
+        max_time=max_time,
     )
     from landscape_audit.checks import chosen
 
@@ -92,7 +94,7 @@ def run(
         require_pango()
     folder = _claimed(out or Path(f"audit-{asked.checkpoint.stem}"))
     try:
-        measured = _measured(asked, argv, quiet=quiet or json)
+        measured = _measured(asked, demanded, argv, quiet=quiet or json)
     except BaseException:
         with contextlib.suppress(OSError):
             folder.rmdir()  # nothing was measured: an empty folder would look like an audit
@@ -143,7 +145,7 @@ def _policy(asked: options.Request, path: Path | None) -> Policy:
     return read_policy(path)
 
 
-def _measured(asked: options.Request, argv: list[str], *, quiet: bool) -> AuditResults:
+def _measured(asked: options.Request, demanded: Policy, argv: list[str], *, quiet: bool) -> AuditResults:
     from landscape_audit.measure import audit
 
     progress = listener(quiet=quiet)
@@ -151,7 +153,7 @@ def _measured(asked: options.Request, argv: list[str], *, quiet: bool) -> AuditR
         stack.enter_context(_stdout_kept_clean())
         if isinstance(progress, Bar):
             stack.callback(progress.close)
-        return audit(asked.spec, asked.checkpoint, asked.base, argv=argv, progress=progress)
+        return audit(asked.spec, asked.checkpoint, asked.base, policy=demanded, argv=argv, progress=progress)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
+from landscape_audit.curvature.basis import Basis, Storage
 from landscape_audit.curvature.hessian import Matvec
 from landscape_audit.curvature.vectors import dot, norm, unit_gaussian
 
@@ -20,15 +21,17 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class KrylovSpace:
-    """An orthonormal basis V of shape (m, P), and T = V A Vᵀ, tridiagonal, in float64.
+    """An orthonormal basis V of m rows of length P, and T = V A Vᵀ, tridiagonal, in float64.
 
     `beta[j]` couples row j with row j + 1; the last is the norm of what the space does not contain. A zero inside
     marks a restart: an invariant subspace was full, and the run went on from a fresh direction orthogonal to it.
     """
 
-    basis: Tensor
+    basis: Basis
     alpha: Floats
     beta: Floats
+    rest: Tensor
+    """What the last product left outside the space, shape (P,), of length `beta[-1]`: H Vᵀ = Vᵀ T + rest e_mᵀ."""
 
     @property
     def steps(self) -> int:
@@ -38,7 +41,7 @@ class KrylovSpace:
     @property
     def complete(self) -> bool:
         """Whether the space is everything: the Ritz values are then all the eigenvalues."""
-        return self.steps == self.basis.shape[1]
+        return self.steps == self.basis.size
 
     @functools.cached_property
     def eigen(self) -> tuple[Floats, Floats]:
@@ -63,91 +66,123 @@ class KrylovSpace:
 
     def ritz_vector(self, index: int) -> Tensor:
         """The unit Ritz vector that belongs to `ritz_values[index]`, shape (P,)."""
-        weights = torch.from_numpy(self.eigen[1][:, index].copy()).to(self.basis)
-        vector = weights @ self.basis
+        vector = self.basis.combine(torch.from_numpy(self.eigen[1][:, index].copy()))
         return vector / norm(vector)
 
     def top(self, rank: int) -> int:
         """The index of the rank-th largest Ritz value, rank counted from 1."""
         return self.steps - rank
 
-    def unseen(self, failure: float) -> float:
-        """How far beyond the outermost Ritz values the spectrum may still reach, with probability 1 − `failure`.
+    def reach(self, failure: float) -> Reach:
+        """How far the spectrum may go beyond the outermost Ritz values: at each end with probability 1 − `failure`.
 
-        For a start drawn uniformly from the sphere, (λ_max − θ_max)/(λ_max − λ_min) exceeds ε with probability at
-        most 1.648 √P e^{−√ε (2m − 1)}. The spread is replaced by the Ritz spread over 1 − 2ε, as both ends may
-        be short by ε. Infinite where the bound says nothing, zero where the space is complete.
+        The Lanczos vectors are v_{j+1} = p_j(A) v_1 with the orthonormal polynomials of T. So an eigenvector x of
+        eigenvalue λ has |p_j(λ)| |⟨x, v_1⟩| = |⟨x, v_{j+1}⟩| ≤ 1 for every j, and beyond the Ritz values all |p_j| only
+        grow. For v_1 drawn uniformly from the sphere |⟨x, v_1⟩| < δ has a probability of at most δ √(2P/π). λ_max is
+        therefore no further out than where the first |p_j| reaches 1/δ, δ = `failure` √(π/2P): a statement on λ_max
+        itself, where a residual only says that some eigenvalue is near. Only for a run that began at random.
 
-        Source: Kuczyński & Woźniakowski 1992, for A − λ_min I. The rate is in its abstract; a test holds the whole.
+        Source: van Dorsselaer, Hochstenbach & van der Vorst 2000, whose bounds these are.
         """
-        if self.complete:
-            return 0.0
-        reached = np.flatnonzero(self.beta[:-1] == 0.0)
-        steps = int(reached[0]) + 1 if len(reached) else self.steps
-        epsilon = (math.log(1.648 * math.sqrt(self.basis.shape[1]) / failure) / (2 * steps - 1)) ** 2
-        if epsilon >= 1 / 2:
-            return math.inf
-        return float(epsilon * np.ptp(self.ritz_values) / (1 - 2 * epsilon))
+        if self.complete or 0.0 in self.beta:  # a full or invariant space holds every eigenvector that v_1 touches
+            return Reach(0.0, 0.0)
+        limit = -math.log(failure * math.sqrt(math.pi / (2 * self.basis.size)))
+        return Reach(self._beyond(-1, limit), self._beyond(1, limit))
+
+    def _beyond(self, side: int, limit: float) -> float:
+        """The first distance on one side of the Ritz values at which some log |p_j| exceeds `limit`."""
+        end = float(self.ritz_values[-1 if side > 0 else 0])
+        scale = max(float(np.ptp(self.ritz_values)), float(self.beta.max()))
+        exponents = np.linspace(-16.0, 12.0, 57)
+        for _ in range(4):
+            growth = self._log_polynomials(end + side * scale * 10.0**exponents)
+            first = int(np.argmax(growth >= limit))
+            if growth[first] < limit:
+                return math.inf
+            exponents = np.linspace(exponents[max(0, first - 1)], exponents[first], 15)
+        return float(scale * 10.0 ** exponents[-1])
+
+    def _log_polynomials(self, points: Floats) -> Floats:
+        """max over j of log |p_j| at each point, by the three-term recurrence, rescaled so that nothing overflows."""
+        before, here = np.zeros_like(points), np.ones_like(points)
+        logs, largest = np.zeros_like(points), np.full_like(points, -np.inf)
+        for step, (a, b) in enumerate(zip(self.alpha, self.beta, strict=True)):
+            coupling = self.beta[step - 1] if step else 0.0
+            before, here = here, ((points - a) * here - coupling * before) / b
+            size = np.maximum(np.abs(here), np.abs(before))
+            before, here, logs = before / size, here / size, logs + np.log(size)
+            largest = np.maximum(largest, logs + np.log(np.maximum(np.abs(here), 1e-300)))
+        return largest
 
 
-def converged(top: int, tolerance: float) -> Callable[[KrylovSpace], bool]:
-    """A stopping rule: the `top` largest Ritz values and the smallest have residuals below `tolerance`·|λ|_max.
+@dataclass(frozen=True)
+class Reach:
+    """How far below the smallest and above the largest Ritz value an eigenvalue may still lie."""
 
-    Residuals only: two successive values that agree prove nothing. Nor does a breakdown, where every residual is
-    zero and the copies of a repeated eigenvalue are still to be found.
+    below: float
+    above: float
+
+
+def converged(top: int, tolerance: float, failure: float) -> Callable[[KrylovSpace], bool]:
+    """A stopping rule: λ_max is certain to `tolerance` of itself, the next `top` − 1 and λ_min to ten times that.
+
+    The ends by `reach`, λ_min relative to |λ|_max, as it may be zero; the others by residuals, relative to themselves.
+    Two successive values that agree prove nothing. Nor does a breakdown, where every residual is zero and the copies
+    of a repeated eigenvalue are still to be found.
     """
 
     def rule(space: KrylovSpace) -> bool:
         if space.steps <= top + 1 or space.beta[-1] == 0.0:
             return False
-        wanted = [0, *range(space.steps - top, space.steps)]
-        return bool(np.all(space.residuals[wanted] <= tolerance * np.abs(space.ritz_values).max()))
+        values, size = space.ritz_values, float(np.abs(space.ritz_values).max())
+        if np.any(space.residuals[-top:] > 10 * tolerance * np.abs(values[-top:])):
+            return False
+        reach = space.reach(failure)
+        return bool(reach.above <= tolerance * abs(values[-1]) and reach.below <= 10 * tolerance * size)
 
     return rule
 
 
 def lanczos(
     matvec: Matvec,
-    start: Tensor,
+    start: Tensor | KrylovSpace,
     steps: int,
     generator: Generator,
     *,
     stop: Callable[[KrylovSpace], bool] = lambda _: False,
+    storage: Storage | None = None,
 ) -> KrylovSpace:
     """Lanczos with full reorthogonalisation, twice, from the unit vector along `start` of shape (P,).
 
-    Runs until `stop` or `steps` or the space is full. Where the space becomes invariant, goes on from a fresh random
-    direction orthogonal to it, so that repeated eigenvalues and untouched subspaces are found as well.
+    Runs until `stop` or `steps` or the space is full. Given a space, goes on from it, and grows it in place. Where the
+    space becomes invariant, goes on from a fresh random direction orthogonal to it, so that repeated eigenvalues and
+    untouched subspaces are found as well.
 
-    Cost: `steps` products; memory (steps + 2)·P numbers. Reorthogonalising twice keeps the basis orthonormal to
-    rounding, so that no Ritz value is a ghost of another (Parlett 1998).
+    Cost: a product for every step that is new; memory (steps + 2)·P numbers as `storage` keeps them. Reorthogonalising
+    twice keeps the basis orthonormal to rounding, so that no Ritz value is a ghost of another (Parlett 1998).
     """
-    size = start.numel()
-    limit = min(steps, size)
-    basis = torch.empty(limit, size, dtype=start.dtype, device=start.device)
-    basis[0] = start / norm(start)
-    alpha: list[float] = []
-    beta: list[float] = []
-    for step in range(limit):
-        vector = matvec(basis[step])
-        alpha.append(dot(vector, basis[step]))
-        _orthogonalise(vector, basis[: step + 1])
-        length = norm(vector)
-        beta.append(length if length > _negligible(alpha, beta, start.dtype) else 0.0)
-        space = KrylovSpace(basis[: step + 1], np.array(alpha), np.array(beta))
-        if step + 1 == limit or stop(space):
-            break
-        if beta[-1] == 0.0:
-            vector = unit_gaussian(size, generator, start)
-            _orthogonalise(vector, basis[: step + 1])
-            length = norm(vector)
-        torch.div(vector, length, out=basis[step + 1])
+    if isinstance(start, KrylovSpace):
+        space = start
+    else:
+        basis = Basis(start, storage)
+        space = _step(matvec, basis, basis.append(start / norm(start)), [], [])
+    while space.steps < min(steps, space.basis.size) and not stop(space):
+        row, length = space.rest, float(space.beta[-1])
+        if length == 0.0:
+            row = space.basis.project_out(unit_gaussian(space.basis.size, generator, row))
+            length = norm(row)
+        space = _step(matvec, space.basis, space.basis.append(row / length), [*space.alpha], [*space.beta])
     return space
 
 
-def _orthogonalise(vector: Tensor, basis: Tensor) -> None:
-    for _ in range(2):
-        vector.addmv_(basis.T, basis @ vector, alpha=-1)
+def _step(matvec: Matvec, basis: Basis, row: Tensor, alpha: list[float], beta: list[float]) -> KrylovSpace:
+    """The space with one row more, which is already in the basis."""
+    vector = matvec(row)
+    alpha.append(dot(vector, row))
+    basis.project_out(vector)
+    length = norm(vector)
+    beta.append(length if length > _negligible(alpha, beta, vector.dtype) else 0.0)
+    return KrylovSpace(basis, np.array(alpha), np.array(beta), vector)
 
 
 def _negligible(alpha: list[float], beta: list[float], dtype: torch.dtype) -> float:

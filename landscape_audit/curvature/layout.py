@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -67,6 +68,14 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Group:
+    """Neighbouring parameters that one would name together: a layer."""
+
+    name: str
+    members: range
+
+
+@dataclass(frozen=True)
 class Layout:
     """The order of the parameters in the flat vector."""
 
@@ -95,6 +104,31 @@ class Layout:
         """The parameters' names, in order."""
         return tuple(block.name for block in self.blocks)
 
+    def groups(self, most: int) -> tuple[Group, ...]:
+        """The parameters by module, as deep in the tree as leaves at most `most` groups of neighbours."""
+        paths = [tuple(block.name.split(".")[:-1]) or (block.name,) for block in self.blocks]
+        for depth in range(max(map(len, paths)), 0, -1):
+            found = _runs([".".join(path[:depth]) for path in paths])
+            if len(found) <= most:
+                return found
+        bounds = [round(index * len(found) / most) for index in range(most + 1)]
+        merged = [found[first:last] for first, last in itertools.pairwise(bounds)]
+        return tuple(
+            Group(f"{run[0].name} to {run[-1].name}", range(run[0].members.start, run[-1].members.stop))
+            if len(run) > 1
+            else run[0]
+            for run in merged
+        )
+
+    def part(self, members: range) -> Layout:
+        """Neighbouring parameters by themselves: a layout of their own, from offset 0."""
+        first = self.blocks[members.start].offset
+        return Layout(tuple(replace(self.blocks[index], offset=self.blocks[index].offset - first) for index in members))
+
+    def span(self, members: range) -> slice:
+        """The place of neighbouring parameters in the flat vector."""
+        return slice(self.blocks[members[0]].slice.start, self.blocks[members[-1]].slice.stop)
+
     def views(self, flat: Tensor) -> list[Tensor]:
         """The parameters as views of `flat` (P,): no copies, and gradients flow back into it."""
         return [flat[block.slice].view(block.shape) for block in self.blocks]
@@ -102,6 +136,14 @@ class Layout:
     def flatten(self, tensors: Sequence[Tensor]) -> Tensor:
         """The parameters, in this order, as one new vector (P,)."""
         return torch.cat([tensor.reshape(-1) for tensor in tensors])
+
+
+def _runs(keys: Sequence[str]) -> tuple[Group, ...]:
+    groups: list[Group] = []
+    for key, run in itertools.groupby(enumerate(keys), key=lambda item: item[1]):
+        indices = [index for index, _ in run]
+        groups.append(Group(key, range(indices[0], indices[-1] + 1)))
+    return tuple(groups)
 
 
 def filter_dims(model: nn.Module) -> dict[str, Filters]:

@@ -35,7 +35,7 @@ def density(space: KrylovSpace, singles: Floats, points: int = 241) -> Density:
     """
     nodes = space.ritz_values
     weights = space.eigen[1][0] ** 2
-    size = space.basis.shape[1]
+    size = space.basis.size
     resolved = np.isin(nodes, singles)
     bulk_share = max(0.0, 1.0 - resolved.sum() / size)
     weights = np.where(resolved, 1.0 / size, weights)

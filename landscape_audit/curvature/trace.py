@@ -1,28 +1,56 @@
-"""The trace of a symmetric matrix from products."""
+"""The trace of a symmetric matrix, and of its diagonal blocks, from products that a Krylov space makes nearly exact."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from landscape_audit.curvature.hessian import Matvec
+from landscape_audit.curvature.lanczos import KrylovSpace
 from landscape_audit.curvature.vectors import dot
 
 
-def complement_samples(matvec: Matvec, basis: Tensor, probes: int, generator: Generator) -> list[float]:
-    """Independent, unbiased samples of tr(A) − tr(V A Vᵀ) for an orthonormal basis V of shape (m, P).
+@dataclass(frozen=True)
+class TraceSample:
+    """One number for the whole matrix, and one for each block of its diagonal; the blocks' sum is the whole's."""
 
-    Each is z'ᵀ A z' for random signs z and z' = z − Vᵀ V z. With V holding the largest eigenvectors, the variance
-    is 2(|B|_F² − Σ B_ii²) of the deflated B alone, so that a few probes do where plain signs need hundreds.
+    whole: float
+    blocks: tuple[float, ...] = ()
 
-    Cost: one product a sample. Source: Hutchinson 1989; deflation: Meyer, Musco, Musco & Woodruff 2021;
-    variance: Avron & Toledo 2011.
+
+def inside(space: KrylovSpace, blocks: Sequence[slice] = ()) -> TraceSample:
+    """What the space knows exactly: the trace of VᵀT V, and in each block also of its coupling to the rest.
+
+    A = VᵀT V + (r v_mᵀ + v_m rᵀ) + B, with r the `rest` of the last step, orthogonal to V, and B the part outside.
+    The coupling has no trace as a whole, but its blocks do. Costs no product.
     """
-    samples = []
-    for _ in range(probes):
-        signs = torch.randint(0, 2, (basis.shape[1],), generator=generator, dtype=torch.int8) * 2 - 1
-        z = signs.to(basis)
-        for _ in range(2):
-            z.addmv_(basis.T, basis @ z, alpha=-1)
-        samples.append(dot(z, matvec(z)))
-    return samples
+    beta = [float(value) for value in space.beta[:-1]]
+    sums = []
+    for block in blocks:
+        rows = [row[block] for row in space.basis]
+        total = sum(float(a) * dot(row, row) for a, row in zip(space.alpha, rows, strict=True))
+        total += sum(2 * b * dot(row, after) for b, row, after in zip(beta, rows[:-1], rows[1:], strict=True))
+        sums.append(total + 2 * dot(space.rest[block], rows[-1]))
+    return TraceSample(float(space.alpha.sum()), tuple(sums))
+
+
+def outside(matvec: Matvec, space: KrylovSpace, generator: Generator, blocks: Sequence[slice] = ()) -> TraceSample:
+    """One unbiased sample of what `inside` leaves out, from random signs.
+
+    z'ᵀ A z' for random signs z and z' = z − VᵀV z. With V holding the largest eigenvectors, the variance is
+    2(|B|_F² − Σ B_ii²) of the deflated B alone, so that a few samples do where plain signs need hundreds. A block's
+    share is Σ z_i (B z)_i over its elements, with the variance of B's rows there.
+
+    Cost: one product. Source: Hutchinson 1989; deflation: Meyer, Musco, Musco & Woodruff 2021; variance: Avron &
+    Toledo 2011; the diagonal: Baston & Nakatsukasa 2022.
+    """
+    signs = torch.randint(0, 2, (space.basis.size,), generator=generator, dtype=torch.int8) * 2 - 1
+    z = signs.to(space.rest)
+    deflated = space.basis.project_out(z.clone())
+    product = matvec(deflated)
+    whole = dot(deflated, product)
+    space.basis.project_out(product)
+    return TraceSample(whole, tuple(dot(z[block], product[block]) for block in blocks))

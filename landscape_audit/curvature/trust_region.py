@@ -34,9 +34,9 @@ def model_step(space: KrylovSpace, gradient_norm: float, radius: float) -> Model
     values, vectors = space.eigen
     slope = gradient_norm * vectors[0]
     coefficients = _minimise(values, slope, radius)
-    in_basis = torch.from_numpy(vectors @ coefficients).to(space.basis)
+    step = space.basis.combine(torch.from_numpy(vectors @ coefficients))
     decrease = -float(slope @ coefficients + 0.5 * values @ coefficients**2)
-    return ModelStep(in_basis @ space.basis, decrease, -float(slope @ coefficients))
+    return ModelStep(step, decrease, -float(slope @ coefficients))
 
 
 def _minimise(values: Floats, slope: Floats, radius: float) -> Floats:

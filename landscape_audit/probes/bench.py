@@ -5,24 +5,32 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from landscape_audit.plan import Progress
-from landscape_audit.probes.evaluation import Evaluation, Pass, evaluate, passes, terms
-from landscape_audit.results import Cost
+from landscape_audit.plan import Plan, Progress
+from landscape_audit.probes.ranks import Ranks
+from landscape_audit.probes.room import Room, furnish
+from landscape_audit.results import Cost, IntervalKind
 from landscape_audit.spec import Budgets, ProtocolSpec
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
     from landscape_audit.curvature.directions import FilterScale
-    from landscape_audit.curvature.hessian import Hessian
+    from landscape_audit.curvature.layout import Group
+    from landscape_audit.probes.evaluation import Evaluation
+    from landscape_audit.probes.landscape import Landscape
     from landscape_audit.subject.subject import Subject
 
 Taken_co = TypeVar("Taken_co", covariant=True)
+
+
+MOST_LAYERS = 12
+"""Groups of parameters that a table by layer has at most."""
 
 
 class Probe(Protocol[Taken_co]):
@@ -44,11 +52,24 @@ class Probe(Protocol[Taken_co]):
 
 
 @dataclass(frozen=True)
+class Growth:
+    """What makes a probe's intervals narrower: the kind of interval, the budget that grows, the tolerance that shrinks.
+
+    A probe that can grow has one as `GROWTH`, and goes on from `Bench.before` when it is taken again.
+    """
+
+    kind: IntervalKind
+    budget: str
+    tolerance: str | None = None
+
+
+@dataclass(frozen=True)
 class Size:
     """What a cost depends on."""
 
     parameters: int
     n_batches: int
+    layers: int
     budgets: Budgets
 
 
@@ -76,21 +97,26 @@ class Ledger:
 class Bench:
     """A subject on the bench: losses, gradients and products at θ and around it, shared by all probes."""
 
-    def __init__(self, subject: Subject, protocol: ProtocolSpec, progress: Progress, memory: int) -> None:
+    def __init__(
+        self, subject: Subject, protocol: ProtocolSpec, progress: Progress, memory: int, ranks: Ranks | None = None
+    ) -> None:
         self.subject = subject
         self.protocol = protocol
         self.budgets = protocol.budget()
         self.ledgers: dict[str, Ledger] = {}
-        self.adjustments: list[str] = []
+        self.ranks = ranks or Ranks()
+        self._notes: list[str] = []
         self._memory = memory
         self._progress = progress
+        self.deadline: float | None = None
         self._taken: dict[Probe[Any], Any] = {}
+        self._before: dict[Probe[Any], Any] = {}
         self._open: list[str] = []
 
     @property
     def size(self) -> Size:
         """What costs depend on."""
-        return Size(self.subject.layout.size, len(self.subject.sample.batches), self.budgets)
+        return Size(self.subject.layout.size, len(self.subject.sample.batches), len(self.layers), self.budgets)
 
     def take(self, probe: Probe[Taken_co]) -> Taken_co:
         """The result of a probe: measured the first time, remembered after, failure included."""
@@ -105,13 +131,46 @@ class Bench:
         """Whether a probe was taken, well or not."""
         return probe in self._taken
 
+    def before(self, probe: Probe[Taken_co]) -> Taken_co | None:
+        """What a probe took with a smaller budget, to go on from; None the first time."""
+        return self._before.get(probe)
+
+    def retake(self, probe: Probe[Any]) -> None:
+        """Take a probe again, from where it was, and then those that follow it; `grow` a budget first."""
+        for each in (probe, *self.followers(probe)):
+            self._before[each] = self._taken.pop(each)
+            self.take(each)
+
+    def followers(self, probe: Probe[Any]) -> tuple[Probe[Any], ...]:
+        """The probes that were taken and say that they follow this one when it grows."""
+        return tuple(taken for taken in self._taken if type(probe) in getattr(taken, "FOLLOWS", ()))
+
+    def grow(self, growth: Growth, factor: float) -> None:
+        """A larger budget and, where there is one, a tolerance that no longer stops short of it."""
+        changed = {growth.budget: math.ceil(factor * getattr(self.budgets, growth.budget))}
+        if growth.tolerance:
+            changed[growth.tolerance] = getattr(self.budgets, growth.tolerance) / 10
+        self.budgets = self.budgets.model_copy(update=changed)
+
+    def has_time_for(self, probes: Iterable[Probe[Any]], plan: Plan) -> bool:
+        """Whether what is still to be taken fits into the time left; a probe that can stop at any time always does."""
+        if self.deadline is None:
+            return True
+        fixed = [p for p in with_needs(probes) if p not in self._taken and not getattr(p, "ANYTIME", False)]
+        needed = sum(plan.in_gradients(probe.cost(self.size)) for probe in fixed) * plan.gradient_seconds
+        return not self.ranks.agree(time.monotonic() + needed > self.deadline)
+
+    def out_of_time(self) -> bool:
+        """Whether the time that the audit may take is over; all processes agree."""
+        return self.deadline is not None and self.ranks.agree(time.monotonic() >= self.deadline)
+
     def _measure(self, probe: Probe[Any]) -> Any:
         try:
             for need in probe.needs:
                 self.take(need)
         except ProbeFailedError as error:
             return error
-        ledger = self.ledgers[probe.name] = Ledger()
+        ledger = self.ledgers.setdefault(probe.name, Ledger())
         self._open.append(probe.name)
         self._progress.started(probe.name)
         start = time.perf_counter()
@@ -120,7 +179,7 @@ class Bench:
         except Exception as error:  # noqa: BLE001 - a probe runs the user's model, which may raise anything
             return ProbeFailedError(f"{probe.name}: {type(error).__name__}: {error}")
         finally:
-            ledger.seconds = time.perf_counter() - start
+            ledger.seconds += time.perf_counter() - start
             self._open.pop()
 
     def spend(self, cost: Cost) -> None:
@@ -154,30 +213,21 @@ class Bench:
     # ------------------------------------------------------------------------------------------- around the subject
 
     @functools.cached_property
-    def hessian(self) -> Hessian:
-        """The Hessian at θ, on graphs that are kept where they fit beside the Krylov basis."""
-        from landscape_audit.curvature.hessian import Hessian
-
-        subject = self.subject
-        steps = min((self.budgets.lanczos_steps or 0) + 2, subject.layout.size)
-        basis = steps * subject.layout.size * subject.theta.element_size()
-        joined = terms(subject, [each.whole for each in self.passes])
-        return Hessian(subject.theta, subject.layout, joined, max(0, self._memory - 2 * basis))
+    def room(self) -> Room:
+        """How the Krylov basis is kept, and what that leaves for graphs."""
+        rows = 2 + (self.budgets.lanczos_steps or 0) + (self.budgets.trust_region_steps or 0)
+        theta = self.subject.theta
+        return furnish(theta, min(rows, theta.numel()), self._memory, self.protocol.basis)
 
     @functools.cached_property
-    def hessian_by_batch(self) -> Hessian:
-        """The same Hessian as a sum over the sample's own batches, for what their spread tells; graphs are rebuilt."""
-        from landscape_audit.curvature.hessian import Hessian
+    def landscape(self) -> Landscape:
+        """The loss around θ, which costs nothing here: use the methods below, which write costs down."""
+        import torch
 
-        subject = self.subject
-        if len(self.passes) == len(subject.sample.batches):
-            return self.hessian
-        return Hessian(subject.theta, subject.layout, terms(subject, subject.sample.batches), 0)
+        from landscape_audit.probes.landscape import Landscape
 
-    @functools.cached_property
-    def passes(self) -> tuple[Pass, ...]:
-        """The sample in as few calls of the model as its loader's batch size allows."""
-        return passes(self.subject.sample)
+        autocast = torch.bfloat16 if self.protocol.products == "bfloat16" else None
+        return Landscape(self.subject, self.ranks, self.room.graphs, autocast)
 
     @functools.cached_property
     def double(self) -> Subject | None:
@@ -188,7 +238,7 @@ class Bench:
             double = self.subject.in_dtype(torch.float64)
             double.batch_loss(double.layout.views(double.theta), double.sample.batches[0])
         except Exception as error:  # noqa: BLE001 - the model's own code runs here
-            self.adjustments.append(f"The model does not run in float64, so rounding is bounded, not measured: {error}")
+            self._notes.append(f"The model does not run in float64, so rounding is bounded, not measured: {error}")
             return None
         return double
 
@@ -199,31 +249,44 @@ class Bench:
 
         return FilterScale.at(self.subject.theta, self.subject.layout)
 
+    @functools.cached_property
+    def layers(self) -> tuple[Group, ...]:
+        """The parameters by layer, as far down as stays readable."""
+        return self.subject.layout.groups(MOST_LAYERS)
+
+    @property
+    def adjustments(self) -> tuple[str, ...]:
+        """Whatever was measured differently from what was asked."""
+        room = (self.room.adjustment,) if self.room.adjustment else ()
+        return (*room, *self.landscape.adjustments, *self._notes)
+
+    def note(self, message: str) -> None:
+        """Tell of something done differently, now and in the results."""
+        self._notes.append(message)
+        self._progress.note(message)
+
     def hvp(self, v: Tensor) -> Tensor:
         """H v at θ, shape (P,)."""
-        product = self.hessian(v)
+        product = self.landscape.hvp(v)
+        self.spend(Cost(hvps=1))
+        return product
+
+    def ggn(self, v: Tensor) -> Tensor:
+        """G v at θ, shape (P,), with G the Gauss-Newton part of the Hessian."""
+        product = self.landscape.ggn(v)
         self.spend(Cost(hvps=1))
         return product
 
     def evaluate(self, displacement: Tensor | None = None) -> Evaluation:
         """The loss at θ + displacement."""
         theta = self.subject.theta if displacement is None else self.subject.theta + displacement
-        evaluation = evaluate(self.subject, theta, self.passes)
+        evaluation = self.landscape.evaluate(theta)
         self.spend(Cost(forwards=1))
         return evaluation
 
     def gradient(self, displacement: Tensor | None = None) -> tuple[Tensor, float]:
         """The gradient and the loss at θ + displacement."""
-        import torch
-
-        from landscape_audit.curvature.hessian import gradient
-
         theta = self.subject.theta if displacement is None else self.subject.theta + displacement
-        total, loss, weight = torch.zeros_like(theta), 0.0, 0.0
-        for term in terms(self.subject, [each.whole for each in self.passes]):
-            slope = gradient(theta, self.subject.layout, term)
-            total += slope.vector
-            loss += slope.loss
-            weight += slope.weight
+        found = self.landscape.gradient(theta)
         self.spend(Cost(gradients=1))
-        return total / weight, loss / weight
+        return found

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape_audit.probes.evaluation import terms
 from landscape_audit.results import Cost
 
 if TYPE_CHECKING:
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 
 MOST_GROUPS = 32
 """Gradients held at once: no more memory than the Krylov basis of a standard audit takes."""
+LEAST_GROUPS = 8
+"""Fewer only where there are fewer batches: a standard error from fewer is hardly one."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +70,13 @@ class BatchGradients:
         """All batches once."""
         import torch
 
-        from landscape_audit.curvature.hessian import gradient
         from landscape_audit.curvature.vectors import gram
 
         subject = bench.subject
-        batches = terms(subject, subject.sample.batches)
-        groups = min(MOST_GROUPS, len(batches))
-        rows = torch.zeros(groups, subject.layout.size, dtype=subject.theta.dtype, device=subject.theta.device)
-        weights = np.zeros(groups)
-        for index, term in enumerate(batches):
-            slope = gradient(subject.theta, subject.layout, term)
-            rows[index * groups // len(batches)] += slope.vector
-            weights[index * groups // len(batches)] += slope.weight
-        rows /= torch.from_numpy(weights).to(rows)[:, None]
+        affordable = max(LEAST_GROUPS, bench.room.graphs // subject.theta.nbytes)
+        groups = min(MOST_GROUPS, len(subject.sample.batches), affordable)
+        rows, weights = bench.landscape.gradients_by_group(groups)
+        rows /= torch.from_numpy(np.maximum(weights, 1e-300)).to(rows)[:, None]
         bench.spend(Cost(gradients=1))
         mean = torch.from_numpy(weights / weights.sum()).to(rows) @ rows
         return GradientSample(

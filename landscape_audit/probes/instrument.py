@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from landscape_audit.probes.evaluation import evaluate, passes, terms
 from landscape_audit.results import Cost
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from landscape_audit.curvature.hessian import Matvec
     from landscape_audit.probes.bench import Bench, Probe, Size
-    from landscape_audit.subject.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -99,14 +96,17 @@ def _finite_difference(bench: Bench, v: Tensor) -> Agreement:
     """
     import torch
 
-    from landscape_audit.curvature.hessian import Hessian, difference_product
+    from landscape_audit.curvature.differences import difference_product
+    from landscape_audit.curvature.hessian import mean
     from landscape_audit.curvature.vectors import norm
 
+    if not bench.landscape.exact:
+        return Agreement("hvp_differences", "differences of gradients at two steps", bench.landscape.error, 5e-2)
     subject = bench.double or bench.subject
     v = v.to(subject.theta)
-    exact = Hessian(subject.theta, subject.layout, terms(subject, subject.sample.batches[:1]), 0)(v)
-    bench.spend(Cost(hvps=1 / len(subject.sample.batches), gradients=4 / len(subject.sample.batches)))
-    grad, eps = _first_gradient(subject), torch.finfo(subject.theta.dtype).eps
+    exact = mean(bench.landscape.on_first_batch(subject).by_term(v), v)
+    bench.spend(Cost(hvps=1 / bench.size.n_batches, gradients=4 / bench.size.n_batches))
+    grad, eps = bench.landscape.first_gradient(subject), torch.finfo(subject.theta.dtype).eps
     scale = eps ** (1 / 3) * max(norm(subject.theta), 1.0)
     tolerance = 1e-3 if subject.theta.dtype == torch.float64 else 5e-2
     misses = []
@@ -117,29 +117,19 @@ def _finite_difference(bench: Bench, v: Tensor) -> Agreement:
     return Agreement("hvp_differences", "Hv and a central difference of gradients", min(misses), tolerance)
 
 
-def _first_gradient(subject: Subject) -> Matvec:
-    from landscape_audit.curvature.hessian import gradient
-
-    def grad(theta: Tensor) -> Tensor:
-        slope = gradient(theta, subject.layout, terms(subject, subject.sample.batches[:1])[0])
-        return slope.vector / slope.weight
-
-    return grad
-
-
 def _precisions(bench: Bench, v: Tensor) -> tuple[Agreement, ...]:
     """H v in the audit's arithmetic against float64, on the first batch."""
     import torch
 
-    from landscape_audit.curvature.hessian import Hessian
+    from landscape_audit.curvature.hessian import mean
     from landscape_audit.curvature.vectors import norm
-    from landscape_audit.probes.krylov import hvp_rounding
+    from landscape_audit.probes.rayleigh import hvp_rounding
 
-    if bench.subject.theta.dtype == torch.float64 or bench.double is None:
+    if bench.subject.theta.dtype == torch.float64 or bench.double is None or not bench.landscape.exact:
         return ()
-    double = bench.double
-    exact = Hessian(double.theta, double.layout, terms(double, double.sample.batches[:1]), 0)(v.double())
-    bench.spend(Cost(hvps=1 / len(double.sample.batches)))
+    wide = v.double()
+    exact = mean(bench.landscape.on_first_batch(bench.double).by_term(wide), wide)
+    bench.spend(Cost(hvps=1 / bench.size.n_batches))
     difference = hvp_rounding(bench, v) / max(norm(exact), 1e-300)
     return (Agreement("hvp_precision", "Hv in float32 and in float64", difference, 1e-2),)
 
@@ -171,6 +161,8 @@ def _loss_noise(bench: Bench, generator: torch.Generator) -> float:
     """Rounding of a loss difference: float32 against float64 over two short random displacements, doubled."""
     import torch
 
+    from landscape_audit.probes.landscape import Landscape
+
     subject, double = bench.subject, bench.double
     here = bench.evaluate().loss
     arithmetic = 16 * torch.finfo(torch.float64).eps * abs(here)
@@ -178,12 +170,12 @@ def _loss_noise(bench: Bench, generator: torch.Generator) -> float:
         return arithmetic
     if double is None:
         return 16 * torch.finfo(subject.theta.dtype).eps * abs(here)
-    double_passes = passes(double.sample)
-    exact_here = evaluate(double, double.theta, double_passes).loss
+    in_double = Landscape(double, bench.ranks, graph_memory=0)
+    exact_here = in_double.evaluate(double.theta).loss
     noise = arithmetic
     for _ in range(2):
         step = 1e-3 * bench.scale.direction(subject.layout, generator)
-        exact = evaluate(double, (subject.theta + step).double(), double_passes).loss - exact_here
+        exact = in_double.evaluate((subject.theta + step).double()).loss - exact_here
         noise = max(noise, 2 * abs(bench.evaluate(step).loss - here - exact))
     bench.spend(Cost(forwards=3))
     return noise

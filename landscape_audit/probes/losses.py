@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from landscape_audit.probes.evaluation import Evaluation, losses_at, summarise
+from landscape_audit.probes.evaluation import Evaluation, gathered
 from landscape_audit.results import Cost
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.subject.loss import BatchLoss
 
 
 @dataclass(frozen=True)
@@ -41,21 +41,37 @@ class CheckpointLoss:
 
     def take(self, bench: Bench) -> LossSample:
         """All batches once."""
-        losses = losses_at(bench.subject, bench.subject.theta, bench.subject.sample.batches)
+        losses = bench.landscape.losses()
         bench.spend(Cost(forwards=1))
-        counted = [float(loss.metric_weight) for loss in losses if loss.metric_weight is not None]
+        examples, weights, scored = _by_example(bench, losses)
         return LossSample(
-            evaluation=summarise(losses),
-            examples=_joined([loss.examples for loss in losses]),
-            example_weights=_joined([loss.example_weights for loss in losses]),
+            evaluation=gathered(bench.subject, losses, bench.ranks),
+            examples=examples,
+            example_weights=weights,
             metric_name=bench.subject.data.metric,
-            metric_weight=sum(counted) if counted else None,
+            metric_weight=scored,
             loss_name=bench.subject.data.loss,
         )
 
 
-def _joined(vectors: list[Tensor | None]) -> tuple[float, ...]:
+def _by_example(
+    bench: Bench, losses: list[tuple[int, BatchLoss]]
+) -> tuple[tuple[float, ...], tuple[float, ...], float | None]:
+    """Every example's loss and weight, in the sample's order and of all processes, and the metric's weight."""
     import torch
 
-    known = [vector.flatten().double() for vector in vectors if vector is not None]
-    return tuple(torch.cat(known).tolist()) if known and len(known) == len(vectors) else ()
+    batches = bench.subject.sample.batches
+    first = [0, *itertools.accumulate(batch.size for batch in batches)]
+    table = torch.zeros(2, first[-1], dtype=torch.float64, device=bench.subject.theta.device)
+    told = torch.zeros(2, dtype=torch.float64, device=table.device)
+    for owner, loss in losses:
+        if loss.examples is not None and loss.example_weights is not None:
+            span = slice(first[owner], first[owner] + loss.examples.numel())
+            table[:, span] = torch.stack([loss.examples.flatten().double(), loss.example_weights.flatten().double()])
+            first[owner] = span.stop  # the next piece of the same batch goes behind it
+            told[0] += loss.examples.numel()
+        told[1] += 0.0 if loss.metric_weight is None else loss.metric_weight
+    (count, scored), (examples, weights) = (bench.ranks.sum(part).tolist() for part in (told, table))
+    if count < len(examples):  # a loss that gives none
+        return (), (), scored or None
+    return tuple(examples), tuple(weights), scored or None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from landscape_audit.probes.bench import Growth
 from landscape_audit.probes.gradients import BatchGradients
 from landscape_audit.probes.krylov import HessianKrylov
 from landscape_audit.results import Cost
@@ -58,6 +59,8 @@ class RandomPerturbation:
     name: str = "random_perturbation"
     needs: tuple[Probe[object], ...] = ()
 
+    GROWTH: ClassVar = Growth("probe", "flatness_draws")
+
     def cost(self, size: Size) -> Cost:
         """Two forwards a draw and radius."""
         budgets = size.budgets
@@ -67,18 +70,21 @@ class RandomPerturbation:
         """Draw by draw, every radius."""
         here = bench.evaluate()
         sigmas = sorted(bench.budgets.flatness_sigmas or ())
-        rises: dict[float, list[float]] = {sigma: [] for sigma in sigmas}
-        metrics: dict[float, list[float]] = {sigma: [] for sigma in sigmas}
-        generator = bench.generator(self.name)
-        for _ in range(bench.budgets.flatness_draws or 0):
-            direction = bench.scale.direction(bench.subject.layout, generator)
-            for sigma in sigmas:
-                pair = [bench.evaluate(sign * sigma * direction) for sign in (1.0, -1.0)]
-                rises[sigma].append(sum(evaluation.loss for evaluation in pair) / 2 - here.loss)
-                kept = [evaluation.metric for evaluation in pair if evaluation.metric is not None]
-                metrics[sigma].extend([sum(kept) / 2] if kept else [])
-        clouds = tuple(Cloud(sigma, tuple(rises[sigma]), tuple(metrics[sigma])) for sigma in sigmas)
+        before = bench.before(self)
+        clouds = before.clouds if before else tuple(Cloud(sigma, (), ()) for sigma in sigmas)
+        for draw in range(len(clouds[0].rises), bench.budgets.flatness_draws or 0):
+            direction = bench.scale.direction(bench.subject.layout, bench.generator(f"{self.name}:{draw}"))
+            clouds = tuple(_grown(bench, cloud, direction, here.loss) for cloud in clouds)
         return FlatnessSample(clouds, here.loss, here.metric)
+
+
+def _grown(bench: Bench, cloud: Cloud, direction: Tensor, here: float) -> Cloud:
+    """A cloud with one antithetic pair more."""
+    pair = [bench.evaluate(sign * cloud.sigma * direction) for sign in (1.0, -1.0)]
+    rise = sum(evaluation.loss for evaluation in pair) / 2 - here
+    kept = [evaluation.metric for evaluation in pair if evaluation.metric is not None]
+    metrics = (*cloud.metrics, sum(kept) / 2) if kept else ()
+    return Cloud(cloud.sigma, (*cloud.rises, rise), metrics)
 
 
 RADIUS = 0.05

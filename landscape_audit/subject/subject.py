@@ -52,12 +52,19 @@ class Subject:
     loss: Loss
     code: UserCode
 
-    def batch_loss(self, parameters: Sequence[Tensor], batch: Batch) -> BatchLoss:
+    def batch_loss(
+        self, parameters: Sequence[Tensor], batch: Batch, *, autocast: torch.dtype | None = None
+    ) -> BatchLoss:
         """The loss of one batch at `parameters`, tensors in the order of the layout (`layout.views(theta)`).
 
-        Twice differentiable, as attention runs in the math kernel. Not checked for being finite.
+        Twice differentiable, as attention runs in the math kernel. Not checked for being finite. Under `autocast` the
+        model computes in that dtype where torch deems it safe; the loss itself does not.
         """
-        return self.loss.measure(self.outputs(parameters, batch), batch.targets)
+        with torch.autocast(self.theta.device.type, dtype=autocast, enabled=autocast is not None):
+            outputs = self.outputs(parameters, batch)
+        if autocast is not None and isinstance(outputs, Tensor):
+            outputs = outputs.to(self.theta.dtype)
+        return self.loss.measure(outputs, batch.targets)
 
     def outputs(self, parameters: Sequence[Tensor], batch: Batch) -> Any:
         """What the model gives for one batch at `parameters`."""

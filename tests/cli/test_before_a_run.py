@@ -60,7 +60,15 @@ def a_plan() -> Plan:
         PlannedProbe("first_probe", Cost(gradients=10), ("loss",)),
         PlannedProbe("second_probe", Cost(hvps=10), ("trace",)),
     )
-    return Plan(probes, parameters=1000, n_samples=50, gradient_seconds=2.0, hvp_gradients=2.0, memory_bytes=3 * 2**20)
+    return Plan(
+        probes,
+        parameters=1000,
+        n_samples=50,
+        gradient_seconds=2.0,
+        forward_gradients=0.25,
+        hvp_gradients=2.0,
+        memory_bytes=3 * 2**20,
+    )
 
 
 def test_a_forecast_is_one_sentence():

@@ -49,8 +49,6 @@ def test_curvature_agrees_with_the_dense_hessian_inside_its_own_intervals(dtype)
         assert residual.low - slack <= float(exact) <= residual.high + slack, name
     total = measured(on, trace).estimates["trace"]
     assert total.low <= float(truth.sum()) <= total.high
-    assert found["lambda_max_bound"].high >= float(truth[-1])
-    assert found["lambda_min_bound"].low <= float(truth[0])
 
 
 def test_density_shares_are_those_of_the_dense_spectrum():

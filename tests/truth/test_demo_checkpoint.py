@@ -92,14 +92,12 @@ def test_the_largest_eigenvalues_are_scipys(found, reference):
     names = ["lambda_max", "lambda_2", "lambda_3", "lambda_4", "lambda_5"]
     for name, exact in zip(names, truth, strict=True):
         assert inside_solver_bounds(found[f"sharpness.{name}"], exact), (name, found[f"sharpness.{name}"], exact)
-    assert found["sharpness.lambda_max_bound"].high >= truth[0]
 
 
 def test_the_smallest_eigenvalue_is_scipys(found, reference):
     exact = reference.eigenvalues(1, "SA")[0]
     estimate = found["negative_curvature.lambda_min"]
     assert inside_solver_bounds(estimate, exact), (estimate, exact)
-    assert found["negative_curvature.lambda_min_bound"].low <= exact
 
 
 def test_the_trace_agrees_with_a_long_estimate(found, reference):

@@ -27,7 +27,8 @@ def test_ritz_values_are_no_ghosts_long_after_the_top_has_converged(dtype):
     space = run(symmetric(spectrum, dtype=dtype), 200)
     assert np.sum(space.ritz_values > 60) == 1
     assert np.sum(space.ritz_values > 10) == 2
-    gram = space.basis.double() @ space.basis.double().T
+    rows = torch.stack(list(space.basis)).double()
+    gram = rows @ rows.T
     assert float((gram - torch.eye(200)).abs().max()) < 100 * torch.finfo(dtype).eps
 
 
@@ -48,20 +49,37 @@ def test_residuals_are_the_norms_they_claim_to_be():
         assert float(defect.norm()) == pytest.approx(float(space.residuals[index]), abs=1e-12)
 
 
-def test_what_was_not_found_lies_inside_the_probabilistic_bound_as_often_as_it_says():
+@pytest.mark.parametrize("steps", [2, 4, 8, 12])
+def test_no_end_of_the_spectrum_lies_beyond_the_reach_more_often_than_the_reach_says(steps):
     spectrum = np.append(np.linspace(0, 1, 299), 1.2)
     matrix = symmetric(spectrum)
-    missed = 0
+    missed = np.zeros(2)
     for seed in range(200):
-        space = run(matrix, 12, seed=seed)
-        missed += 1.2 - space.ritz_values[-1] > space.unseen(0.05)
-    assert missed <= 10  # 5 % of 200; the bound is known to be loose
+        space = run(matrix, steps, seed=seed)
+        reach = space.reach(0.2)
+        missed += [space.ritz_values[0] - reach.below > 0.0, space.ritz_values[-1] + reach.above < 1.2]
+    assert np.all(missed <= 40 + 3 * np.sqrt(200 * 0.2 * 0.8))
 
 
-def test_the_bound_is_zero_for_a_full_space_and_unbounded_for_a_short_one():
-    matrix = symmetric(np.linspace(-1, 1, 10))
-    assert run(matrix, 10).unseen(0.05) == 0.0
-    assert run(symmetric(np.linspace(-1, 1, 200)), 3).unseen(0.05) == float("inf")
+def test_the_reach_is_no_looser_than_it_must_be():
+    # The bound is sharp for the eigenvector that the start happened to miss: at 20 % some of 200 starts come close.
+    spectrum = np.append(np.linspace(0, 1, 299), 1.2)
+    matrix = symmetric(spectrum)
+    shares = []
+    for seed in range(200):
+        space = run(matrix, 8, seed=seed)
+        shares.append((1.2 - space.ritz_values[-1]) / space.reach(0.2).above)
+    assert max(shares) > 0.5
+
+
+def test_the_reach_shrinks_to_nothing_as_the_ends_converge_and_is_zero_for_a_full_space():
+    matrix = symmetric([*np.linspace(0, 1, 199), 3.0])
+    reaches = [run(matrix, steps).reach(0.05).above for steps in (3, 6, 9, 12)]
+    assert reaches == sorted(reaches, reverse=True)
+    assert reaches[0] > 0.1
+    assert reaches[-1] < 1e-3
+    small = run(symmetric(np.linspace(-1, 1, 10)), 10).reach(0.05)
+    assert (small.below, small.above) == (0.0, 0.0)
 
 
 def test_a_budget_above_the_dimension_gives_the_whole_spectrum():
@@ -86,7 +104,7 @@ def test_the_zero_matrix_has_zeros_for_eigenvalues(dtype):
 def test_convergence_is_judged_by_residuals_and_not_by_two_values_that_agree():
     # Power iteration stalls here: two nearly equal values on top look converged long before they are.
     spectrum = [1.0, 0.9999, *np.linspace(0, 0.9, 300)]
-    space = run(symmetric(spectrum), 300, stop=converged(2, 1e-8))
+    space = run(symmetric(spectrum), 300, stop=converged(2, 1e-8, 0.05))
     assert np.allclose(space.ritz_values[-2:], [0.9999, 1.0], atol=1e-7)
 
 
@@ -98,5 +116,5 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others():
 
 
 def test_the_copies_of_a_repeated_largest_eigenvalue_are_all_reported():
-    space = run(symmetric([3.0] * 3 + [1.0] * 20), 23, stop=converged(3, 1e-6))
+    space = run(symmetric([3.0] * 3 + [1.0] * 20), 23, stop=converged(3, 1e-6, 0.05))
     assert np.allclose(space.ritz_values[-3:], 3.0)

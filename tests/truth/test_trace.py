@@ -7,7 +7,7 @@ import pytest
 import torch
 from matrices import run, symmetric
 
-from landscape_audit.curvature.trace import complement_samples
+from landscape_audit.curvature.trace import inside, outside
 from landscape_audit.statistics import weighted_mean
 
 SPECTRUM = np.concatenate([[80.0, 30.0, 10.0], np.random.default_rng(0).normal(size=197)])
@@ -17,22 +17,34 @@ def samples(steps, probes, seed):
     matrix = symmetric(SPECTRUM)
     space = run(matrix, steps)
     generator = torch.Generator().manual_seed(seed)
-    outside = complement_samples(lambda v: matrix @ v, space.basis, probes, generator)
-    return float(space.alpha.sum()), outside
+    found = [outside(lambda v: matrix @ v, space, generator).whole for _ in range(probes)]
+    return inside(space).whole, found
 
 
 def test_the_mean_of_many_samples_is_the_trace():
-    inside, outside = samples(20, 2000, 0)
-    mean = weighted_mean(outside, [1.0] * 2000)
-    assert abs(inside + mean.value - SPECTRUM.sum()) < 5 * mean.error
+    known, sampled = samples(20, 2000, 0)
+    mean = weighted_mean(sampled, [1.0] * 2000)
+    assert abs(known + mean.value - SPECTRUM.sum()) < 5 * mean.error
+
+
+def test_the_traces_of_the_blocks_are_unbiased_too_and_add_up_to_the_whole():
+    matrix, blocks = symmetric(SPECTRUM), [slice(0, 30), slice(30, 150), slice(150, 200)]
+    space, generator = run(matrix, 20), torch.Generator().manual_seed(4)
+    known = inside(space, blocks)
+    assert sum(known.blocks) == pytest.approx(known.whole, rel=1e-10)
+    found = [outside(lambda v: matrix @ v, space, generator, blocks) for _ in range(1000)]
+    assert all(sum(sample.blocks) == pytest.approx(sample.whole, rel=1e-8) for sample in found)
+    for index, block in enumerate(blocks):
+        mean = weighted_mean([sample.blocks[index] for sample in found], [1.0] * 1000)
+        assert abs(known.blocks[index] + mean.value - float(matrix[block, block].trace())) < 5 * mean.error
 
 
 def test_the_claimed_interval_covers_the_trace_as_often_as_it_says():
-    inside, outside = samples(20, 8 * 300, 1)
+    known, sampled = samples(20, 8 * 300, 1)
     covered = 0
     for repeat in range(300):
-        mean = weighted_mean(outside[8 * repeat : 8 * repeat + 8], [1.0] * 8)
-        covered += abs(inside + mean.value - SPECTRUM.sum()) <= mean.half_width(0.95)
+        mean = weighted_mean(sampled[8 * repeat : 8 * repeat + 8], [1.0] * 8)
+        covered += abs(known + mean.value - SPECTRUM.sum()) <= mean.half_width(0.95)
     assert 0.91 <= covered / 300 <= 0.98  # binomial spread of 300 at 0.95 is 1.3 %
 
 
@@ -40,12 +52,15 @@ def test_taking_the_krylov_space_out_removes_the_spread_that_the_outliers_bring(
     _, with_space = samples(20, 200, 2)
     generator = torch.Generator().manual_seed(2)
     matrix = symmetric(SPECTRUM)
-    plain = complement_samples(lambda v: matrix @ v, matrix[:0], 200, generator)
+    plain = []
+    for _ in range(200):
+        z = (torch.randint(0, 2, (len(matrix),), generator=generator) * 2 - 1).double()
+        plain.append(float(z @ matrix @ z))
     assert np.std(with_space) < 0.5 * np.std(plain)
 
 
 def test_nothing_is_left_to_sample_outside_a_full_space():
     matrix = symmetric([1.0, 2.0, 5.0])
     space = run(matrix, 3)
-    outside = complement_samples(lambda v: matrix @ v, space.basis, 4, torch.Generator().manual_seed(0))
-    assert outside == pytest.approx([0.0] * 4, abs=1e-12)
+    left = outside(lambda v: matrix @ v, space, torch.Generator().manual_seed(0))
+    assert left.whole == pytest.approx(0.0, abs=1e-12)

@@ -1,0 +1,112 @@
+"""Long vectors kept row by row: in the precision and the memory that there is room for, computed with in full."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_SLAB = 16
+"""Rows allocated at once: a run that converges early never takes the memory of a long one."""
+_CHUNK = 1 << 22
+"""Elements converted at once where rows are stored otherwise than they are computed with."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How rows are kept: their dtype and their device.
+
+    float16 halves the memory. A row then is what float16 made of it, and everything that follows works with that row,
+    so that the process stays consistent; how far that moves an eigenvalue is in its measured residual.
+    """
+
+    dtype: torch.dtype
+    device: torch.device
+
+    def row_bytes(self, size: int) -> int:
+        """The memory of one row of `size` elements."""
+        return size * self.dtype.itemsize
+
+
+class Basis:
+    """Rows of length `size`, appended one at a time; every product with them is computed in the dtype of `like`."""
+
+    def __init__(self, like: Tensor, storage: Storage | None = None) -> None:
+        self.size = like.numel()
+        self._like = like
+        self._storage = storage or Storage(like.dtype, like.device)
+        self._slabs: list[Tensor] = []
+        self._rows = 0
+        # The elements of a unit vector are about 1/√P, below float16's normal range from P = 10⁸ on.
+        self._scale = math.sqrt(self.size) if self._storage.dtype == torch.float16 else 1.0
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Row `index` as it is computed with, shape (size,)."""
+        if not 0 <= index < self._rows:
+            raise IndexError(index)
+        row = self._slabs[index // _SLAB][index % _SLAB]
+        return row if self._is_plain else row.to(self._like) / self._scale
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[index] for index in range(self._rows))
+
+    def append(self, row: Tensor) -> Tensor:
+        """Keep a row, and give it back as it was kept."""
+        if self._rows % _SLAB == 0:
+            shape = (_SLAB, self.size)
+            self._slabs.append(torch.empty(shape, dtype=self._storage.dtype, device=self._storage.device))
+        kept = self._slabs[-1][self._rows % _SLAB]
+        kept.copy_(row if self._is_plain else row * self._scale)
+        self._rows += 1
+        return self[self._rows - 1]
+
+    def coefficients(self, vector: Tensor) -> Tensor:
+        """V v, shape (m,), on the vector's device."""
+        return torch.cat([self._inner(slab, vector) for slab in self._filled()] or [vector.new_zeros(0)])
+
+    def combine(self, weights: Tensor) -> Tensor:
+        """Vᵀ w, shape (size,)."""
+        out = torch.zeros_like(self._like)
+        self._add(out, weights.to(self._like), 1.0)
+        return out
+
+    def project_out(self, vector: Tensor) -> Tensor:
+        """v − VᵀV v in place, twice, which leaves nothing of V but rounding."""
+        for _ in range(2):
+            self._add(vector, self.coefficients(vector), -1.0)
+        return vector
+
+    @property
+    def _is_plain(self) -> bool:
+        return self._storage.dtype == self._like.dtype and self._storage.device == self._like.device
+
+    def _filled(self) -> list[Tensor]:
+        return [slab[: self._rows - _SLAB * index] for index, slab in enumerate(self._slabs)]
+
+    def _inner(self, slab: Tensor, vector: Tensor) -> Tensor:
+        if self._is_plain:
+            return slab @ vector
+        total = vector.new_zeros(len(slab))
+        for chunk, part in self._chunks(slab):
+            total.addmv_(part, vector[chunk])
+        return total
+
+    def _add(self, out: Tensor, weights: Tensor, factor: float) -> None:
+        for slab, share in zip(self._filled(), torch.split(weights, _SLAB), strict=True):
+            if self._is_plain:
+                out.addmv_(slab.T, share, alpha=factor)
+            else:
+                for chunk, part in self._chunks(slab):
+                    out[chunk].addmv_(part.T, share, alpha=factor)
+
+    def _chunks(self, slab: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        width = max(1, _CHUNK // len(slab))
+        for first in range(0, self.size, width):
+            chunk = slice(first, first + width)
+            yield chunk, slab[:, chunk].to(self._like).div_(self._scale)

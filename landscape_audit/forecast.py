@@ -1,0 +1,59 @@
+"""What an audit will cost: a few operations timed on this machine, times how many of them the probes ask for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+
+from landscape_audit.checks import Check
+from landscape_audit.machine import synchronise
+from landscape_audit.plan import Plan, PlannedProbe
+from landscape_audit.probes.bench import Bench, Probe, with_needs
+from landscape_audit.probes.instrument import InstrumentTrial
+
+
+def forecast(bench: Bench, checks: Sequence[Check]) -> Plan:
+    """The plan of an audit of these checks. Costs two gradients, two products and two forwards."""
+    users = {check.id: with_needs(check.probes) for check in checks}
+    gradient_seconds, forward_gradients, hvp_gradients = _time(bench)
+    size = bench.size
+    basis = min((size.budgets.lanczos_steps or 0) + 2, size.parameters)
+    return Plan(
+        probes=tuple(
+            PlannedProbe(probe.name, probe.cost(size), tuple(name for name, probes in users.items() if probe in probes))
+            for probe in with_needs(probes_of(checks))
+        ),
+        parameters=size.parameters,
+        n_samples=bench.subject.data.n_samples,
+        gradient_seconds=gradient_seconds,
+        forward_gradients=forward_gradients,
+        hvp_gradients=hvp_gradients,
+        memory_bytes=basis * bench.room.storage.row_bytes(size.parameters) + bench.landscape.kept_bytes,
+    )
+
+
+def probes_of(checks: Sequence[Check]) -> tuple[Probe[object], ...]:
+    """What these checks rest on; the instrument is tried first in every audit."""
+    return (InstrumentTrial(), *(probe for check in checks for probe in check.probes))
+
+
+def _time(bench: Bench) -> tuple[float, float, float]:
+    """Seconds of a gradient; a forward and a product in gradients. The second of two of each: graphs are then built."""
+    direction = torch.ones_like(bench.subject.theta)
+    with bench.outside_the_ledger("timing"):
+        gradient, forward, product = (
+            _second_time(bench, call) for call in (bench.gradient, bench.evaluate, lambda: bench.hvp(direction))
+        )
+    return gradient, forward / gradient, product / gradient
+
+
+def _second_time(bench: Bench, call: Callable[[], object]) -> float:
+    call()
+    device = bench.subject.theta.device
+    synchronise(device)
+    start = time.perf_counter()
+    call()
+    synchronise(device)
+    return time.perf_counter() - start

@@ -1,0 +1,89 @@
+"""The machine that an audit runs on: its device, its memory, its arithmetic, and how it is described."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from landscape_audit import __version__
+from landscape_audit.errors import CapabilityError
+from landscape_audit.results import EnvironmentInfo
+from landscape_audit.spec import ProtocolSpec
+
+
+def device_of(protocol: ProtocolSpec) -> torch.device:
+    """The device to audit on, or an error that says what there is. Under `torchrun`, each process has its own GPU."""
+    name = protocol.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise CapabilityError(
+            f"device {name}: this machine has {torch.cuda.device_count()} CUDA devices.", remedy="Use --device cpu."
+        )
+    if device.index is not None:
+        torch.cuda.set_device(device)
+    return device
+
+
+def free_memory(device: torch.device) -> int:
+    """Half of the memory that is free: what basis and graphs may take."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] // 2
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait for what the device was given, so that a clock shows it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def environment(device: torch.device, processes: int) -> EnvironmentInfo:
+    """The machine and the software that numbers may depend on."""
+    names = ("numpy", "pydantic", "safetensors")
+    return EnvironmentInfo(
+        landscape_audit=__version__,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        device=device.type,
+        device_name=torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+        platform=f"{sys.platform} {platform.release()}",
+        threads=torch.get_num_threads(),
+        processes=processes,
+        tf32=torch.backends.cuda.matmul.allow_tf32,
+        deterministic=torch.are_deterministic_algorithms_enabled(),
+        packages={name: importlib.metadata.version(name) for name in names},
+    )
+
+
+@dataclass(frozen=True)
+class _Arithmetic:
+    matmul: bool
+    cudnn: bool
+    deterministic: bool
+    benchmark: bool
+
+
+@contextlib.contextmanager
+def exact_arithmetic() -> Iterator[None]:
+    """TF32 off, deterministic kernels where torch has them, no autotuning; as it was, afterwards."""
+    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    was = _Arithmetic(cuda.allow_tf32, cudnn.allow_tf32, torch.are_deterministic_algorithms_enabled(), cudnn.benchmark)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    cuda.allow_tf32 = cudnn.allow_tf32 = cudnn.benchmark = False
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    try:
+        yield
+    finally:
+        cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = was.matmul, was.cudnn, was.benchmark
+        torch.use_deterministic_algorithms(mode=was.deterministic)

@@ -1,0 +1,62 @@
+"""The processes that share one audit: who takes which batches, and how their sums come together."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor, device
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """`size` processes, of which this is number `rank`. Each holds θ and the Krylov basis; the batches are shared out.
+
+    After every sum all processes hold the same bits, so that they take the same decisions without talking.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes and speaks."""
+        return self.rank == 0
+
+    def share(self, count: int) -> range:
+        """The batches of this process: neighbours, so that they can be joined."""
+        return range(self.rank * count // self.size, (self.rank + 1) * count // self.size)
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum over the processes, in place."""
+        if self.size > 1:
+            import torch.distributed as dist
+
+            dist.all_reduce(tensor)
+        return tensor
+
+    def agree(self, here: bool) -> bool:  # noqa: FBT001 - one word, and it is the question
+        """What the leading process says: for decisions that rest on a clock."""
+        if self.size == 1:
+            return here
+        import torch
+        import torch.distributed as dist
+
+        on = torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
+        said = torch.tensor([float(here)], device=on)
+        dist.broadcast(said, src=0)
+        return bool(said.item())
+
+
+def join(device: device) -> Ranks:
+    """The processes that `torchrun` started, or this one alone."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        return Ranks()
+    import torch.distributed as dist
+
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return Ranks(dist.get_rank(), dist.get_world_size())

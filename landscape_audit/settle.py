@@ -1,0 +1,89 @@
+"""A gate that its interval leaves open may cost more: the budgets that would narrow it grow until it is settled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from landscape_audit.checks import Check
+from landscape_audit.demand import on_number
+from landscape_audit.plan import Plan
+from landscape_audit.policy import Gate, Policy
+from landscape_audit.probes.bench import Bench, Growth, Probe, ProbeFailedError
+from landscape_audit.results import Cost, Estimate, IntervalKind
+
+GROWTH = 1.5
+"""How much a budget grows at once: three rounds triple it."""
+BOUGHT: tuple[IntervalKind, ...] = ("residual", "probe")
+"""What more products or draws make narrower; more examples and more digits are not for sale here."""
+
+
+@dataclass(frozen=True)
+class _Open:
+    key: str
+    probe: Probe[Any]
+    growth: Growth
+
+
+def settle(
+    bench: Bench, plan: Plan, checks: Sequence[Check], policy: Policy, outcomes: Callable[[], dict[str, Estimate]]
+) -> bool:
+    """Spend up to `max_extra_budget` gradients on gates that are undecided for want of products or draws.
+
+    `outcomes` gives the estimates as they stand. True where something was measured again, and told on the bench.
+    """
+    allowance, before = bench.protocol.max_extra_budget, _spent(bench, plan)
+    grown: dict[str, str] = {}
+    while not bench.out_of_time():
+        found = next(_open_gates(checks, policy, outcomes()), None)
+        spent = _spent(bench, plan) - before
+        if found is None or spent + plan.in_gradients(_price(bench, found)) > allowance:
+            break
+        start = getattr(bench.budgets, found.growth.budget)
+        bench.grow(found.growth, GROWTH)
+        grown.setdefault(found.growth.budget, f"{found.growth.budget} from {start}, for the gate on {found.key}")
+        try:
+            bench.retake(found.probe)
+        except ProbeFailedError:
+            break
+    if grown:
+        spent = _spent(bench, plan) - before
+        grew = ", ".join(f"{words}, to {getattr(bench.budgets, name)}" for name, words in grown.items())
+        bench.note(f"Spent {spent:.0f} gradients more on undecided gates: {grew}.")
+    return bool(grown)
+
+
+def _open_gates(checks: Sequence[Check], policy: Policy, estimates: dict[str, Estimate]) -> Iterator[_Open]:
+    """Undecided gates that would be decided without the parts that can be bought, and the probe that sells them."""
+    for key, gate in policy.gates.items():
+        estimate = estimates.get(key)
+        if estimate is None or gate.one_of is not None or gate.level == "off" or not _can_be_bought(gate, estimate):
+            continue
+        check = next(check for check in checks if check.id == key.partition(".")[0])
+        kinds = {part.kind for part in estimate.parts}
+        for probe in check.probes:
+            growth: Growth | None = getattr(probe, "GROWTH", None)
+            if growth is not None and growth.kind in kinds:
+                yield _Open(key, probe, growth)
+
+
+def _can_be_bought(gate: Gate, estimate: Estimate) -> bool:
+    if estimate.value is None or on_number(gate, estimate).status != "undecided":
+        return False
+    kept = tuple(part for part in estimate.parts if part.kind not in BOUGHT)
+    rest = Estimate.within(estimate.value, kept, level=estimate.level)
+    return len(kept) < len(estimate.parts) and on_number(gate, rest).status != "undecided"
+
+
+def _price(bench: Bench, found: _Open) -> Cost:
+    """What one more round costs at most: the growth of the probe, and everything that follows it again."""
+    now = found.probe.cost(bench.size)
+    more = math.ceil(GROWTH) - 1
+    again = [follower.cost(bench.size) for follower in bench.followers(found.probe)]
+    return sum(again, Cost(forwards=more * now.forwards, gradients=more * now.gradients, hvps=more * now.hvps))
+
+
+def _spent(bench: Bench, plan: Plan) -> float:
+    return sum(plan.in_gradients(ledger.cost) for ledger in bench.ledgers.values())

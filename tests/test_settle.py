@@ -1,0 +1,129 @@
+"""Undecided gates buy narrower intervals, within what they may spend; time that is short leaves checks out."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+from subjects import bench, cross_entropy, subject
+from torch import nn
+
+from landscape_audit.checks import BATTERY
+from landscape_audit.forecast import forecast
+from landscape_audit.policy import Policy
+from landscape_audit.probes.krylov import HessianKrylov, KrylovTrace
+from landscape_audit.results import Measured
+from landscape_audit.settle import settle
+
+CHECKS = tuple(check for check in BATTERY if check.id in {"sharpness", "trace"})
+SHORT = {"lanczos_steps": 3, "trace_probes": 2, "top_k": 1}
+
+
+def small(**protocol):
+    torch.manual_seed(0)
+    x, y = torch.randn(400, 12), torch.randint(0, 3, (400,))
+    audited = subject(nn.Sequential(nn.Linear(12, 20), nn.Tanh(), nn.Linear(20, 3)), cross_entropy, x, y)
+    return bench(audited, preset="quick", **{"budgets": SHORT, **protocol})
+
+
+def estimates(on):
+    outcomes = {check.id: check.measure(*(on.take(probe) for probe in check.probes)) for check in CHECKS}
+    return {
+        f"{name}.{key}": estimate
+        for name, outcome in outcomes.items()
+        if isinstance(outcome, Measured)
+        for key, estimate in outcome.estimates.items()
+    }
+
+
+def settled(on, key, **limits):
+    plan = forecast(on, CHECKS)
+    before = estimates(on)[key]
+    policy = Policy.model_validate({"gates": {key: {"why": "a test", **limits}}})
+    grew = settle(on, plan, CHECKS, policy, lambda: estimates(on))
+    return grew, before, estimates(on)[key]
+
+
+def part(estimate, kind):
+    return next(part for part in estimate.parts if part.kind == kind)
+
+
+def solver_edge(on):
+    """A limit that the solver's part alone leaves open, beyond what other examples could say."""
+    found = estimates(on)["sharpness.lambda_max"]
+    others = found.high - part(found, "residual").high
+    return found.value + others + 0.7 * (part(found, "residual").high - found.value)
+
+
+def test_a_limit_inside_the_solvers_interval_is_settled_by_more_products():
+    limit = solver_edge(small())
+    grew, before, after = settled(small(), "sharpness.lambda_max", at_most=limit)
+    assert grew
+    assert before.high > limit
+    assert after.high <= limit
+    assert after.value >= before.value
+
+
+def test_what_was_spent_is_told_and_stays_within_what_may_be_spent():
+    on = small(max_extra_budget=40.0)
+    settled(on, "sharpness.lambda_max", at_most=solver_edge(small()))
+    (told,) = [note for note in on.adjustments if "undecided gates" in note]
+    assert "lanczos_steps from 3" in told
+    assert float(told.split()[1]) <= 40
+    assert on.budgets.lanczos_steps > 3
+
+
+def test_nothing_is_spent_where_nothing_may_be_or_where_the_gate_is_decided():
+    limit = solver_edge(small())
+    for on, at_most in ((small(max_extra_budget=0.0), limit), (small(), 1e6), (small(), 1e-6)):
+        grew, before, after = settled(on, "sharpness.lambda_max", at_most=at_most)
+        assert not grew
+        assert before == after
+        assert on.budgets.lanczos_steps == 3
+
+
+def test_a_gate_that_only_more_examples_could_decide_spends_nothing():
+    budgets = {"lanczos_steps": 60, "top_k": 1}
+    value = estimates(small(budgets=budgets))["sharpness.lambda_max"].value
+    grew, before, _ = settled(small(budgets=budgets), "sharpness.lambda_max", at_most=value)
+    assert before.low < before.value < before.high
+    assert not grew
+
+
+def test_a_longer_run_goes_on_from_the_shorter_one():
+    on, whole = small(), small(budgets={**SHORT, "lanczos_steps": 9, "eigen_tolerance": 1e-9})
+    first = on.take(HessianKrylov())
+    on.budgets = on.budgets.model_copy(update={"lanczos_steps": 9, "eigen_tolerance": 1e-9})
+    on.retake(HessianKrylov())
+    after, at_once = on.take(HessianKrylov()), whole.take(HessianKrylov())
+    assert first.steps == 3
+    assert on.ledgers["hessian_krylov"].cost.hvps == 9
+    assert after.ritz_values == pytest.approx(at_once.ritz_values, rel=1e-5)
+
+
+def test_more_random_probes_keep_the_ones_that_were_taken():
+    on = small()
+    before = on.take(KrylovTrace()).outside
+    on.budgets = on.budgets.model_copy(update={"trace_probes": 5, "trace_tolerance": 1e-9})
+    on.retake(KrylovTrace())
+    after = on.take(KrylovTrace()).outside
+    assert len(after) == 5
+    assert after[:2] == before
+
+
+def test_a_lanczos_run_that_is_out_of_time_stops_with_an_interval_that_says_so():
+    on = small(budgets={"lanczos_steps": 60, "top_k": 1})
+    on.deadline = time.monotonic() - 1
+    space = on.take(HessianKrylov())
+    assert space.steps == 1
+    assert space.reach(0.05).above > 1
+
+
+def test_a_check_is_begun_only_where_its_fixed_cost_fits_into_the_time():
+    on = small()
+    plan = forecast(on, BATTERY)
+    surface = next(check for check in BATTERY if check.id == "surface")
+    assert on.has_time_for(surface.probes, plan)
+    on.deadline = time.monotonic() + 1e-6
+    assert not on.has_time_for(surface.probes, plan)
