@@ -33,7 +33,7 @@ the sum over batches for the mean; the mean of batch means where the last batch 
     truth/test_hessian.py               ragged_batches_give_the_full_batch_hessian
     test_subject.py                     ragged_batches_give_the_full_batch_loss
 padding counted in the loss, batches weighted alike although their tokens differ in number
-    truth/test_traps_model.py           padded_tokens_count_nowhere
+    truth/test_traps.py                 padded_tokens_count_nowhere
     test_loss.py                        cross_entropy_is_torchs_own_mean
 a second object on one model doubles H; stale gradients
     truth/test_traps.py                 a_second_audit_of_one_model_finds_the_same
@@ -49,24 +49,25 @@ NaN that becomes a number
     truth/test_checks.py                the_checkpoint_is_the_centre_of_the_surface_and_cells_without_a_loss_stay_empty
     test_subject.py                     a_loss_that_is_not_finite_names_its_batch
 Hutchinson stopped by its running mean, without a standard error
-    truth/test_traps.py                 the_traces_standard_error_is_what_repetition_shows
+    truth/test_traps_trace.py           the_traces_standard_error_is_what_repetition_shows
     truth/test_trace.py                 the_claimed_interval_covers_the_trace
     truth/test_coverage.py              the_probe_interval_of_the_trace
 the trace without deflation
     truth/test_trace.py                 taking_the_krylov_space_out
 a generator without a seed, which is a constant
-    truth/test_traps.py                 probes_follow_the_seed_and_nothing_else
+    truth/test_traps_trace.py           probes_follow_the_seed_and_nothing_else
     truth/test_lanczos.py               the_same_seed_gives_the_same_numbers
     test_bench.py                       two_audits_with_one_seed_agree
 λ_max of a small sample is too large, and nobody says so
-    truth/test_traps.py                 few_examples_are_told
+    truth/test_traps_trace.py           few_examples_are_told
     truth/test_coverage.py              the_sampling_interval_of_sharpness
 float32 inner products and norms of a million elements
-    truth/test_traps.py                 a_million_elements_lose_no_digit
+    truth/test_traps_trace.py           a_million_elements_lose_no_digit
     test_loss.py                        totals_are_float64
 products that are silently wrong, in LayerNorm weights above all
     truth/test_traps_model.py           layer_norm_weights_have_their_dense_hessian
     truth/test_traps_model.py           layer_norm_weights_agree_with_differences
+    truth/test_traps_model.py           every_normalisation_has_its_dense_hessian
     truth/test_traps_model.py           a_wrong_second_derivative_is_found_out
 finite differences with a fixed step
     truth/test_traps_model.py           differences_are_taken_at_the_scale_of_the_weights
@@ -75,10 +76,12 @@ fused attention, which has no second derivative
     truth/test_traps_model.py           attention_has_its_dense_hessian
     test_subject.py                     second_derivatives_agree_with_differences
 train mode: statistics move, dropout draws
-    truth/test_traps_model.py           an_audit_in_train_mode
+    truth/test_traps_mode.py            a_model_that_draws_random_numbers
+    truth/test_traps_mode.py            an_audit_in_train_mode
     test_subject.py                     batch_normalisation_uses_running_statistics
 compiled modules
-    truth/test_traps_model.py           a_compiled_model_has_the_curvature_of_the_model
+    truth/test_traps_mode.py            a_function_compiled_inside_the_forward_pass
+    truth/test_traps_mode.py            a_compiled_model_has_the_curvature_of_the_model
     test_model.py                       compiled_models_are_unwrapped
 """
 
@@ -90,8 +93,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from landscapes import DOUBLE, found, landscape, quadratic, regression, top
-from subjects import bench, half_square, measured, subject
+from landscapes import DOUBLE, found, landscape, quadratic, regression, spectrum_of, top, whole_loss
+from subjects import bench, half_square, subject
 from torch import nn
 
 from landscape_audit.checks.gradient import gradient
@@ -100,7 +103,7 @@ from landscape_audit.checks.negative_curvature import negative_curvature
 from landscape_audit.checks.sharpness import sharpness
 from landscape_audit.checks.spectral_density import spectral_density
 from landscape_audit.checks.trace import trace
-from landscape_audit.statistics import t_quantile
+from tests.user_files import subject_in
 
 CURVATURE = (sharpness, negative_curvature, trace, spectral_density)
 
@@ -242,70 +245,47 @@ def test_the_last_four_examples_weigh_as_much_as_any_four():
     assert estimates["norm"].value == pytest.approx(float((x.T @ errors / 100).norm()), rel=1e-12)
 
 
+LANGUAGE = """
+from torch import nn
+class Language(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed, self.head = nn.Embedding(6, 3), nn.Linear(3, 6)
+    def forward(self, tokens):
+        return self.head(self.embed(tokens).cumsum(1)).transpose(1, 2)
+def build():
+    return Language()
+"""
+SENTENCES = """
+import torch
+def batches():
+    # Ever longer sentences, padded with the token 0: the first batch has 8 tokens that count and the last has 88.
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(1, 6, (40, 12), generator=generator)
+    lengths = 1 + torch.arange(40) * 11 // 39
+    targets = torch.where(torch.arange(12) < lengths[:, None], tokens.roll(-1, 1), 0)
+    return list(zip(tokens.split(8), targets.split(8)))
+"""
+
+
+@pytest.mark.parametrize("batch_size", [40, 8, 3])
+def test_padded_tokens_count_nowhere_and_every_other_token_counts_the_same(tmp_path: Path, batch_size):
+    kwargs = {"name": "cross_entropy", "kwargs": {"ignore_index": 0}}
+    audited = subject_in(
+        tmp_path, model=LANGUAGE, loader=SENTENCES, loss=kwargs, data={"batch_size": batch_size}, protocol=DOUBLE
+    )
+    targets = torch.cat([batch.targets for batch in audited.sample.batches])
+    own = whole_loss(audited, ignore_index=0)
+    exact = torch.linalg.eigvalsh(torch.autograd.functional.hessian(own, audited.theta)).numpy()
+    assert audited.data.weight == int((targets != 0).sum()) < targets.numel()
+    assert spectrum_of(audited, **DOUBLE) == pytest.approx(exact, abs=1e-12)
+    assert found(bench(audited, **DOUBLE), loss)["value"].value == pytest.approx(own(audited.theta).item(), rel=1e-12)
+
+
 def test_a_second_audit_of_one_model_finds_the_same_whatever_gradients_lie_on_it():
     audited = regression([30, 30, 4])
     before = found(bench(audited, **DOUBLE), sharpness, gradient, trace)
     for parameter in audited.model.parameters():
         parameter.grad = torch.full_like(parameter, 1e3)
-    on = bench(audited, **DOUBLE)
-    assert (
-        found(on, sharpness, gradient, trace) == before == found(bench(audited, **DOUBLE), sharpness, gradient, trace)
-    )
+    assert found(bench(audited, **DOUBLE), sharpness, gradient, trace) == before
     assert all(torch.all(parameter.grad == 1e3) for parameter in audited.model.parameters())
-
-
-# ------------------------------------------------------------------------------------------------- trace and its error
-
-
-def test_the_traces_standard_error_is_what_repetition_shows():
-    # 150 seeds know a variance to √(2/149) = 12 %; its mean claim over as many, from seven degrees of freedom, to 4 %.
-    audited = quadratic([60.0, 20.0, *np.random.default_rng(0).normal(size=80)])
-    values, claims = [], []
-    for seed in range(150):
-        budgets = {"lanczos_steps": 6, "trace_probes": 8}
-        total = found(bench(audited, seed=seed, budgets=budgets, **DOUBLE), trace)["trace"]
-        assert total.n == 8
-        values.append(total.value)
-        claims.append((total.high - total.value) / t_quantile(0.95, 7))
-    assert np.mean(np.square(claims)) / np.var(values, ddof=1) == pytest.approx(1, abs=0.5)
-    assert abs(np.mean(values) - 80 - np.random.default_rng(0).normal(size=80).sum()) < 5 * np.std(values) / 150**0.5
-
-
-def probes_of_the_trace(seed):
-    budgets = {"lanczos_steps": 6, "trace_probes": 8}
-    on = bench(quadratic(np.linspace(-1, 3, 60).tolist()), seed=seed, budgets=budgets, **DOUBLE)
-    (parts,) = measured(on, trace).details
-    return [row[1] for row in parts.rows]
-
-
-def test_probes_follow_the_seed_and_nothing_else():
-    torch.manual_seed(1)
-    first = probes_of_the_trace(1)
-    torch.manual_seed(2)
-    assert probes_of_the_trace(1) == first
-    other = probes_of_the_trace(2)
-    assert len({*first, *other}) == 18  # a Krylov part and eight probes each, no two of them alike
-
-
-def test_few_examples_are_told_that_their_largest_eigenvalue_is_too_large():
-    def caveats(n):
-        return " ".join(measured(bench(regression([n], n)), sharpness).caveats)
-
-    assert "biased upward" in caveats(200)
-    assert "biased" not in caveats(2000)
-
-
-def test_a_million_elements_lose_no_digit():
-    # A slope of c in every direction and one eigenvalue λ along (1, …, 1): every inner product sums a million equal
-    # terms, which torch.dot does in float32 with an error of up to 7e-4 (each lane stalls as its sum grows).
-    size, slope, curvature = 1_000_000, 0.1, 3.0
-
-    def function(theta):
-        total = theta.sum(dtype=torch.float64)
-        return 1 + slope * total + 0.5 * curvature * total**2 / size
-
-    audited = landscape(function, [0.0] * size, torch.float32)
-    on = bench(audited, budgets={"lanczos_steps": 4, "top_k": 1})
-    estimates = found(on, gradient, sharpness)
-    assert estimates["norm"].value == pytest.approx(slope * size**0.5, rel=2e-6)
-    assert estimates["lambda_max"].value == pytest.approx(curvature, rel=2e-6)

@@ -1,8 +1,6 @@
-"""Curvature through the layers, modes and wrappers of real models, against dense Hessians."""
+"""Curvature through the layers of real models, against dense Hessians; and a product that is wrong is found out."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +11,8 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from landscape_audit.checks import BATTERY
 from landscape_audit.checks.instrument import instrument
 from landscape_audit.checks.loss import loss
-from landscape_audit.checks.sharpness import sharpness
-from landscape_audit.checks.trace import trace
-from tests.user_files import MODEL, subject_in, trained
 
 
 def normalised(only_norm, dtype=torch.float64):
@@ -43,6 +37,25 @@ def test_layer_norm_weights_have_their_dense_hessian(dtype, only_norm):
     spectrum = spectrum_of(normalised(only_norm, getattr(torch, dtype)), dtype=dtype)
     # Two hundred roundings of |λ|_max; the wrong product is off by 1 % to 57 %.
     assert spectrum == pytest.approx(exact, abs=200 * torch.finfo(getattr(torch, dtype)).eps * np.abs(exact).max())
+
+
+NORMS = {
+    "batch statistics": lambda: nn.BatchNorm1d(6, track_running_stats=False),
+    "running statistics": lambda: nn.BatchNorm1d(6),
+    "group": lambda: nn.GroupNorm(2, 6),
+    "root mean square": lambda: nn.RMSNorm(6),
+}
+
+
+@pytest.mark.parametrize("kind", NORMS)
+def test_every_normalisation_has_its_dense_hessian(kind):
+    # Of the whole sample in one batch, as a normalisation by the batch's own statistics depends on the batch.
+    torch.manual_seed(4)
+    x, y = torch.randn(32, 5), torch.randint(0, 3, (32,))
+    model = nn.Sequential(nn.Linear(5, 6), NORMS[kind](), nn.Tanh(), nn.Linear(6, 3))
+    audited = subject(model, cross_entropy, x, y, sizes=[32], dtype=torch.float64)
+    exact = torch.linalg.eigvalsh(dense_hessian(audited)).numpy()
+    assert spectrum_of(audited, **DOUBLE) == pytest.approx(exact, abs=1e-12 * np.abs(exact).max())
 
 
 def difference_hessian(own, theta, step):
@@ -110,6 +123,8 @@ def test_attention_has_its_dense_hessian(kind, dtype):
         exact = torch.linalg.eigvalsh(torch.autograd.functional.hessian(whole_loss(double), double.theta)).numpy()
     spectrum = spectrum_of(audited(getattr(torch, dtype)), dtype=dtype)
     assert spectrum == pytest.approx(exact, abs=200 * torch.finfo(getattr(torch, dtype)).eps * np.abs(exact).max())
+    value = found(bench(audited(getattr(torch, dtype)), dtype=dtype), loss)["value"].value
+    assert value == pytest.approx(whole_loss(double)(double.theta).item(), rel=1e-6)
 
 
 class HalfDerived(torch.autograd.Function):
@@ -149,81 +164,3 @@ def test_differences_are_taken_at_the_scale_of_the_weights(dtype, scale):
     audited = landscape(lambda t: 2 + torch.cos(t / scale).mean(), start, getattr(torch, dtype))
     found_out = measured(bench(audited, dtype=dtype), instrument)
     assert found_out.labels["agreement"].value == "agrees", found_out.labels["agreement"].reason
-
-
-TRAINING = """
-from torch import nn
-def build():
-    model = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Dropout(0.5), nn.Linear(5, 3))
-    return model.train()
-"""
-
-
-def moved_statistics():
-    tensors = trained(TRAINING)
-    return tensors | {"1.running_mean": torch.linspace(-1, 1, 5), "1.running_var": torch.linspace(0.5, 3, 5)}
-
-
-def test_an_audit_in_train_mode_is_the_audit_in_eval_mode_and_moves_no_statistics(tmp_path: Path):
-    audited = subject_in(tmp_path, model=TRAINING, tensors=moved_statistics(), protocol=DOUBLE)
-    state = audited.state()
-    own = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Identity(), nn.Linear(5, 3))
-    own.load_state_dict(moved_statistics())
-    x, y = (torch.cat([getattr(batch, side) for batch in audited.sample.batches]) for side in ("inputs", "targets"))
-    reference = subject(own, cross_entropy, x, y, dtype=torch.float64)
-    on = bench(audited, preset="quick", **DOUBLE)
-    for check in BATTERY:
-        measured(on, check)
-    assert audited.state() == state
-    assert torch.equal(audited.fixed["1.running_mean"], moved_statistics()["1.running_mean"].double())
-    exact = torch.linalg.eigvalsh(torch.autograd.functional.hessian(whole_loss(reference), reference.theta)).numpy()
-    assert spectrum_of(audited, **DOUBLE) == pytest.approx(exact, abs=1e-12)
-
-
-COMPILED = MODEL.replace("return ", "import torch\n    return torch.compile(").replace("width, 3))", "width, 3)))")
-
-
-@pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")  # torch's own, on importing the compiler
-def test_a_compiled_model_has_the_curvature_of_the_model(tmp_path: Path):
-    plain = subject_in(tmp_path / "plain", tensors=trained(MODEL))
-    compiled = subject_in(tmp_path / "compiled", model=COMPILED, tensors=trained(MODEL))
-    assert found(bench(compiled), sharpness, trace) == found(bench(plain), sharpness, trace)
-    exact = torch.linalg.eigvalsh(dense_hessian(plain)).numpy()
-    assert found(bench(compiled), sharpness)["lambda_max"].value == pytest.approx(exact[-1], rel=1e-5)
-
-
-LANGUAGE = """
-from torch import nn
-class Language(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.embed, self.head = nn.Embedding(6, 3), nn.Linear(3, 6)
-    def forward(self, tokens):
-        return self.head(self.embed(tokens).cumsum(1)).transpose(1, 2)
-def build():
-    return Language()
-"""
-SENTENCES = """
-import torch
-def batches():
-    # Ever longer sentences, padded with the token 0: the first batch has 8 tokens that count and the last has 88.
-    generator = torch.Generator().manual_seed(0)
-    tokens = torch.randint(1, 6, (40, 12), generator=generator)
-    lengths = 1 + torch.arange(40) * 11 // 39
-    targets = torch.where(torch.arange(12) < lengths[:, None], tokens.roll(-1, 1), 0)
-    return list(zip(tokens.split(8), targets.split(8)))
-"""
-
-
-@pytest.mark.parametrize("batch_size", [40, 8, 3])
-def test_padded_tokens_count_nowhere_and_every_other_token_counts_the_same(tmp_path: Path, batch_size):
-    kwargs = {"name": "cross_entropy", "kwargs": {"ignore_index": 0}}
-    audited = subject_in(
-        tmp_path, model=LANGUAGE, loader=SENTENCES, loss=kwargs, data={"batch_size": batch_size}, protocol=DOUBLE
-    )
-    targets = torch.cat([batch.targets for batch in audited.sample.batches])
-    own = whole_loss(audited, ignore_index=0)
-    exact = torch.linalg.eigvalsh(torch.autograd.functional.hessian(own, audited.theta)).numpy()
-    assert audited.data.weight == int((targets != 0).sum()) < targets.numel()
-    assert spectrum_of(audited, **DOUBLE) == pytest.approx(exact, abs=1e-12)
-    assert found(bench(audited, **DOUBLE), loss)["value"].value == pytest.approx(own(audited.theta).item(), rel=1e-12)
