@@ -78,6 +78,7 @@ fused attention, which has no second derivative
 train mode: statistics move, dropout draws
     truth/test_traps_mode.py            a_model_that_draws_random_numbers
     truth/test_traps_mode.py            an_audit_in_train_mode
+    truth/test_traps_mode.py            a_loss_that_depends_on_its_batches
     test_subject.py                     batch_normalisation_uses_running_statistics
 compiled modules
     truth/test_traps_mode.py            a_function_compiled_inside_the_forward_pass

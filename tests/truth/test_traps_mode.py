@@ -13,7 +13,10 @@ from torch.nn import functional
 
 from landscape_audit.checks import BATTERY
 from landscape_audit.checks.instrument import instrument
+from landscape_audit.checks.loss import loss
+from landscape_audit.checks.negative_curvature import negative_curvature
 from landscape_audit.checks.sharpness import sharpness
+from landscape_audit.checks.surface import surface
 from landscape_audit.checks.trace import trace
 from landscape_audit.probes.bench import ProbeFailedError
 from tests.user_files import MODEL, subject_in, trained
@@ -59,6 +62,25 @@ def test_an_audit_in_train_mode_is_the_audit_in_eval_mode_and_moves_no_statistic
     assert torch.equal(audited.fixed["1.running_mean"], moved_statistics()["1.running_mean"].double())
     exact = torch.linalg.eigvalsh(torch.autograd.functional.hessian(whole_loss(reference), reference.theta)).numpy()
     assert spectrum_of(audited, **DOUBLE) == pytest.approx(exact, abs=1e-12)
+
+
+BY_BATCH = """
+from torch import nn
+def build():
+    return nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5, track_running_stats=False), nn.Tanh(), nn.Linear(5, 3))
+"""
+
+
+def test_a_loss_that_depends_on_its_batches_is_one_function_throughout_an_audit(tmp_path: Path):
+    # Normalised by the statistics of the batch, so that the sample cut otherwise is another function. The lowest Ritz
+    # value is vᵀHv averaged over batches, and the centre of the surface is the loss.
+    budgets = {"eigen_tolerance": 1e-300, "lanczos_steps": 60}
+    on = bench(subject_in(tmp_path, model=BY_BATCH, protocol=DOUBLE), preset="quick", budgets=budgets, **DOUBLE)
+    estimates = found(on, negative_curvature, loss)
+    plane = measured(on, surface).details[0]
+    middle = len(plane.xs) // 2
+    assert plane.z[middle][middle] == pytest.approx(estimates["value"].value, rel=1e-9)
+    assert estimates["rayleigh"].value == pytest.approx(estimates["lambda_min"].value, rel=1e-6)
 
 
 COMPILED = MODEL.replace("return ", "import torch\n    return torch.compile(").replace("width, 3))", "width, 3)))")
