@@ -13,7 +13,10 @@ MOST_ROWS = 200
 
 @dataclass(frozen=True)
 class TableView:
-    """A table of words; numbers are marked, so that they can be set flush right."""
+    """A table of words; numbers are marked, so that they can be set flush right.
+
+    `groups` are headings over that many columns each; `total` is a last row that sums the others up.
+    """
 
     title: str
     finding: str
@@ -21,6 +24,8 @@ class TableView:
     rows: tuple[tuple[str, ...], ...]
     numeric: tuple[bool, ...]
     more: str = ""
+    groups: tuple[tuple[str, int], ...] = ()
+    total: tuple[str, ...] = ()
 
 
 def numbers_behind(detail: Detail) -> TableView:
@@ -58,7 +63,16 @@ def table_of(table: Table) -> TableView:
     return capped(printable(table.title), printable(table.finding, 600), heads, rows, numeric=numeric)
 
 
-def capped(title: str, finding: str, heads: list[str], rows: list[list[str]], *, numeric: list[bool]) -> TableView:
+def capped(
+    title: str,
+    finding: str,
+    heads: list[str],
+    rows: list[list[str]],
+    *,
+    numeric: list[bool],
+    groups: tuple[tuple[str, int], ...] = (),
+    total: tuple[str, ...] = (),
+) -> TableView:
     """At most MOST_ROWS rows, and how many more there are."""
     left = len(rows) - MOST_ROWS
     more = f"{count(left, 'more row')} in results.json." if left > 0 else ""
@@ -69,6 +83,8 @@ def capped(title: str, finding: str, heads: list[str], rows: list[list[str]], *,
         tuple(tuple(row) for row in rows[:MOST_ROWS]),
         tuple(numeric),
         more,
+        groups,
+        total,
     )
 
 
