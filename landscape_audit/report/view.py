@@ -101,7 +101,7 @@ class CheckView:
     status: str
     message: str
     labels: tuple[tuple[str, str, str], ...]
-    estimates: tuple[EstimateView, ...]
+    estimates: TableView
     figures: tuple[FigureView, ...]
     tables: tuple[TableView, ...]
     caveats: tuple[str, ...]
@@ -288,12 +288,20 @@ def _check(check: CheckResult, results: AuditResults) -> CheckView:
             (printable(name).replace("_", " "), printable(label.value), printable(label.reason, 600))
             for name, label in measured.labels.items()
         ),
-        estimates=tuple(_estimate(f"{check.id}.{name}", found) for name, found in measured.estimates.items()),
+        estimates=_estimates(check, measured),
         figures=tuple(figure for detail in measured.details if (figure := _figure(detail)) is not None),
         tables=tuple(table_of(detail) for detail in measured.details if isinstance(detail, Table)),
         caveats=tuple(printable(caveat, 600) for caveat in measured.caveats),
         cost=f"{in_gradients(spent, results.run):.0f} gradients, shared with every check on the same measurements",
     )
+
+
+def _estimates(check: CheckResult, measured: Measured) -> TableView:
+    seen = [_estimate(f"{check.id}.{name}", found) for name, found in measured.estimates.items()]
+    rows = [[each.name, each.value, each.interval, each.unit, each.uncertainty] for each in seen]
+    heads = ["Number", "Value", "Interval", "Unit", "From"]
+    title = f"Estimates of {printable(check.title, 400)}"
+    return capped(title, "", heads, rows, numeric=[False, True, False, False, False])
 
 
 def _estimate(key: str, estimate: Estimate) -> EstimateView:
