@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from landscape_audit.figures.svg import MEASURED, REFERENCE, Canvas, legible, worded
+from landscape_audit.figures.svg import MEASURED, REFERENCE, legible, new_canvas, worded
 from landscape_audit.results import Bars
 from landscape_audit.text import number, printable
 
@@ -13,7 +13,7 @@ MOST = 30
 def draw(bars: Bars) -> bytes:
     """Horizontal bars, the first on top, with intervals where there are any."""
     shown = bars.bars[:MOST]
-    with Canvas(height=0.7 + 0.24 * max(3, len(shown))) as canvas:
+    with new_canvas(height=0.7 + 0.24 * max(3, len(shown))) as canvas:
         axes = canvas.axes
         names = [legible(bar.label) for bar in shown]
         values = [bar.value or 0.0 for bar in shown]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from landscape_audit.figures.svg import MEASURED, PREDICTED, REFERENCE, Canvas, legible, threshold
+from landscape_audit.figures.svg import MEASURED, PREDICTED, REFERENCE, Canvas, decades, legible, new_canvas, threshold
 from landscape_audit.results import Line, Series
 from landscape_audit.text import number
 
 
 def draw(line: Line) -> bytes:
     """Measured points joined, with their intervals as bands; predictions dashed; marks as thin grey lines."""
-    with Canvas() as canvas:
+    with new_canvas() as canvas:
         axes = canvas.axes
         measured = [series for series in line.series if series.role == "measured"]
         for series in line.series:
@@ -62,7 +62,9 @@ def _scales(canvas: Canvas, line: Line) -> None:
         canvas.axes.set_yscale("log")
         canvas.axes.set_ylim(0.5 * min(measured), 2 * max(values))
     elif line.y.scale == "symlog":
-        canvas.axes.set_yscale("symlog", linthresh=threshold(values))
+        linthresh = threshold(values)
+        canvas.axes.set_yscale("symlog", linthresh=linthresh)
+        canvas.axes.set_yticks(decades(linthresh, min(values, default=0.0), max(values, default=0.0)))
     elif measured and line.y.scale == "linear":
         low, high = min(measured), max(measured)
         room = 0.08 * (high - low) or abs(high) or 1.0

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 
-from landscape_audit.figures.svg import MEASURED, REFERENCE, Canvas, worded
+from landscape_audit.figures.svg import MEASURED, REFERENCE, new_canvas, worded
 from landscape_audit.results import Spectrum
 from landscape_audit.text import number
 
 
 def draw(spectrum: Spectrum) -> bytes:
     """The density on a log axis as an area, and every eigenvalue that stands out as a stem with its interval."""
-    with Canvas() as canvas:
+    with new_canvas() as canvas:
         axes = canvas.axes
         peak = max(spectrum.density, default=1.0) or 1.0
         floor = peak * 1e-6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from landscape_audit.figures.svg import INK, Canvas, legible, worded
+from landscape_audit.figures.svg import INK, legible, new_canvas, worded
 from landscape_audit.results import Surface
 from landscape_audit.text import number
 
@@ -14,7 +14,7 @@ def draw(surface: Surface) -> bytes:
     import numpy as np
     from matplotlib.colors import LogNorm, Normalize
 
-    with Canvas(width=5.0, height=4.0) as canvas:
+    with new_canvas(width=5.0, height=4.0) as canvas:
         axes = canvas.axes
         z = np.array([[math.nan if value is None else value for value in row] for row in surface.z], dtype=float)
         finite = z[np.isfinite(z)]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, Self
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from landscape_audit.text import number, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import XAxis, YAxis
     from matplotlib.figure import Figure
 
     from landscape_audit.results import Axis
@@ -20,12 +24,19 @@ REFERENCE = "#6b7280"
 INK = "#1f2937"
 FAINT = "#d1d5db"
 
+_FAMILIES = b"font-family: Audit, 'DejaVu Sans', Verdana, sans-serif"
+"""What letters are drawn in: the PDF's own font, and on a screen whatever of these there is; their widths are alike."""
+
+_NO_METADATA: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "landscape-audit",
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "text.parse_math": False,  # names are foreign: a dollar sign is a dollar sign, never a formula to parse
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
     "axes.titlecolor": INK,
@@ -38,6 +49,9 @@ _STYLE: dict[Any, Any] = {
     "text.color": INK,
     "xtick.color": INK,
     "ytick.color": INK,
+    "xtick.major.pad": 5.0,
+    "xtick.major.size": 0.0,
+    "ytick.major.size": 0.0,
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
     "legend.frameon": False,
@@ -47,27 +61,16 @@ _STYLE: dict[Any, Any] = {
 
 
 class Canvas:
-    """One figure in the house style, drawn inside a `with` and read as SVG after it."""
+    """One figure in the house style; made by `new_canvas`, which gives matplotlib its own settings back."""
 
-    def __init__(self, width: float = 5.6, height: float = 3.1) -> None:
-        from matplotlib import rc_context
+    def __init__(self, width: float, height: float) -> None:
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
 
-        self._context = rc_context(_STYLE)
-        self._context.__enter__()
         self.figure: Figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasSVG(self.figure)
+        self._page: Any = FigureCanvasSVG(self.figure)
         self.axes: Axes = self.figure.add_subplot()
         self.axes.set_axisbelow(True)
-
-    def __enter__(self) -> Self:
-        """Draw on `axes`."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Give matplotlib its own settings back."""
-        self._context.__exit__(None, None, None)
 
     def label(self, x: Axis, y: Axis) -> None:
         """Both axes named, with units, on their scales."""
@@ -77,12 +80,34 @@ class Canvas:
     def svg(self) -> bytes:
         """The bytes of the picture: the same for the same drawing."""
         for axis in (self.axes.xaxis, self.axes.yaxis):
-            if axis.get_scale() in {"log", "symlog"}:  # their own labels are mathtext, which foreign names must not be
-                axis.set_major_formatter(lambda value, _: number(value, 2))
-                axis.set_minor_formatter(lambda *_: "")
+            _plain_ticks(axis)
         stream = io.BytesIO()
-        self.figure.savefig(stream, format="svg", metadata={"Date": None}, transparent=True)
-        return stream.getvalue()
+        # Not `savefig`, which draws everything once more to find a bounding box that the layout fills anyway.
+        self._page.print_svg(stream, metadata=_NO_METADATA)
+        return stream.getvalue().replace(b"font-family: 'DejaVu Sans'", _FAMILIES)
+
+
+@contextmanager
+def new_canvas(width: float = 5.6, height: float = 3.1) -> Iterator[Canvas]:
+    """A figure to draw on and to read as SVG before it is left; matplotlib's settings are its own again after it."""
+    from matplotlib import rc_context
+
+    with rc_context(_STYLE):
+        yield Canvas(width, height)
+
+
+def _plain_ticks(axis: XAxis | YAxis) -> None:
+    """Ticks of a logarithmic axis in plain numbers: matplotlib writes formulas there, which names must not be."""
+    scale = axis.get_scale()
+    if scale not in {"log", "symlog"}:
+        return
+    axis.set_major_formatter(lambda value, _: number(value, 4))
+    axis.minorticks_off()
+    low, high = axis.get_view_interval()
+    if scale == "log" and high < 1000 * low:
+        from matplotlib.ticker import AutoLocator, LogLocator
+
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)) if high > 10 * low else AutoLocator())
 
 
 def worded(axis: Axis) -> str:
@@ -95,6 +120,17 @@ def legible(text: str, most: int = 34) -> str:
     """Foreign text as a figure can carry it: printable, on one line, its middle left out where it is long."""
     shown = " ".join(printable(text, 500).split())
     return shown if len(shown) <= most else f"{shown[: most // 2 - 1]}…{shown[-most // 2 :]}"
+
+
+def decades(linthresh: float, low: float, high: float, most: int = 9) -> list[float]:
+    """Ticks of a symmetric log axis: zero, and on both sides powers of ten that the linear middle does not crush."""
+    sides = [(sign, end) for sign, end in ((-1.0, -low), (1.0, high)) if end >= linthresh]
+    first = math.ceil(math.log10(linthresh))
+    last = max((math.floor(math.log10(end)) for _, end in sides), default=first)
+    step = max(1, math.ceil((last - first + 1) * len(sides) / most))
+    powers = [10.0**power for power in range(last, first - 1, -step)]
+    ticks = [sign * power for sign, end in sides for power in powers if power <= end]
+    return sorted({0.0, *(ticks if len(ticks) > 1 else (low, high))})
 
 
 def threshold(values: list[float]) -> float:

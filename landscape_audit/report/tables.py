@@ -10,10 +10,19 @@ from landscape_audit.text import count, number, printable
 MOST_ROWS = 200
 """Rows of one table in the report; results.json has them all."""
 
+LINE = 105
+"""Characters of a table's size on a line of the paper."""
+
+LONG_WORD = 36
+"""Characters of a word above which it is better broken than given a column of its length."""
+
 
 @dataclass(frozen=True)
 class TableView:
-    """A table of words; numbers are marked, so that they can be set flush right."""
+    """A table of words; numbers are marked, so that they can be set flush right.
+
+    `groups` are headings over that many columns each; `total` is a last row that sums the others up.
+    """
 
     title: str
     finding: str
@@ -21,6 +30,22 @@ class TableView:
     rows: tuple[tuple[str, ...], ...]
     numeric: tuple[bool, ...]
     more: str = ""
+    groups: tuple[tuple[str, int], ...] = ()
+    total: tuple[str, ...] = ()
+
+    @property
+    def widths(self) -> tuple[float, ...]:
+        """Per cent of the paper's width for each column: its longest word, and what is left by how much it has to say.
+
+        With given widths a table is set without measuring every word of every cell first, which takes longer.
+        """
+        columns = list(zip(self.headings, *self.rows, *([self.total] if self.total else []), strict=True))
+        needs = [2 + max(_longest_word(cell) for cell in column) for column in columns]
+        wants = [2 + max(min(len(cell), LINE) for cell in column) for column in columns]
+        wished = sum(wants) - sum(needs)
+        share = min(1.0, max(0.0, (LINE - sum(needs)) / wished)) if wished > 0 else 0.0
+        given = [need + share * (want - need) for need, want in zip(needs, wants, strict=True)]
+        return tuple(round(100 * width / sum(given), 2) for width in given)
 
 
 def numbers_behind(detail: Detail) -> TableView:
@@ -58,7 +83,16 @@ def table_of(table: Table) -> TableView:
     return capped(printable(table.title), printable(table.finding, 600), heads, rows, numeric=numeric)
 
 
-def capped(title: str, finding: str, heads: list[str], rows: list[list[str]], *, numeric: list[bool]) -> TableView:
+def capped(
+    title: str,
+    finding: str,
+    heads: list[str],
+    rows: list[list[str]],
+    *,
+    numeric: list[bool],
+    groups: tuple[tuple[str, int], ...] = (),
+    total: tuple[str, ...] = (),
+) -> TableView:
     """At most MOST_ROWS rows, and how many more there are."""
     left = len(rows) - MOST_ROWS
     more = f"{count(left, 'more row')} in results.json." if left > 0 else ""
@@ -69,6 +103,8 @@ def capped(title: str, finding: str, heads: list[str], rows: list[list[str]], *,
         tuple(tuple(row) for row in rows[:MOST_ROWS]),
         tuple(numeric),
         more,
+        groups,
+        total,
     )
 
 
@@ -81,3 +117,7 @@ def cell(value: object, digits: int = 4) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return number(value, digits) if isinstance(value, float) else printable(value, 600)
+
+
+def _longest_word(text: str) -> int:
+    return max(min(len(word), LONG_WORD) for word in text.split(" "))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from landscape_audit.demand import with_interval
 from landscape_audit.figures import drawn
 from landscape_audit.names import HEADLINES, name_of
+from landscape_audit.report.cost import CostView, cost_of, in_gradients
 from landscape_audit.report.tables import TableView, capped, cell, numbers_behind, table_of
 from landscape_audit.report.words import GLOSSARY, HOW, INTERVALS, NEXT, STATUS, WORDS
 from landscape_audit.results import (
@@ -100,7 +101,7 @@ class CheckView:
     status: str
     message: str
     labels: tuple[tuple[str, str, str], ...]
-    estimates: tuple[EstimateView, ...]
+    estimates: TableView
     figures: tuple[FigureView, ...]
     tables: tuple[TableView, ...]
     caveats: tuple[str, ...]
@@ -128,7 +129,7 @@ class ReportView:
     checks: tuple[CheckView, ...]
     method: tuple[tuple[str, str], ...]
     intervals: tuple[tuple[str, str], ...]
-    costs: TableView
+    cost: CostView
     limits: tuple[str, ...]
     provenance: tuple[tuple[str, str], ...]
     values: TableView
@@ -163,7 +164,7 @@ def view(results: AuditResults) -> ReportView:
         checks=checks,
         method=_method(results),
         intervals=INTERVALS,
-        costs=_costs(results),
+        cost=cost_of(results),
         limits=tuple(printable(limit, 600) for limit in results.limits),
         provenance=_provenance(results),
         values=_values(results),
@@ -259,7 +260,7 @@ def _identity(results: AuditResults) -> tuple[tuple[str, str], ...]:
         ("Loss", printable(data.loss, 80)),
         ("Audited", f"{results.run.finished[:10]}, {results.environment.device}, {results.protocol.dtype}"),
         ("Policy", f"{count(len(results.policy.gates), 'gate')}, {count(len(results.policy.waivers), 'waiver')}"),
-        ("Cost", f"{_in_gradients(cost, results):.0f} gradients of the whole sample"),
+        ("Cost", f"{in_gradients(cost, results.run):.0f} gradients of the whole sample"),
     )
 
 
@@ -287,12 +288,20 @@ def _check(check: CheckResult, results: AuditResults) -> CheckView:
             (printable(name).replace("_", " "), printable(label.value), printable(label.reason, 600))
             for name, label in measured.labels.items()
         ),
-        estimates=tuple(_estimate(f"{check.id}.{name}", found) for name, found in measured.estimates.items()),
+        estimates=_estimates(check, measured),
         figures=tuple(figure for detail in measured.details if (figure := _figure(detail)) is not None),
         tables=tuple(table_of(detail) for detail in measured.details if isinstance(detail, Table)),
         caveats=tuple(printable(caveat, 600) for caveat in measured.caveats),
-        cost=f"{_in_gradients(spent, results):.0f} gradients, shared with every check on the same measurements",
+        cost=f"{in_gradients(spent, results.run):.0f} gradients, shared with every check on the same measurements",
     )
+
+
+def _estimates(check: CheckResult, measured: Measured) -> TableView:
+    seen = [_estimate(f"{check.id}.{name}", found) for name, found in measured.estimates.items()]
+    rows = [[each.name, each.value, each.interval, each.unit, each.uncertainty] for each in seen]
+    heads = ["Number", "Value", "Interval", "Unit", "From"]
+    title = f"Estimates of {printable(check.title, 400)}"
+    return capped(title, "", heads, rows, numeric=[False, True, False, False, False])
 
 
 def _estimate(key: str, estimate: Estimate) -> EstimateView:
@@ -323,31 +332,6 @@ def _figure(detail: Detail) -> FigureView | None:
 
 
 # ------------------------------------------------------------------------------------------------------------ appendix
-
-
-def _in_gradients(cost: Cost, results: AuditResults) -> float:
-    """By what a product cost on this machine where that is known."""
-    run = results.run
-    if run.gradient_seconds and run.hvp_seconds:
-        return cost.in_gradients(hvp=run.hvp_seconds / run.gradient_seconds)
-    return cost.in_gradients()
-
-
-def _costs(results: AuditResults) -> TableView:
-    rows = [
-        [
-            probe.name.replace("_", " "),
-            number(probe.cost.forwards),
-            number(probe.cost.gradients),
-            number(probe.cost.hvps),
-            f"{_in_gradients(probe.cost, results):.1f}",
-            f"{_in_gradients(probe.planned, results):.1f}",
-            f"{results.run.probe_seconds.get(probe.name, 0.0):.2f}",
-        ]
-        for probe in results.protocol.probes
-    ]
-    heads = ["Measurement", "Forwards", "Gradients", "HVPs", "In gradients", "Planned", "Seconds"]
-    return capped("Cost", "", heads, rows, numeric=[index > 0 for index in range(len(heads))])
 
 
 def _method(results: AuditResults) -> tuple[tuple[str, str], ...]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import gc
 import hashlib
 import io
 import json
 import logging
+import os
 import re
 import shutil
 import subprocess
@@ -19,7 +21,7 @@ import pytest
 from results_factory import a_check, an_audit, between
 
 from landscape_audit.errors import CapabilityError
-from landscape_audit.figures import drawn, svg
+from landscape_audit.figures import drawn
 from landscape_audit.judge import judged
 from landscape_audit.policy import Gate, Policy
 from landscape_audit.report import pdf as paper
@@ -158,9 +160,8 @@ def test_cells_without_a_value_stay_empty_and_are_counted(page):
     assert "1 points are not finite" in page
 
 
-def test_no_figure_shows_the_source_of_a_formula(monkeypatch):
+def test_no_figure_shows_the_source_of_a_formula():
     # Names must not be parsed as formulas, and then matplotlib's own labels of log axes come out unparsed.
-    monkeypatch.setitem(svg._STYLE, "svg.fonttype", "none")
     log = Axis(label="$x$", unit="share", scale="log")
     steep = Axis(label="Rise", unit="loss", scale="symlog")
     series = (Series(name="rise", x=(0.001, 0.01, 0.1), y=(-1.0, 10.0, 1000.0)),)
@@ -243,6 +244,27 @@ def test_the_pdf_is_tagged_titled_and_carries_the_results(rendered):
         assert bytes(file.attachments["results.json"].get_file().read_bytes()).decode() == audit.to_json()
 
 
+def test_every_letter_of_the_pdf_is_set_in_its_own_fonts(rendered):
+    # A figure set in a font of this machine would look, and read, otherwise on another.
+    with pikepdf.open(io.BytesIO(rendered[1])) as file:
+        names = {
+            str(each.BaseFont) for each in file.objects if isinstance(each, pikepdf.Dictionary) and "/BaseFont" in each
+        }
+    assert names
+    assert all(re.match(r"/[A-Z]{6}\+Audit", name) for name in names), names
+
+
+def test_dates_of_the_environment_come_back_also_when_rendering_fails(monkeypatch):
+    audit = an_audit_with_everything()
+    monkeypatch.setattr(paper, "locked_fetcher", lambda: 1 / 0)
+    for before in (None, "86400"):
+        if before is not None:
+            monkeypatch.setenv("SOURCE_DATE_EPOCH", before)
+        with pytest.raises(ZeroDivisionError):
+            paper.pdf(view(audit), audit)
+        assert os.environ.get("SOURCE_DATE_EPOCH") == before
+
+
 def test_weasyprint_has_nothing_to_warn_of(rendered):
     assert rendered[2] == ""
 
@@ -299,3 +321,17 @@ def test_files_are_named_after_what_they_are(tmp_path):
     assert {path.name for path in written.values()} == {"report.html", "summary.md"}
     assert json.loads(an_audit_with_everything().to_json())["verdict"]["word"] == "PASS"
     assert all(Path(path).stat().st_size > 500 for path in written.values())
+
+
+@pytest.mark.parametrize("collecting", [True, False])
+def test_garbage_is_collected_after_a_report_as_it_was_before(collecting, tmp_path, monkeypatch):
+    (gc.enable if collecting else gc.disable)()
+    try:
+        write_reports(an_audit(), tmp_path, pdf=False)
+        assert gc.isenabled() is collecting
+        monkeypatch.setattr("landscape_audit.report.write.view", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            write_reports(an_audit(), tmp_path, pdf=False)
+        assert gc.isenabled() is collecting
+    finally:
+        gc.enable()

@@ -1,0 +1,40 @@
+"""Tables on paper: every column has room for its words, and the columns fill the line."""
+
+from __future__ import annotations
+
+import pytest
+
+from landscape_audit.report.tables import LINE, TableView
+
+
+def a_table(*rows: tuple[str, ...], total: tuple[str, ...] = ()) -> TableView:
+    headings = tuple(f"Head {index}" for index in range(len(rows[0])))
+    return TableView("Table", "", headings, rows, tuple(False for _ in headings), total=total)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        a_table(("a", "b")),
+        a_table(("", "word " * 100, "1.234e−05")),
+        a_table(("word " * 60, "word " * 60, "12,345,678")),
+        a_table(("a",) * 10, total=("1,000,000,000",) * 10),
+    ],
+)
+def test_columns_fill_the_line(table: TableView):
+    assert sum(table.widths) == pytest.approx(100, abs=0.1)
+
+
+def test_a_number_keeps_its_line_beside_columns_of_prose():
+    table = a_table(("word " * 60, "1.234567e−05", "word " * 90), ("", "−1.234567e−05", ""))
+    assert table.widths[1] / 100 * LINE > len("−1.234567e−05")
+
+
+def test_prose_gets_what_the_numbers_leave():
+    narrow, wide = a_table(("yes", "word " * 60)).widths
+    assert wide > 5 * narrow
+
+
+def test_a_sum_is_measured_as_the_rows_are():
+    rows = (("a", "1"), ("b", "2"))
+    assert a_table(*rows, total=("Together", "1,000,000")).widths != a_table(*rows).widths

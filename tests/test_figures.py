@@ -1,0 +1,65 @@
+"""Figures: readable on any axis, harmless whatever they are labelled with, and gone without a trace."""
+
+from __future__ import annotations
+
+import contextlib
+from xml.etree import ElementTree as ET
+
+import matplotlib as mpl
+import pytest
+
+from landscape_audit.figures import drawn
+from landscape_audit.figures.svg import decades, new_canvas
+from landscape_audit.results import Axis, Line, Series
+
+SVG = "{http://www.w3.org/2000/svg}"
+HOSTILE = "<script>alert(1)</script> & 'DejaVu Sans' style=\"a: b\""
+
+
+def a_curve(x: Axis, y: Axis, values: tuple[float | None, ...], name: str = "rise") -> Line:
+    places = tuple(10.0 ** (index - 2) for index in range(len(values)))
+    return Line(name="curve", title="Curve", finding="", x=x, y=y, series=(Series(name=name, x=places, y=values),))
+
+
+def words_of(picture: bytes) -> list[str]:
+    return [text.text or "" for text in ET.fromstring(picture).iter(f"{SVG}text")]  # noqa: S314 - drawn here
+
+
+def test_hostile_names_are_letters_in_a_figure_and_nothing_else():
+    axis = Axis(label=HOSTILE[:60], unit="loss")
+    words = words_of(drawn(a_curve(axis, axis, (1.0, 2.0), name=HOSTILE))[0])
+    assert any(word.startswith("<script>alert(1)</script> & 'DejaVu Sans'") for word in words)
+
+
+@pytest.mark.parametrize("span", [(0.9, 1.1), (0.03, 0.05), (1.0, 40.0), (1e-6, 1e6)])
+def test_a_logarithmic_axis_has_at_least_two_numbers_however_little_it_spans(span: tuple[float, float]):
+    log = Axis(label="Loss", unit="loss", scale="log")
+    flat = Axis(label="Distance", unit="share", scale="log")
+    picture = ET.fromstring(drawn(a_curve(flat, log, span))[0])  # noqa: S314 - drawn here
+    axis = next(group for group in picture.iter(f"{SVG}g") if group.get("id") == "matplotlib.axis_2")
+    labels = [text.text for text in axis.iter(f"{SVG}text") if text.text]
+    assert len(labels) >= 3  # two numbers and the name of the axis
+
+
+@pytest.mark.parametrize(
+    ("linthresh", "low", "high"), [(4e-4, -2e3, 2e2), (1e-9, 0.0, 1e6), (1.0, -0.5, 0.5), (3e-4, -9e-4, 9e-4)]
+)
+def test_ticks_of_a_symmetric_axis_hold_zero_are_few_and_lie_on_it(linthresh: float, low: float, high: float):
+    ticks = decades(linthresh, low, high)
+    assert 0.0 in ticks
+    assert 3 <= len(ticks) <= 10
+    assert low <= ticks[0] < ticks[-1] <= high
+    assert ticks == sorted(set(ticks))
+
+
+def test_a_curve_without_a_finite_point_is_drawn_empty():
+    axis = Axis(label="Loss", unit="loss", scale="symlog")
+    assert words_of(drawn(a_curve(axis, axis, (None, None)))[0])
+
+
+def test_a_drawing_that_fails_leaves_the_settings_of_matplotlib_as_they_were():
+    before = dict(mpl.rcParams)
+    with contextlib.suppress(ZeroDivisionError), new_canvas():
+        assert dict(mpl.rcParams) != before
+        _ = 1 / 0
+    assert dict(mpl.rcParams) == before
