@@ -150,11 +150,11 @@ def test_at_a_maximum_the_largest_eigenvalue_is_negative():
 def test_two_values_that_agree_are_not_enough(seed):
     # Ten eigenvalues within 2 % of the largest: power iteration agrees with itself to 1e-3 at about 1 % below it.
     spectrum = [*np.linspace(0.98, 1.0, 10), *np.linspace(0.0, 0.9, 290)]
-    estimates = found(bench(quadratic(spectrum), seed=seed, **DOUBLE), sharpness)
+    estimates = found(bench(quadratic(spectrum), seed=seed, level=0.999, **DOUBLE), sharpness)
     values = top(estimates, 5)
     assert values[0] == pytest.approx(1.0, abs=1e-3)
     assert values == sorted(values, reverse=True)
-    assert estimates["lambda_max_bound"].high >= 1.0
+    assert estimates["lambda_max"].low <= 1.0 <= estimates["lambda_max"].high
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -172,7 +172,7 @@ def test_fewer_parameters_than_products_give_every_eigenvalue_and_an_exact_trace
         assert f"lambda_{len(spectrum) + 1}" not in estimates
         assert estimates["lambda_min"].value == pytest.approx(min(spectrum), abs=1e-12)
         assert estimates["trace"].low == estimates["trace"].high == pytest.approx(sum(spectrum))
-        assert estimates["lambda_max_bound"].high == estimates["lambda_max"].value
+        assert estimates["lambda_max"].high == pytest.approx(estimates["lambda_max"].value, abs=1e-12)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
