@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Literal
 
 from landscape_audit.checks import BATTERY, Check, chosen
+from landscape_audit.errors import UsageError
 from landscape_audit.forecast import forecast
 from landscape_audit.machine import device_of, environment, exact_arithmetic, free_memory
 from landscape_audit.plan import Plan, Progress, Silent
 from landscape_audit.policy import Policy
 from landscape_audit.probes.bench import Bench, ProbeFailedError, with_needs
 from landscape_audit.probes.instrument import InstrumentTrial
-from landscape_audit.probes.ranks import join
+from landscape_audit.probes.ranks import Ranks, joined
 from landscape_audit.results import (
     AuditResults,
     CheckResult,
@@ -34,8 +35,8 @@ from landscape_audit.results import (
 )
 from landscape_audit.settle import settle
 from landscape_audit.spec import AuditSpec
-from landscape_audit.subject.subject import load_subject
-from landscape_audit.text import printable
+from landscape_audit.subject.subject import Subject, load_subject
+from landscape_audit.text import count, printable
 
 LIMITS = (
     "Every number is of the audited loss on the audited sample, in evaluation mode; intervals marked sampling say what "
@@ -66,10 +67,10 @@ def audit(
     """
     progress = progress or Silent()
     started, clock = _now(), time.monotonic()
-    with exact_arithmetic():
-        device = device_of(spec.protocol)
-        ranks = join(device)
+    device = device_of(spec.protocol)
+    with exact_arithmetic(), joined(device) as ranks:
         subject = load_subject(spec, checkpoint, base, device)
+        _refuse_idle(ranks, subject)
         before = subject.state()
         bench = Bench(subject, spec.protocol, progress if ranks.leads else Silent(), free_memory(device), ranks)
         checks = chosen(spec.checks)
@@ -106,6 +107,15 @@ def audit(
         unreached=tuple(check.id for check in checks if check.id not in measured),
         limits=LIMITS,
     )
+
+
+def _refuse_idle(ranks: Ranks, subject: Subject) -> None:
+    batches = len(subject.sample.batches)
+    if ranks.size > batches:
+        raise UsageError(
+            f"{ranks.size} processes for {count(batches, 'batch', 'batches')}: some would have nothing to do.",
+            remedy=f"Start at most {batches}, or make the batches smaller with --batch-size.",
+        )
 
 
 def plan_audit(spec: AuditSpec, checkpoint: Path, base: Path) -> Plan:

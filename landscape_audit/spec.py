@@ -179,6 +179,10 @@ class ProtocolSpec(_Strict):
         default="full",
         description="Arithmetic of the model in the Krylov run; what is reported is measured again in full.",
     )
+    recompute: StrictBool = Field(
+        default=False,
+        description="Activation checkpointing: activations are computed again when needed; less memory, more time.",
+    )
     max_time: str | None = Field(
         default=None,
         pattern=r"^\d+(\.\d+)?[smh]$",

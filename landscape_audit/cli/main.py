@@ -23,6 +23,7 @@ from landscape_audit.cli.plan import plan
 from landscape_audit.cli.report import report
 from landscape_audit.cli.run import EXIT_BY_SIGNAL, run
 from landscape_audit.cli.schema import schema
+from landscape_audit.cli.torchrun import leads
 from landscape_audit.errors import AuditError
 from landscape_audit.text import printable
 
@@ -113,7 +114,9 @@ def _terminated(signal_number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _say(message: str, code: int) -> int:
-    """A message that is printable already, then the last line."""
+    """A message that is printable already, then the last line; what goes wrong everywhere is said once."""
+    if not leads() and code != INTERNAL:
+        return code
     short = message.splitlines()[0].rstrip(".")
     typer.echo(f"landscape-audit: error: {message}", err=True)
     typer.echo(f"landscape-audit: ERROR  {printable(short, limit=100)}  (exit {code})", err=True)

@@ -15,6 +15,7 @@ import typer
 from landscape_audit.cli import options
 from landscape_audit.cli.progress import Bar, listener
 from landscape_audit.cli.summary import summary
+from landscape_audit.cli.torchrun import leads
 from landscape_audit.errors import OutputError, UsageError
 from landscape_audit.files import writable_folder, write_atomically
 from landscape_audit.judge import expect, judged, last_line
@@ -63,6 +64,11 @@ def run(
 
         landscape-audit run model.safetensors --model model.py:build --data data.py:validation --preset quick
 
+        torchrun --nproc-per-node 2 -m landscape_audit run model.safetensors
+
+    Under `torchrun` the batches are shared out over the processes, and the first one writes. torchrun itself exits 1
+    on any other code than 0: `landscape-audit gate` on the results has the right one.
+
     **Exit codes:** 0 every gate passed, 1 a gate failed, 2 usage, 3 undecided, 4 unusable input, 5 a check crashed,
     130 interrupted.
     """
@@ -88,6 +94,9 @@ def run(
     asked = options.request(checkpoint, config, flags)
     demanded = _policy(asked, policy)
     expect(demanded, (check.id for check in chosen(asked.spec.checks)))
+    if not leads():
+        _measured(asked, demanded, argv, quiet=True)
+        raise typer.Exit
     if pdf:
         from landscape_audit.report.pdf import require_pango
 

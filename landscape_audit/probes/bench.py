@@ -227,7 +227,8 @@ class Bench:
         from landscape_audit.probes.landscape import Landscape
 
         autocast = torch.bfloat16 if self.protocol.products == "bfloat16" else None
-        return Landscape(self.subject, self.ranks, self.room.graphs, autocast)
+        graphs = 0 if self.subject.recompute else self.room.graphs
+        return Landscape(self.subject, self.ranks, graphs, autocast)
 
     @functools.cached_property
     def double(self) -> Subject | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,13 +52,16 @@ class Ranks:
         return bool(said.item())
 
 
-def join(device: device) -> Ranks:
-    """The processes that `torchrun` started, or this one alone."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
-        return Ranks()
+@contextlib.contextmanager
+def joined(device: device) -> Iterator[Ranks]:
+    """The processes that `torchrun` started, as long as they work together; or this one alone."""
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        yield Ranks()
+        return
     import torch.distributed as dist
 
-    if not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    return Ranks(dist.get_rank(), dist.get_world_size())
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Ranks(dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()

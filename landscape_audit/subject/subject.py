@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from landscape_audit.subject.code import UserCode, is_out_of_memory
 from landscape_audit.subject.data import Batch, Sample, read_sample
 from landscape_audit.subject.loss import BatchLoss, Loss, resolve_loss
 from landscape_audit.subject.model import build_model, cast, load
+from landscape_audit.subject.recompute import recomputing
 from landscape_audit.text import count
 
 _LISTED = 4  # names spelled out in one sentence
@@ -51,6 +53,8 @@ class Subject:
     written: tuple[str, ...]
     loss: Loss
     code: UserCode
+    recompute: bool = False
+    """Whether activations are computed again when a derivative needs them, which takes less memory and more time."""
 
     def batch_loss(
         self, parameters: Sequence[Tensor], batch: Batch, *, autocast: torch.dtype | None = None
@@ -71,7 +75,8 @@ class Subject:
         tensors = {**self.fixed, **dict(zip(self.layout.names, parameters, strict=True))}
         for name in self.written:
             tensors[name] = tensors[name].clone()
-        with self.code.lent(f"{self.info.model}: forward", ModelError), sdpa_kernel(SDPBackend.MATH):
+        kept = recomputing(self.model) if self.recompute else contextlib.nullcontext()
+        with self.code.lent(f"{self.info.model}: forward", ModelError), sdpa_kernel(SDPBackend.MATH), kept:
             return functional_call(self.model, tensors, (batch.inputs,))
 
     def in_dtype(self, dtype: torch.dtype) -> Subject:
@@ -118,6 +123,7 @@ def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.de
         written=(),
         loss=loss,
         code=code,
+        recompute=spec.protocol.recompute,
     )
     return _tried(subject)
 

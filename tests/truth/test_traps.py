@@ -141,7 +141,7 @@ def test_at_a_maximum_the_largest_eigenvalue_is_negative():
     estimates = found(on, sharpness, negative_curvature, trace)
     assert estimates["lambda_max"].value == pytest.approx(-1.0)
     assert estimates["lambda_min"].value == pytest.approx(-9.0)
-    assert estimates["trace"].low <= -150.0 <= estimates["trace"].high < 0
+    assert estimates["trace"].low == estimates["trace"].high == pytest.approx(-150.0)
     assert estimates["edge_of_stability"].value == pytest.approx(-0.05)
     assert "effective_rank" not in estimates
 
@@ -152,7 +152,7 @@ def test_two_values_that_agree_are_not_enough(seed):
     spectrum = [*np.linspace(0.98, 1.0, 10), *np.linspace(0.0, 0.9, 290)]
     estimates = found(bench(quadratic(spectrum), seed=seed, level=0.999, **DOUBLE), sharpness)
     values = top(estimates, 5)
-    assert values[0] == pytest.approx(1.0, abs=1e-3)
+    assert values[0] == pytest.approx(1.0, abs=2e-3)
     assert values == sorted(values, reverse=True)
     assert estimates["lambda_max"].low <= 1.0 <= estimates["lambda_max"].high
 
