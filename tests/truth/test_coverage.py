@@ -172,11 +172,11 @@ def test_the_sampling_interval_of_a_loss_whose_examples_weigh_unequally_covers_t
 
 
 def test_the_sampling_interval_of_an_accuracy_near_one_covers_the_population():
-    # 300 examples right with probability 0.98, where a normal interval covers 92 % or less.
+    # 120 examples right with probability 0.985: one sample in six has no mistake, and a normal interval no width.
     def make(seed):
-        right = torch.rand(300, generator=generator(seed)) < 0.98
+        right = torch.rand(120, generator=generator(seed)) < 0.985
         model = nn.Linear(1, 2)
         model.weight.data, model.bias.data = torch.zeros(2, 1), torch.tensor([1.0, 0.0])
-        return subject(model, cross_entropy, torch.zeros(300, 1), (~right).long(), dtype=torch.float64)
+        return subject(model, cross_entropy, torch.zeros(120, 1), (~right).long(), dtype=torch.float64)
 
-    assert 0.90 <= loss_covers(make, 0.98, "metric") / REPEATS <= 0.99
+    assert 0.90 <= loss_covers(make, 0.985, "metric") / REPEATS <= 0.99

@@ -16,6 +16,7 @@ from landscape_audit.checks.sharpness import sharpness
 from landscape_audit.checks.spectral_density import spectral_density
 from landscape_audit.checks.stationarity import stationarity
 from landscape_audit.checks.trace import trace
+from landscape_audit.errors import AuditError
 from landscape_audit.probes.bench import ProbeFailedError
 
 CURVATURE = (sharpness, negative_curvature, trace, spectral_density)
@@ -56,7 +57,7 @@ def outcome_of(which, size, check):
     """What the check measured; None where it refused to."""
     try:
         return measured(bench(undefined(which, size), **DOUBLE), check)
-    except (ProbeFailedError, ValueError):
+    except (ProbeFailedError, AuditError, ValueError):
         return None
 
 
@@ -84,7 +85,7 @@ def test_a_curvature_that_is_not_a_number_is_told_in_words_and_not_by_what_it_br
     on = bench(undefined(which, 60), **DOUBLE)
     try:
         outcome = measured(on, sharpness)
-    except ProbeFailedError as told:
+    except (ProbeFailedError, AuditError) as told:
         assert any(word in str(told).lower() for word in ("nan", "finite", "number")), told  # noqa: PT017 - or a measurement
     else:
         assert outcome.estimates["lambda_max"].nonfinite
@@ -112,5 +113,5 @@ def test_a_product_that_runs_out_of_memory_fails_and_is_no_zero_and_no_smaller_s
     x = torch.arange(4.0).repeat_interleave(8)[:, None]
     model = OutOfMemory(1, 1)
     model.armed = True
-    with pytest.raises(ProbeFailedError, match="OutOfMemory"):
+    with pytest.raises(ProbeFailedError, match=r"(?i)out.?of.?memory"):
         measured(bench(subject(model, half_square, x, x, sizes=[8] * 4)), check)
