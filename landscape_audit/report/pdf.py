@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,19 +51,26 @@ def pdf(view: ReportView, results: AuditResults) -> bytes:
         created=date,
         modified=date,
     )
-    before = os.environ.get("SOURCE_DATE_EPOCH")
-    os.environ["SOURCE_DATE_EPOCH"] = str(int(date.timestamp()))
-    try:
+    with _clock_at(date):
         document = weasyprint.HTML(string=html(view, paper=True), url_fetcher=locked_fetcher())
         rendered: bytes = document.write_pdf(
             pdf_variant="pdf/a-3a", pdf_tags=True, attachments=[attachment], custom_metadata=False
         )
+    return rendered
+
+
+@contextmanager
+def _clock_at(date: dt.datetime) -> Iterator[None]:
+    """The date that WeasyPrint's libraries write down; they ask the environment, which is put back afterwards."""
+    before = os.environ.get("SOURCE_DATE_EPOCH")
+    os.environ["SOURCE_DATE_EPOCH"] = str(int(date.timestamp()))
+    try:
+        yield
     finally:
         if before is None:
             del os.environ["SOURCE_DATE_EPOCH"]
         else:
             os.environ["SOURCE_DATE_EPOCH"] = before
-    return rendered
 
 
 def _date(results: AuditResults) -> dt.datetime:

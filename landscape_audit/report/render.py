@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 from pathlib import Path
 
@@ -23,19 +24,20 @@ def html(view: ReportView, *, paper: bool = False) -> str:
 
 def markdown(view: ReportView) -> str:
     """The summary for a merge request."""
-    environment = _environment()
-    environment.filters["md"] = _plain
-    return environment.get_template("summary.md.j2").render(view=view)
+    return _environment().get_template("summary.md.j2").render(view=view)
 
 
+@functools.cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(template_dir()),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["md"] = _plain
+    return environment
 
 
 def _plain(text: str) -> str:

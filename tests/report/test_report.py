@@ -6,105 +6,32 @@ import base64
 import datetime as dt
 import gc
 import hashlib
-import io
 import json
-import logging
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pikepdf
 import pytest
+from hostile_audit import DETAILS, an_audit_with_everything, policy
 from results_factory import a_check, an_audit, between
 
-from landscape_audit.errors import CapabilityError
 from landscape_audit.figures import drawn
 from landscape_audit.judge import judged
-from landscape_audit.policy import Gate, Policy
-from landscape_audit.report import pdf as paper
+from landscape_audit.policy import Policy
 from landscape_audit.report.render import html, markdown
 from landscape_audit.report.tables import MOST_ROWS
 from landscape_audit.report.view import view
 from landscape_audit.report.write import write_reports
 from landscape_audit.results import (
     Axis,
-    Bar,
-    Bars,
-    Column,
     Failed,
     InstrumentInfo,
     Line,
     Measured,
     NotApplicable,
     Series,
-    Spectrum,
-    Surface,
-    Table,
 )
-
-HOSTILE = "<script>alert(1)</script>{{7*7}}$\\frac{1}$\x1b[31m\u202e\x00|`*_]\"'" + "w" * 200
-AXIS = Axis(label="Distance", unit="share")
-DETAILS = (
-    Line(
-        name="curve",
-        title="Curve",
-        finding="It rises.",
-        x=AXIS,
-        y=AXIS,
-        series=(
-            Series(name="measured", x=(0.0, 1.0, 2.0), y=(0.0, 1.0, None), low=(0.0, 0.5, None), high=(0.0, 1.5, None)),
-        ),
-    ),
-    Surface(
-        name="plane",
-        title="Plane",
-        finding="A bowl.",
-        x=AXIS,
-        y=AXIS,
-        z_axis=AXIS,
-        xs=(-1.0, 0.0, 1.0),
-        ys=(-1.0, 0.0, 1.0),
-        z=((2.0, 1.0, None), (1.0, 0.5, 1.0), (2.0, 1.0, 2.0)),
-    ),
-    Spectrum(
-        name="density",
-        title="Density",
-        finding="Flat.",
-        x=Axis(label="Eigenvalue", unit="loss", scale="symlog"),
-        grid=(-1.0, 0.0, 1.0),
-        density=(0.1, 5.0, 0.2),
-        outliers=(Bar(label="top", value=1.0, low=0.9, high=1.1),),
-    ),
-    Bars(
-        name="layers",
-        title="Layers",
-        finding="One.",
-        axis=AXIS,
-        bars=(Bar(label=HOSTILE, value=2.0), Bar(label="b", value=1.0)),
-    ),
-    Table(
-        name="rows",
-        title="Rows",
-        finding="Many.",
-        columns=(Column(name="a", title="A"), Column(name="b", title="B")),
-        rows=tuple((f"row {i}", float(i)) for i in range(3000)),
-    ),
-)
-
-
-def policy(**gates) -> Policy:
-    return Policy(gates={key.replace("__", "."): Gate(**gate) for key, gate in gates.items()})
-
-
-def an_audit_with_everything(**changes):
-    measured = Measured(estimates={"lambda_max": between(29.0, 31.0, 33.0)}, details=DETAILS, caveats=(HOSTILE,))
-    check = a_check("sharpness", measured)
-    audit = an_audit(checks=(check,), **changes)
-    demanded = policy(sharpness__lambda_max={"at_most": 50.0, "why": HOSTILE})
-    return judged(audit, demanded, dt.date(2026, 1, 1))
 
 
 @pytest.fixture(scope="module")
@@ -217,81 +144,6 @@ def test_a_single_check_makes_a_report():
         )
     )
     assert "The landscape at a glance" not in page
-
-
-# ---------------------------------------------------------------------------------------------------------------- PDF
-
-
-@pytest.fixture(scope="module")
-def rendered():
-    warned = io.StringIO()
-    handler = logging.StreamHandler(warned)
-    logger = logging.getLogger("weasyprint")
-    logger.addHandler(handler)
-    audit = an_audit_with_everything()
-    content = paper.pdf(view(audit), audit)
-    logger.removeHandler(handler)
-    return audit, content, warned.getvalue()
-
-
-def test_the_pdf_is_tagged_titled_and_carries_the_results(rendered):
-    audit, content, _ = rendered
-    with pikepdf.open(io.BytesIO(content)) as file:
-        assert bool(file.Root.MarkInfo.Marked)
-        assert str(file.Root.Lang) == "en"
-        assert "Loss landscape audit" in str(file.docinfo["/Title"])
-        assert file.Root.Outlines.Count != 0
-        assert bytes(file.attachments["results.json"].get_file().read_bytes()).decode() == audit.to_json()
-
-
-def test_every_letter_of_the_pdf_is_set_in_its_own_fonts(rendered):
-    # A figure set in a font of this machine would look, and read, otherwise on another.
-    with pikepdf.open(io.BytesIO(rendered[1])) as file:
-        names = {
-            str(each.BaseFont) for each in file.objects if isinstance(each, pikepdf.Dictionary) and "/BaseFont" in each
-        }
-    assert names
-    assert all(re.match(r"/[A-Z]{6}\+Audit", name) for name in names), names
-
-
-def test_dates_of_the_environment_come_back_also_when_rendering_fails(monkeypatch):
-    audit = an_audit_with_everything()
-    monkeypatch.setattr(paper, "locked_fetcher", lambda: 1 / 0)
-    for before in (None, "86400"):
-        if before is not None:
-            monkeypatch.setenv("SOURCE_DATE_EPOCH", before)
-        with pytest.raises(ZeroDivisionError):
-            paper.pdf(view(audit), audit)
-        assert os.environ.get("SOURCE_DATE_EPOCH") == before
-
-
-def test_weasyprint_has_nothing_to_warn_of(rendered):
-    assert rendered[2] == ""
-
-
-@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="needs poppler-utils")
-def test_the_text_of_the_pdf_has_the_verdict_and_the_gate(rendered, tmp_path):
-    (tmp_path / "report.pdf").write_bytes(rendered[1])
-    text = subprocess.run(
-        [shutil.which("pdftotext"), "-layout", tmp_path / "report.pdf", "-"], capture_output=True, text=True, check=True
-    ).stdout
-    assert "PASS" in text
-    assert "31 (29 to 33)" in text
-    assert "<script>alert(1)" in text
-
-
-def test_the_pdf_may_read_nothing_but_its_own_fonts():
-    fetcher = paper.locked_fetcher()
-    assert fetcher.fetch(f"{paper.SCHEME}DejaVuSans.ttf").read(4)
-    for address in ("file:///etc/passwd", "http://127.0.0.1/", f"{paper.SCHEME}../../etc/passwd", "ftp://x/"):
-        with pytest.raises(ValueError, match="refused"):
-            fetcher.fetch(address)
-
-
-def test_without_pango_the_remedy_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "weasyprint", None)
-    with pytest.raises((CapabilityError, ImportError)):
-        paper.require_pango()
 
 
 SCRIPT = """

@@ -1,0 +1,109 @@
+"""A check as a reader sees it: what it asks, what it found, its pictures, and what it cost."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+
+from landscape_audit.figures import drawn
+from landscape_audit.report.cost import in_gradients
+from landscape_audit.report.estimate import estimates_table
+from landscape_audit.report.tables import TableView, numbers_behind, table_of
+from landscape_audit.results import (
+    AuditResults,
+    CheckResult,
+    Cost,
+    Detail,
+    Failed,
+    Measured,
+    NotApplicable,
+    Outcome,
+    Table,
+)
+from landscape_audit.text import printable
+
+
+@dataclass(frozen=True)
+class FigureView:
+    """A picture, its words, and the numbers behind it."""
+
+    id: str
+    title: str
+    finding: str
+    expected: str
+    alt: str
+    source: str
+    numbers: TableView
+
+
+@dataclass(frozen=True)
+class CheckView:
+    """One check: what it asks, what it found, what to keep in mind."""
+
+    id: str
+    title: str
+    question: str
+    source: str
+    version: int
+    status: str
+    message: str
+    labels: tuple[tuple[str, str, str], ...]
+    estimates: TableView
+    figures: tuple[FigureView, ...]
+    tables: tuple[TableView, ...]
+    caveats: tuple[str, ...]
+    cost: str
+
+
+def check_of(check: CheckResult, results: AuditResults) -> CheckView:
+    """One check; a check without numbers says why it has none."""
+    outcome = check.outcome
+    measured = outcome if isinstance(outcome, Measured) else Measured()
+    spent = sum((probe.cost for probe in results.protocol.probes if probe.name in check.probes), Cost())
+    return CheckView(
+        id=check.id,
+        title=printable(check.title, 400),
+        question=printable(check.question, 400),
+        source=printable(check.source, 400),
+        version=check.version,
+        status=outcome.status,
+        message=_why_not(outcome),
+        labels=tuple(
+            (printable(name).replace("_", " "), printable(label.value), printable(label.reason, 600))
+            for name, label in measured.labels.items()
+        ),
+        estimates=estimates_table(
+            f"Estimates of {printable(check.title, 400)}",
+            {f"{check.id}.{name}": found for name, found in measured.estimates.items()},
+        ),
+        figures=tuple(figure for detail in measured.details if (figure := _figure(detail)) is not None),
+        tables=tuple(table_of(detail) for detail in measured.details if isinstance(detail, Table)),
+        caveats=tuple(printable(caveat, 600) for caveat in measured.caveats),
+        cost=f"{in_gradients(spent, results.run):.0f} gradients, shared with every check on the same measurements",
+    )
+
+
+def _why_not(outcome: Outcome) -> str:
+    match outcome:
+        case Failed():
+            return f"This check failed, and its numbers are missing: {printable(outcome.error, 1000)}"
+        case NotApplicable():
+            return f"Not applicable here: {printable(outcome.reason, 1000)}"
+        case Measured():
+            return ""
+
+
+def _figure(detail: Detail) -> FigureView | None:
+    found = drawn(detail)
+    if found is None:
+        return None
+    picture, alt = found
+    return FigureView(
+        id=detail.name,
+        title=printable(detail.title, 200),
+        finding=printable(detail.finding, 600),
+        expected=printable(detail.expected, 400),
+        alt=printable(alt, 1500),
+        source=f"data:image/svg+xml;base64,{base64.b64encode(picture).decode()}",
+        numbers=numbers_behind(detail),
+    )

@@ -1,0 +1,54 @@
+"""An estimate as a reader sees it: its number, its interval, and where the interval comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from landscape_audit.demand import with_interval
+from landscape_audit.names import name_of
+from landscape_audit.report.tables import TableView, capped, cell
+from landscape_audit.results import Estimate
+from landscape_audit.text import number
+
+
+@dataclass(frozen=True)
+class EstimateView:
+    """One number of a check."""
+
+    key: str
+    name: str
+    value: str
+    interval: str
+    unit: str
+    uncertainty: str
+
+
+def estimate_of(key: str, estimate: Estimate) -> EstimateView:
+    """One estimate, rounded to where its interval begins."""
+    kinds = " + ".join(dict.fromkeys(part.kind for part in estimate.parts)) or "exact"
+    level = f", {100 * estimate.level:g} %" if estimate.level and estimate.parts else ""
+    shown = with_interval(estimate) if estimate.value is not None else f"not finite ({estimate.nonfinite})"
+    name = name_of(key)
+    short = key.partition(".")[2].replace("_", " ")
+    value, _, interval = shown.partition(" (")
+    named = name if name != key else short
+    return EstimateView(key, named, value, interval.removesuffix(")"), estimate.unit, f"{kinds}{level}")
+
+
+def estimates_table(title: str, estimates: Mapping[str, Estimate]) -> TableView:
+    """Estimates as a person reads them."""
+    seen = [estimate_of(key, estimate) for key, estimate in estimates.items()]
+    rows = [[each.name, each.value, each.interval, each.unit, each.uncertainty] for each in seen]
+    heads = ["Number", "Value", "Interval", "Unit", "From"]
+    return capped(title, "", heads, rows, numeric=[False, True, False, False, False])
+
+
+def values_table(estimates: Mapping[str, Estimate]) -> TableView:
+    """Estimates under their ids, to more digits than a person needs."""
+    rows = [
+        [key, number(e.value, 6), cell(e.low, 6), cell(e.high, 6), e.unit, estimate_of(key, e).uncertainty]
+        for key, e in estimates.items()
+    ]
+    heads = ["Id", "Value", "Low", "High", "Unit", "Interval"]
+    return capped("Every value", "", heads, rows, numeric=[False, True, True, True, False, False])

@@ -1,0 +1,63 @@
+"""What was audited, how, and with what: everything that two audits must share to be compared."""
+
+from __future__ import annotations
+
+from landscape_audit.report.cost import in_gradients
+from landscape_audit.results import AuditResults
+from landscape_audit.text import count, number, printable
+
+
+def identity_of(results: AuditResults) -> tuple[tuple[str, str], ...]:
+    """What was audited, in short."""
+    subject, data, cost = results.subject, results.data, results.protocol.cost
+    files = ", ".join(f"{printable(file.name, 80)} ({file.sha256[:12]})" for file in subject.files)
+    return (
+        ("Checkpoint", files or "none"),
+        ("Model", f"{printable(subject.model, 80)}, {subject.parameters:,} parameters"),
+        ("Data", f"{printable(data.source, 80)}, {data.n_samples:,} examples ({data.fingerprint[:12]})"),
+        ("Loss", printable(data.loss, 80)),
+        ("Audited", f"{results.run.finished[:10]}, {results.environment.device}, {results.protocol.dtype}"),
+        ("Policy", f"{count(len(results.policy.gates), 'gate')}, {count(len(results.policy.waivers), 'waiver')}"),
+        ("Cost", f"{in_gradients(cost, results.run):.0f} gradients of the whole sample"),
+    )
+
+
+def method_of(results: AuditResults) -> tuple[tuple[str, str], ...]:
+    """How it was measured, and what was done differently from what was asked."""
+    protocol = results.protocol
+    given = ((name, value) for name, value in protocol.budgets.items() if value is not None)
+    budgets = ", ".join(f"{name.replace('_', ' ')} {_budget(value)}" for name, value in given)
+    return (
+        ("Preset and seed", f"{protocol.preset}, seed {protocol.seed}"),
+        ("Arithmetic", f"{protocol.dtype}; TF32 {'on' if results.environment.tf32 else 'off'}"),
+        ("Second derivatives", printable(protocol.hvp_engine, 300)),
+        ("Mode", printable(" ".join(protocol.mode), 600)),
+        ("Budgets", budgets),
+        ("Done differently", printable(" ".join(protocol.adjustments), 1500) or "Nothing."),
+        ("Confidence", f"{100 * protocol.level:g} % for sampling and probe intervals"),
+    )
+
+
+def provenance_of(results: AuditResults) -> tuple[tuple[str, str], ...]:
+    """Digests, versions and the machine."""
+    subject, machine = results.subject, results.environment
+    files = [(f"SHA-256 of {printable(file.name, 80)}", file.sha256) for file in subject.files]
+    groups = ", ".join(f"{group.tensors:,} {group.dtype} tensors" for group in subject.tensor_groups)
+    packages = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
+    return (
+        *files,
+        ("Digest of the tensors", subject.tensor_digest),
+        ("Stored as", printable(groups)),
+        ("Fingerprint of the data", results.data.fingerprint),
+        ("Frozen parameters, buffers", f"{subject.frozen_parameters:,}, {subject.buffers:,}"),
+        ("Software", f"landscape-audit {machine.landscape_audit}, torch {machine.torch}, {packages}"),
+        ("Machine", printable(f"{machine.device_name}, {machine.platform}, {machine.threads} threads", 200)),
+        ("Run", f"{results.run.started} to {results.run.finished}, {results.run.seconds:.0f} s"),
+        ("Schema", results.schema_version),
+    )
+
+
+def _budget(value: object) -> str:
+    if isinstance(value, (tuple, list)):
+        return " ".join(number(float(item)) for item in value)
+    return number(float(value)) if isinstance(value, (int, float)) else printable(value)
