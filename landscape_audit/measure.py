@@ -16,7 +16,7 @@ from landscape_audit.forecast import forecast
 from landscape_audit.machine import device_of, environment, exact_arithmetic, free_memory
 from landscape_audit.plan import Plan, Progress, Silent
 from landscape_audit.policy import Policy
-from landscape_audit.probes.bench import Bench, ProbeFailedError, with_needs
+from landscape_audit.probes.bench import Bench, ProbeFailedError, ProcessFailedError, with_needs
 from landscape_audit.probes.instrument import InstrumentTrial
 from landscape_audit.probes.ranks import Ranks, joined
 from landscape_audit.results import (
@@ -184,6 +184,8 @@ def _result(check: Check, outcome: Outcome) -> CheckResult:
 def _outcome(bench: Bench, check: Check) -> Outcome:
     try:
         return check.measure(*(bench.take(probe) for probe in check.probes))
+    except ProcessFailedError:
+        raise
     except ProbeFailedError as error:
         return Failed(error=printable(error, limit=1000))
     except Exception as error:  # noqa: BLE001 - one check that breaks must not take the others with it

@@ -31,6 +31,8 @@ class Evidence:
     best_drop: Point
     """The lowest point of every walk, at any radius."""
     lambda_min: Estimate
+    lambda_min_floor: float
+    """The lowest that λ_min of this sample may be, for all that the run has seen."""
     lambda_max: Estimate
     rounding: float
     radius: float
@@ -76,6 +78,11 @@ class Evidence:
         """½ |λ| r² for the most negative λ that rounding could hide: what float32 cannot rule out."""
         hidden = max(0.0, self.rounding - (self.lambda_min.value or 0.0)) if not self.certainly_negative else 0.0
         return 0.5 * min(hidden, 2 * self.rounding) * (SMALL * self.radius) ** 2
+
+    @property
+    def unseen_worth(self) -> float:
+        """½ |λ| r² for the most negative λ that the run may have missed, at its level."""
+        return 0.5 * max(0.0, -self.lambda_min_floor) * (SMALL * self.radius) ** 2
 
 
 @dataclass(frozen=True)
@@ -170,18 +177,20 @@ def _minimum(seen: Evidence) -> tuple[bool, str]:
     return (
         not seen.negative_here
         and seen.best_drop.drop <= seen.delta
-        and seen.hidden_worth <= seen.delta
+        and max(seen.hidden_worth, seen.unseen_worth) <= seen.delta
         and seen.certainly_convex_on_top
         and seen.rises_on_top,
         f"No negative curvature beyond rounding (vᵀHv = {number(seen.lambda_min.value)}); the best of all steps lowers "
         f"the loss by {_worth(seen.best_drop.drop, seen)}; the loss {rises} along the top; rounding could hide "
-        f"curvature worth {number(seen.hidden_worth)}.",
+        f"curvature worth {number(seen.hidden_worth)}, and the run have missed some worth {number(seen.unseen_worth)}.",
     )
 
 
 def _undecided(seen: Evidence) -> tuple[bool, str]:
     if seen.hidden_worth > seen.delta:
         return True, "Rounding could hide negative curvature that matters: audit with --dtype float64."
+    if not seen.negative_here and seen.unseen_worth > seen.delta:
+        return True, "The run may have missed negative curvature that matters: more Lanczos steps (--preset thorough)."
     if seen.negative_here and seen.escape is not None and seen.escape.worth > seen.delta:
         return (
             True,

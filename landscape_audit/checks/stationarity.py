@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from landscape_audit.checks.check import check
 from landscape_audit.checks.classification import SMALL, Branch, Evidence, decide
-from landscape_audit.checks.eigenvalue import largest
+from landscape_audit.checks.eigenvalue import largest, smallest
 from landscape_audit.checks.gradient import distinguishable, null_probability
 from landscape_audit.checks.negative_curvature import certificate
 from landscape_audit.probes.facts import AuditFacts, Facts
@@ -136,6 +136,7 @@ def gather(
         slope_drop=max(first_order, key=_dropped, default=_here(top)),
         best_drop=max(steps, key=_dropped),
         lambda_min=certificate(rayleigh, facts.level),
+        lambda_min_floor=_floor(smallest(rayleigh, krylov, facts.level)),
         lambda_max=largest(rayleigh, krylov, facts.level),
         rounding=rayleigh.bottom.rounding,
         radius=facts.radius,
@@ -143,6 +144,11 @@ def gather(
         level_out_to=min(moved, default=1.0),
         rises_on_top=_rises(top, trial.loss_noise),
     )
+
+
+def _floor(lambda_min: Estimate) -> float:
+    solver = next(part for part in lambda_min.parts if part.kind == "residual")
+    return -math.inf if solver.low is None else solver.low
 
 
 def _dropped(point: Point) -> float:

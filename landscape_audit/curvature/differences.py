@@ -73,4 +73,4 @@ class Differences:
         step = factor * self._unit / max(norm(v), torch.finfo(torch.float64).tiny)
         for term in self._terms:
             ahead, behind = (gradient(self._theta + h * v, self._layout, term) for h in (step, -step))
-            yield Share((ahead.vector - behind.vector) / (2 * step), ahead.weight)
+            yield Share(((ahead.vector - behind.vector) / (2 * step),), ahead.weight)

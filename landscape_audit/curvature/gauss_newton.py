@@ -71,7 +71,7 @@ class GaussNewton:
         (slope,) = torch.autograd.grad(total, copy, create_graph=True)
         return _Linearised(outputs, cotangent, pulled, copy, slope, weight)
 
-    def _product(self, at: _Linearised, directions: Sequence[Tensor]) -> Tensor:
+    def _product(self, at: _Linearised, directions: Sequence[Tensor]) -> Sequence[Tensor]:
         reached = [pair for pair in zip(at.pulled, directions, strict=True) if pair[0].requires_grad]
         (moved,) = torch.autograd.grad(
             [pulled for pulled, _ in reached],
@@ -81,9 +81,8 @@ class GaussNewton:
             materialize_grads=True,
         )
         if not at.slope.requires_grad:  # a loss that is linear in the outputs has no Gauss-Newton part
-            return torch.cat([torch.zeros_like(leaf).reshape(-1) for leaf in self._leaves])
+            return [torch.zeros_like(leaf) for leaf in self._leaves]
         (bent,) = torch.autograd.grad(at.slope, at.copy, grad_outputs=moved, retain_graph=True)
-        products = torch.autograd.grad(
+        return torch.autograd.grad(
             at.outputs, self._leaves, grad_outputs=bent, retain_graph=True, materialize_grads=True
         )
-        return self.layout.flatten(products)

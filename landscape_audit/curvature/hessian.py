@@ -21,10 +21,15 @@ Matvec = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Share:
-    """One batch's part of a sum over batches: a vector of shape (P,) that is not yet divided by the weight."""
+    """One batch's part of a sum over batches: a vector by parts, not yet divided by the weight."""
 
-    vector: Tensor
+    parts: Sequence[Tensor]
     weight: float
+
+    @property
+    def vector(self) -> Tensor:
+        """The parts as one vector of shape (P,)."""
+        return torch.cat([part.reshape(-1) for part in self.parts])
 
 
 class Products(Protocol):
@@ -44,16 +49,18 @@ class Products(Protocol):
 def mean(shares: Iterable[Share], like: Tensor) -> Tensor:
     """Σ vectors / Σ weights."""
     found = summed(shares, like)
-    return found.vector.div_(found.weight)
+    return found.parts[0].div_(found.weight)
 
 
 def summed(shares: Iterable[Share], like: Tensor) -> Share:
     """The sum over batches, not divided."""
     total, weight = torch.zeros_like(like), 0.0
     for share in shares:
-        total += share.vector
+        chunks = torch.split(total, [part.numel() for part in share.parts])  # in place: no copy as long as θ
+        views = [chunk.view_as(part) for chunk, part in zip(chunks, share.parts, strict=True)]
+        torch._foreach_add_(views, list(share.parts))
         weight += share.weight
-    return Share(total, weight)
+    return Share((total,), weight)
 
 
 def leaves(theta: Tensor, layout: Layout) -> list[Tensor]:
@@ -131,18 +138,17 @@ def _refuse_severed(gradients: Sequence[Tensor]) -> None:
         waiting += [behind for behind, _ in node.next_functions]
 
 
-def _product(gradients: Sequence[Tensor], chosen: Sequence[Tensor], directions: Sequence[Tensor]) -> Tensor:
+def _product(gradients: Sequence[Tensor], chosen: Sequence[Tensor], directions: Sequence[Tensor]) -> Sequence[Tensor]:
     curved = [pair for pair in zip(gradients, directions, strict=True) if pair[0].requires_grad]
     if not curved:  # linear in every parameter; the instrument check holds a difference of gradients against this
-        return torch.cat([torch.zeros_like(leaf).reshape(-1) for leaf in chosen])
-    products = torch.autograd.grad(
+        return [torch.zeros_like(leaf) for leaf in chosen]
+    return torch.autograd.grad(
         [gradient for gradient, _ in curved],
         chosen,
         grad_outputs=[direction for _, direction in curved],
         retain_graph=True,
         materialize_grads=True,
     )
-    return torch.cat([product.reshape(-1) for product in products])
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,7 @@ def converged(top: int, tolerance: float, failure: float) -> Callable[[KrylovSpa
     """A stopping rule: λ_max is certain to `tolerance` of itself, the next `top` − 1 and λ_min to ten times that.
 
     The ends by `reach`, λ_min relative to |λ|_max, as it may be zero; the others by residuals, relative to themselves.
+    Where λ_min has not come out clearly negative, what could still be there must be below `tolerance` of |λ|_max.
     Two successive values that agree prove nothing. Nor does a breakdown, where every residual is zero and the copies
     of a repeated eigenvalue are still to be found.
     """
@@ -137,8 +138,9 @@ def converged(top: int, tolerance: float, failure: float) -> Callable[[KrylovSpa
         values, size = space.ritz_values, float(np.abs(space.ritz_values).max())
         if np.any(space.residuals[-top:] > 10 * tolerance * np.abs(values[-top:])):
             return False
-        reach = space.reach(failure)
-        return bool(reach.above <= tolerance * abs(values[-1]) and reach.below <= 10 * tolerance * size)
+        reach, coarse = space.reach(failure), 10 * tolerance * size
+        allowed = coarse if values[0] < -coarse else tolerance * size
+        return bool(reach.above <= tolerance * abs(values[-1]) and reach.below <= allowed)
 
     return rule
 
@@ -179,6 +181,9 @@ def _step(matvec: Matvec, basis: Basis, row: Tensor, alpha: list[float], beta: l
     """The space with one row more, which is already in the basis."""
     vector = matvec(row)
     alpha.append(dot(vector, row))
+    if not math.isfinite(alpha[-1]):
+        message = f"product {len(alpha)} is not finite: the loss has no curvature here"
+        raise FloatingPointError(message)
     basis.project_out(vector)
     length = norm(vector)
     beta.append(length if length > _negligible(alpha, beta, vector.dtype) else 0.0)

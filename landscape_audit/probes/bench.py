@@ -86,6 +86,10 @@ class ProbeFailedError(Exception):
     """A probe failed, now or when it was first taken. Every check that rests on it fails with the same words."""
 
 
+class ProcessFailedError(Exception):
+    """One of several processes cannot go on, and so none can."""
+
+
 @dataclass
 class Ledger:
     """What one probe spent, itself and not its needs."""
@@ -176,7 +180,9 @@ class Bench:
         start = time.perf_counter()
         try:
             return probe.take(self)
-        except Exception as error:  # noqa: BLE001 - a probe runs the user's model, which may raise anything
+        except Exception as error:
+            if self.ranks.size > 1:  # the others may be waiting for this process's sums, and must not get others
+                raise ProcessFailedError(f"process {self.ranks.rank}: {probe.name}: {error}") from error
             return ProbeFailedError(f"{probe.name}: {type(error).__name__}: {error}")
         finally:
             ledger.seconds += time.perf_counter() - start

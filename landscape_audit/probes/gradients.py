@@ -51,7 +51,7 @@ class GradientSample:
     def norm(self) -> float:
         """|ḡ|."""
         share = self.weights / self.weights.sum()
-        return float(np.sqrt(max(0.0, share @ self.gram @ share)))
+        return float(np.sqrt(np.maximum(0.0, share @ self.gram @ share)))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -151,7 +152,7 @@ class Landscape:
             padded = torch.zeros_like(self.subject.theta)
             padded[part] = v
             whole = summed(self.hessian.by_term(padded), padded)
-            return Share(whole.vector[part], whole.weight)
+            return Share((whole.parts[0][part],), whole.weight)
 
         return lambda v: self._mean(lambda: here(v))
 
@@ -172,9 +173,10 @@ class Landscape:
             columns = torch.zeros(batches, 1 + len(read(v)), dtype=torch.float64, device=v.device)
             total = torch.zeros_like(v)
             for each, share in zip(self.single, products().by_term(v), strict=True):
-                found = [share.weight, *read(share.vector)]
+                vector = share.vector
+                found = [share.weight, *read(vector)]
                 columns[each.owners[0]] += torch.tensor(found, dtype=torch.float64, device=v.device)
-                total += share.vector
+                total += vector
             return columns, total
 
         columns, total = (self.ranks.sum(part) for part in self._with_room(here))
@@ -195,7 +197,7 @@ class Landscape:
 
         def grad(theta: Tensor) -> Tensor:
             slopes = (gradient(theta, subject.layout, term) for term in first)
-            return mean((Share(slope.vector, slope.weight) for slope in slopes), theta)
+            return mean((Share((slope.vector,), slope.weight) for slope in slopes), theta)
 
         return grad
 
@@ -203,9 +205,24 @@ class Landscape:
 
     @functools.cached_property
     def joined(self) -> tuple[Pass, ...]:
-        """This process's batches in as few calls of the model as fit."""
+        """This process's batches in as few calls of the model as fit; one by one where a batch is more than its sum."""
         batches = self.subject.sample.batches
-        return passes(batches, self.ranks.share(len(batches)), self._most)
+        found = passes(batches, self.ranks.share(len(batches)), self._most)
+        return found if all(map(self._adds_up, found[:1])) else self.single
+
+    def _adds_up(self, joined: Pass) -> bool:
+        """Whether the loss of joined batches is the sum of theirs: not where examples see each other."""
+        if len(joined.pieces) == 1:
+            return True
+        theta = self.subject.theta
+        alone = tuple(Pass(piece, (piece,), (0,)) for piece in joined.pieces)
+        together, apart = (
+            sum(float(loss.total) for _, loss in losses_at(self.subject, theta, over)) for over in ((joined,), alone)
+        )
+        same = abs(together - apart) <= 1e3 * torch.finfo(theta.dtype).eps * max(abs(together), abs(apart))
+        if not (same or math.isnan(together)):
+            self._told["batches"] = "The loss of a batch depends on what else is in it: batches are never joined."
+        return same
 
     @functools.cached_property
     def single(self) -> tuple[Pass, ...]:
@@ -217,6 +234,9 @@ class Landscape:
     def hessian(self) -> Hessian | Differences:
         """The Hessian for long runs of products: graphs kept where they fit; differences where nothing else works."""
         subject = self.subject
+        if not all(math.isfinite(float(loss.total)) for _, loss in losses_at(subject, subject.theta, self.joined)):
+            message = "the loss is not finite here, so that it has no curvature"
+            raise FloatingPointError(message)
         mine = terms(subject, self.joined, self._autocast)
         try:
             found = Hessian(subject.theta, subject.layout, mine, self._graph_memory)
@@ -269,8 +289,9 @@ class Landscape:
 
     def _mean(self, here: Callable[[], Share]) -> Tensor:
         share = self._with_room(here)
-        weight = self.ranks.sum(torch.tensor([share.weight], dtype=torch.float64, device=share.vector.device))
-        return self.ranks.sum(share.vector).div_(float(weight))
+        total = share.parts[0]
+        weight = self.ranks.sum(torch.tensor([share.weight], dtype=torch.float64, device=total.device))
+        return self.ranks.sum(total).div_(float(weight))
 
     # ---------------------------------------------------------------------------------------------------------- room
 

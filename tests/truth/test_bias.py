@@ -1,4 +1,4 @@
-"""A sample's largest eigenvalue lies above the population's; the jackknife over batches sees about half to all of it."""
+"""A sample's largest eigenvalue lies above the population's; the jackknife sees about half to all of that."""
 
 from __future__ import annotations
 

@@ -13,13 +13,15 @@ from landscape_audit.checks.sharpness import sharpness
 from landscape_audit.checks.trace import trace
 from landscape_audit.statistics import t_quantile
 
+EIGHT = {"trace_probes": 8, "trace_tolerance": 1e-9}
+
 
 def test_the_traces_standard_error_is_what_repetition_shows():
     # 150 seeds know a variance to √(2/149) = 12 %, and its mean claim, of seven degrees of freedom each, to 4 %.
     spectrum = [60.0, 20.0, *np.random.default_rng(0).normal(size=80)]
     audited, values, claims = quadratic(spectrum), [], []
     for seed in range(150):
-        on = bench(audited, seed=seed, budgets={"lanczos_steps": 6, "trace_probes": 8}, **DOUBLE)
+        on = bench(audited, seed=seed, budgets={**EIGHT, "lanczos_steps": 6}, **DOUBLE)
         total = found(on, trace)["trace"]
         assert total.n == 8
         values.append(total.value)
@@ -29,7 +31,7 @@ def test_the_traces_standard_error_is_what_repetition_shows():
 
 
 def probes_of_the_trace(seed):
-    budgets = {"lanczos_steps": 6, "trace_probes": 8}
+    budgets = {**EIGHT, "lanczos_steps": 6}
     on = bench(quadratic(np.linspace(-1, 3, 60).tolist()), seed=seed, budgets=budgets, **DOUBLE)
     (parts,) = measured(on, trace).details
     return [row[1] for row in parts.rows]
