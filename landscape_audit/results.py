@@ -30,7 +30,7 @@ class Record(BaseModel):
 IntervalKind = Literal["residual", "sampling", "probe", "rounding", "bound"]
 """Where an interval comes from.
 
-residual: a solver bound, an eigenvalue lies inside.  sampling: other examples of the same distribution.
+residual: what the solver leaves open.  sampling: other examples of the same distribution.
 probe: random vectors or directions.  rounding: the arithmetic.  bound: one side only, by construction.
 """
 
@@ -57,8 +57,8 @@ class Estimate(Record):
     """A number, the interval around it, and what the interval means.
 
     `low` and `high` combine all `parts`. `None` means unbounded: a lower bound has `high=None`. An exact number has
-    no parts and `low = value = high`. `level` is the confidence of the sampling and probe parts; residual and bound
-    parts hold always.
+    no parts and `low = value = high`. `level` is the confidence of the sampling and probe parts, and of the residual
+    part at an end of a spectrum; other residual parts, and bounds, hold always.
     """
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [_FINITE, _NOT_FINITE]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -152,3 +153,13 @@ def dense_gauss_newton(audited: Subject) -> Tensor:
         total += jacobian.T @ torch.autograd.functional.hessian(loss, z) @ jacobian
         weight += float(double.loss.measure(z.view(batch.size, -1), batch.targets).weight)
     return total / weight
+
+
+def on_device(audited: Subject, device: torch.device) -> Subject:
+    """The same subject there."""
+    return replace(
+        audited,
+        theta=audited.theta.to(device),
+        sample=audited.sample.to(device, audited.theta.dtype),
+        fixed={name: value.to(device) for name, value in audited.fixed.items()},
+    )

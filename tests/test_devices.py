@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
-from subjects import bench, cross_entropy, dense_gauss_newton, dense_hessian, measured, subject
+from subjects import bench, cross_entropy, dense_gauss_newton, dense_hessian, measured, on_device, subject
 from torch import nn
 
 from landscape_audit.checks import BATTERY, sharpness
@@ -33,14 +31,7 @@ class Attentive(nn.Module):
 def on(device: str, dtype=torch.float32) -> Subject:
     torch.manual_seed(0)
     x, y = torch.randn(48, 3, 6), torch.randint(0, 3, (48,))
-    audited = subject(Attentive(), cross_entropy, x, y, sizes=[20, 20, 8], dtype=dtype)
-    there = torch.device(device)
-    return replace(
-        audited,
-        theta=audited.theta.to(there),
-        sample=audited.sample.to(there, dtype),
-        fixed={name: value.to(there) for name, value in audited.fixed.items()},
-    )
+    return on_device(subject(Attentive(), cross_entropy, x, y, sizes=[20, 20, 8], dtype=dtype), torch.device(device))
 
 
 @pytest.fixture(params=DEVICES)

@@ -21,7 +21,11 @@ STATUS = {
 }
 
 INTERVALS = (
-    ("residual", "A solver bound: an eigenvalue of this sample's Hessian lies inside. It holds always."),
+    (
+        "residual",
+        "What the solver leaves open. At the ends of the spectrum: λ_max or λ_min of this sample's Hessian lies inside, "
+        "at the stated level for the random start. Between them: an eigenvalue lies inside, always.",
+    ),
     ("sampling", "What other samples of the same size and distribution would give, at the stated level."),
     ("probe", "What other random directions would give, at the stated level."),
     ("rounding", "What the arithmetic leaves open: measured against float64 where the model runs in it."),
