@@ -23,7 +23,7 @@ STATUS = {
 INTERVALS = (
     (
         "residual",
-        "What the solver leaves open. At the ends of the spectrum: λ_max or λ_min of this sample's Hessian lies inside, "
+        "What the solver leaves open. At the ends of the spectrum: λ_max or λ_min of this sample lies inside, "
         "at the stated level for the random start. Between them: an eigenvalue lies inside, always.",
     ),
     ("sampling", "What other samples of the same size and distribution would give, at the stated level."),
