@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from torch import Tensor
+
 TOP = 5
 LAMBDA_MAX_TOLERANCE = 1e-3
 ENDS_TOLERANCE = 1e-2
@@ -51,8 +53,8 @@ class Contestant(Protocol):
     groups: Mapping[str, Sequence[str]]
     """Which parts together answer `lambda_max`, `ends`, `trace` and `battery`; a part may serve several."""
 
-    def product(self) -> None:
-        """One Hessian-vector product."""
+    def product(self) -> Tensor:
+        """The Hessian times the workload's direction, shape (P,)."""
 
 
 def precise(samples: Sequence[float], offset: float = 0.0) -> bool:

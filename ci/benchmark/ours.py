@@ -9,10 +9,10 @@ from typing import Any
 
 from contestants import ENDS_TOLERANCE, LAMBDA_MAX_TOLERANCE, PROBES, TOP, Answer, Part, precise
 from subjects import bench, measured
+from torch import Tensor
 from workloads import Workload
 
 from landscape_audit.checks import spectral_density
-from landscape_audit.curvature.vectors import unit_gaussian
 from landscape_audit.probes.bench import Bench
 from landscape_audit.probes.krylov import HessianKrylov, KrylovTrace, RitzRayleigh
 from landscape_audit.probes.walks import RandomPlane
@@ -30,7 +30,7 @@ class Ours:
     def __init__(self, workload: Workload) -> None:
         self.subject = workload.subject()
         self._bench = self.bench()
-        self._direction = unit_gaussian(workload.parameters, self._bench.generator("benchmark"), self.subject.theta)
+        self._direction = workload.direction
         self.parts: Mapping[str, Part] = {
             "lambda_max": Part(self._lambda_max),
             "ends": Part(self._ends),
@@ -43,10 +43,10 @@ class Ours:
         """A fresh bench, on which nothing was taken."""
         return bench(self.subject, preset="standard", seed=seed, budgets={"lanczos_steps": STEPS, **budgets})
 
-    def product(self) -> None:
-        """One Hessian-vector product."""
+    def product(self) -> Tensor:
+        """The Hessian times the workload's direction."""
         with self._bench.outside_the_ledger("benchmark"):
-            self._bench.hvp(self._direction)
+            return self._bench.hvp(self._direction)
 
     def gradient(self) -> None:
         """One gradient of the full sample: the unit of cost."""

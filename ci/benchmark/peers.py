@@ -41,8 +41,9 @@ GROUPS = {
     "trace": ("trace",),
     "battery": ("top", "lambda_min", "trace", "density"),
 }
-RESTARTS = 60
-"""Of ARPACK, about fifteen products each; without a limit it would try until the next day."""
+RESTARTS = 15
+"""Of ARPACK, fifteen to nineteen products each. Where it converges it takes a few; where products are not symmetric,
+as on the transformer, it would try until the next day."""
 LANCZOS_BUDGETS = (10, 20, 30, 40, 50, 75, 100, 150, 200, 300, 400)
 MOST_PROBES = 400
 
@@ -64,7 +65,7 @@ class Curvlinops:
             check_deterministic=False,
         )
         self._truth, self._steps = truth, steps
-        self._direction = _direction(workload)
+        self._direction = workload.direction
         self.parts: Mapping[str, Part] = {
             "lambda_max": Part(lambda seed, _: self._eigsh(seed, 1, "LA", LAMBDA_MAX_TOLERANCE)),
             "top": Part(lambda seed, _: self._eigsh(seed, TOP, "LA", ENDS_TOLERANCE)),
@@ -73,9 +74,9 @@ class Curvlinops:
             "density": Part(self._density),
         }
 
-    def product(self) -> None:
-        """One Hessian-vector product."""
-        self._operator @ self._direction
+    def product(self) -> Tensor:
+        """The Hessian times the workload's direction."""
+        return self._operator @ self._direction
 
     def _lambda_min(self, seed: int, _: int) -> Answer:
         """ARPACK's tolerance is a share of the value itself, so the share of λ_max is made one of λ_min."""
@@ -128,7 +129,7 @@ class Eigenthings:
     def __init__(self, workload: Workload, truth: Reference, steps: int) -> None:
         loss = hessian_eigenthings.supervised_loss(nn.CrossEntropyLoss())
         self._operator = _CountedEigenthings(workload.model, [(workload.inputs, workload.targets)], loss)
-        self._direction = _direction(workload)
+        self._direction = workload.direction
         self._steps, self._residual = steps, ENDS_TOLERANCE * truth.top[0]
         self.parts: Mapping[str, Part] = {
             "lambda_max": Part(self._lambda_max, LANCZOS_BUDGETS),
@@ -138,9 +139,9 @@ class Eigenthings:
             "density": Part(self._density),
         }
 
-    def product(self) -> None:
-        """One Hessian-vector product."""
-        self._operator.matvec(self._direction)
+    def product(self) -> Tensor:
+        """The Hessian times the workload's direction."""
+        return self._operator.matvec(self._direction)
 
     def _lanczos(self, seed: int, budget: int, count: int, which: str) -> tuple[Any, int]:
         before = self._operator.products
@@ -200,7 +201,9 @@ class PyHessian:
         del truth
         self._workload, self._steps = workload, steps
         self._held = self._hessian()
-        self._direction = [view.reshape(p.shape) for view, p in _pieces(workload)]
+        sizes = [parameter.numel() for parameter in self._held.params]
+        pieces = zip(workload.direction.split(sizes), self._held.params, strict=True)
+        self._direction = [piece.reshape(parameter.shape) for piece, parameter in pieces]
         self.parts: Mapping[str, Part] = {
             "lambda_max": Part(lambda seed, _: self._eigenvalues(seed, 1)),
             "top": Part(lambda seed, _: self._eigenvalues(seed, TOP)),
@@ -208,9 +211,10 @@ class PyHessian:
             "density": Part(self._density),
         }
 
-    def product(self) -> None:
-        """One Hessian-vector product, on the graph that it keeps."""
-        pyhessian.hessian_vector_product(self._held.gradsH, self._held.params, self._direction)
+    def product(self) -> Tensor:
+        """The Hessian times the workload's direction, on the graph that it keeps."""
+        parts = pyhessian.hessian_vector_product(self._held.gradsH, self._held.params, self._direction)
+        return torch.cat([part.reshape(-1) for part in parts])
 
     def _eigenvalues(self, seed: int, count: int) -> Answer:
         torch.manual_seed(seed)
@@ -273,15 +277,6 @@ def _old_torch_eig() -> Iterator[None]:
         yield
     finally:
         torch.eig = removed  # type: ignore[attr-defined]
-
-
-def _direction(workload: Workload) -> Tensor:
-    return torch.full((workload.parameters,), workload.parameters**-0.5)
-
-
-def _pieces(workload: Workload) -> list[tuple[Tensor, Tensor]]:
-    parameters = list(workload.model.parameters())
-    return list(zip(_direction(workload).split([p.numel() for p in parameters]), parameters, strict=True))
 
 
 PEERS: tuple[Callable[[Workload, Reference, int], Contestant], ...] = (Curvlinops, Eigenthings, PyHessian)

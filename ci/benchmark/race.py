@@ -48,12 +48,12 @@ Times = Mapping[tuple[str, str], Timed]
 
 
 def race(contestants: Sequence[Contestant], gradient: Callable[[], None], rounds: int) -> Times:
-    """Every part of every contestant once a round, with the round as its seed. What fails once is not tried again."""
+    """Every part of every contestant once a round, with the round as its seed; no more once it fails or gives up."""
     times = {(each.name, part): Timed() for each in contestants for part in each.parts}
     for seed in range(rounds):
         for who, name, part in _interleaved(contestants):
             timed = times[who, name]
-            if not timed.failure:
+            if not timed.failure and all(answer.enough for answer in timed.answers):
                 print(f"  round {seed + 1}: {who}, {name}", file=sys.stderr, flush=True)
                 _run(part, seed, gradient, timed)
     return times

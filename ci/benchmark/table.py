@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from contestants import ENDS_TOLERANCE, LAMBDA_MAX_TOLERANCE, TRACE_TOLERANCE
+from measure import Measured
 from race import GROUPS, Row
 
 TITLES = {
@@ -26,6 +27,9 @@ LIMITS = {
     "trace": 2 * TRACE_TOLERANCE,  # a standard error is missed by one run in three, twice that by one in twenty
 }
 
+PRODUCT_LIMIT = 1e-4
+"""Far above what rounding to float32 does here."""
+
 LEGEND = (
     "Gradients: CPU time in gradients of the full sample. Ratio: theirs over ours. Errors against float64, the worst "
     "of all rounds: the five largest each relative to itself, λ_min to λ_max; **bold** misses the tolerance "
@@ -33,18 +37,61 @@ LEGEND = (
 )
 
 
-def markdown(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    """A table: words to the left, numbers to the right."""
+def report(found: Mapping[str, Measured], program: Mapping[str, float], versions: Mapping[str, str]) -> str:
+    """Every table, under headings of the third level."""
+    sections = {
+        "Units": _units(found),
+        "One Hessian-vector product": _products(found),
+        **{TITLES[group]: _group(group, found) for group in GROUPS},
+        "`landscape-audit run --no-pdf --only loss` on the demo": _program(program),
+    }
+    parts = [f"### {title}\n\n{table}" for title, table in sections.items()]
+    named = ", ".join(f"{name} {number}" for name, number in versions.items())
+    return "\n\n".join([*parts, LEGEND, f"Versions: {named}"])
+
+
+def _markdown(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """Words to the left, numbers to the right."""
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def groups(by_workload: Mapping[str, Sequence[Row]]) -> str:
-    """One table for each group of quantities."""
-    return "\n\n".join(f"### {TITLES[group]}\n\n{_group(group, by_workload)}" for group in GROUPS)
+def _units(found: Mapping[str, Measured]) -> str:
+    heads = ["workload", "parameters", "loss", "gradient, ms", "forward, gradients"]
+    heads += ["surface point, forwards", "vector algebra over products", "λ_max", "λ_min", "trace"]
+    return _markdown(heads, [_unit_cells(name, each) for name, each in found.items()])
 
 
-def _group(group: str, by_workload: Mapping[str, Sequence[Row]]) -> str:
+def _unit_cells(name: str, each: Measured) -> list[str]:
+    truth = each.reference
+    return [
+        name,
+        f"{each.parameters:,}",
+        f"{each.loss:.2g}",
+        f"{1e3 * each.gradient_seconds:.3g}",
+        f"{each.forward:.2f}",
+        f"{each.surface_point:.2f}",
+        f"{each.algebra:.1%}",
+        f"{truth.top[0]:.5g}",
+        f"{truth.lambda_min:.3g}",
+        f"{truth.trace:.4g} ± {truth.trace_error:.1g}",
+    ]
+
+
+def _products(found: Mapping[str, Measured]) -> str:
+    cells = [
+        [f"{name}: {one.who}", f"{one.gradients:.2f}", _bold(one.error, PRODUCT_LIMIT)]
+        for name, each in found.items()
+        for one in each.products
+    ]
+    return _markdown(["workload and library", "gradients", "relative error"], cells)
+
+
+def _program(program: Mapping[str, float]) -> str:
+    return _markdown(["", *program], [["CPU seconds", *(f"{seconds:.2f}" for seconds in program.values())]])
+
+
+def _group(group: str, by_workload: Mapping[str, Measured]) -> str:
     wanted = ERRORS[group]
     heads = [
         "workload and library",
@@ -56,10 +103,10 @@ def _group(group: str, by_workload: Mapping[str, Sequence[Row]]) -> str:
     cells = [
         [f"{workload}: {row.who}", *_cells(row, wanted)]
         for workload, found in by_workload.items()
-        for row in found
+        for row in found.rows
         if row.group == group
     ]
-    return markdown(heads, cells)
+    return _markdown(heads, cells)
 
 
 def _cells(row: Row, wanted: Mapping[str, str]) -> list[str]:
@@ -73,4 +120,8 @@ def _cells(row: Row, wanted: Mapping[str, str]) -> list[str]:
 def _error(name: str, error: float | None) -> str:
     if error is None:
         return "not offered"
-    return f"**{error:.1e}**" if error > LIMITS[name] else f"{error:.1e}"
+    return _bold(error, LIMITS[name])
+
+
+def _bold(error: float, limit: float) -> str:
+    return f"**{error:.1e}**" if error > limit else f"{error:.1e}"

@@ -29,6 +29,12 @@ class Workload:
         """P."""
         return sum(parameter.numel() for parameter in self.model.parameters())
 
+    @property
+    def direction(self) -> Tensor:
+        """A random unit vector, the same for all, shape (P,)."""
+        drawn = torch.randn(self.parameters, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        return (drawn / drawn.norm()).float()
+
     def subject(self) -> Subject:
         """The same for us: sixteen batches to estimate sampling errors from, joined into one pass as by the tool."""
         made = subject(self.model, cross_entropy, self.inputs, self.targets)
