@@ -38,9 +38,9 @@ def main() -> int:
     if asked.json:
         workloads = {name: dataclasses.asdict(each) for name, each in found.items()}
         asked.json.write_text(json.dumps({"workloads": workloads, "program": program, "versions": versions}, indent=1))
-    failed = [f"{name}: {row.who}, {row.group}" for name, each in found.items() for row in each.rows if row.failure]
-    for line in failed:
-        print(f"FAILED {line}", file=sys.stderr)
+    failed = [(name, one) for name, each in found.items() for one in (*each.products, *each.rows) if one.failure]
+    for name, one in failed:
+        print(f"FAILED {name}, {one.who}: {one.failure}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -10,7 +10,7 @@ from clock import medians
 from contestants import Contestant
 from ours import SURFACE, Ours
 from peers import PEERS
-from race import Row, race, rows
+from race import Row, failure_in_words, race, rows
 from reference import Reference, apart, exact_product, reference
 from workloads import Workload, workload
 
@@ -20,8 +20,9 @@ class Product:
     """One Hessian-vector product of a library: its cost, and its relative error against double backward in float64."""
 
     who: str
-    gradients: float
-    error: float
+    gradients: float = 0.0
+    error: float = 0.0
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,14 @@ def measure(name: str, rounds: int, short_rounds: int) -> Measured:
 
 
 def _products(given: Workload, ours: Ours, contestants: Sequence[Contestant], rounds: int) -> list[Product]:
-    exact = exact_product(given, given.direction)
-    seconds = medians({"gradient": ours.gradient} | {each.name: each.product for each in contestants}, rounds)
-    return [
-        Product(each.name, seconds[each.name] / seconds["gradient"], apart(each.product(), exact))
-        for each in contestants
-    ]
+    """A product that fails is its cell, and is not timed."""
+    exact, errors, failures = exact_product(given, given.direction), {}, []
+    for each in contestants:
+        try:
+            errors[each.name] = apart(each.product(), exact)
+        except Exception as error:  # noqa: BLE001 - whatever a peer raises is its cell, and the exit code tells
+            failures.append(Product(each.name, failure=failure_in_words(error)))
+    calls = {each.name: each.product for each in contestants if each.name in errors}
+    seconds = medians({"gradient": ours.gradient} | calls, rounds)
+    unit = seconds["gradient"]
+    return [*(Product(name, seconds[name] / unit, error) for name, error in errors.items()), *failures]

@@ -8,6 +8,7 @@ takes as many steps as ours would.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import statistics
 import warnings
@@ -200,10 +201,6 @@ class PyHessian:
     def __init__(self, workload: Workload, truth: Reference, steps: int) -> None:
         del truth
         self._workload, self._steps = workload, steps
-        self._held = self._hessian()
-        sizes = [parameter.numel() for parameter in self._held.params]
-        pieces = zip(workload.direction.split(sizes), self._held.params, strict=True)
-        self._direction = [piece.reshape(parameter.shape) for piece, parameter in pieces]
         self.parts: Mapping[str, Part] = {
             "lambda_max": Part(lambda seed, _: self._eigenvalues(seed, 1)),
             "top": Part(lambda seed, _: self._eigenvalues(seed, TOP)),
@@ -213,7 +210,10 @@ class PyHessian:
 
     def product(self) -> Tensor:
         """The Hessian times the workload's direction, on the graph that it keeps."""
-        parts = pyhessian.hessian_vector_product(self._held.gradsH, self._held.params, self._direction)
+        held = self._held
+        pieces = self._workload.direction.split([parameter.numel() for parameter in held.params])
+        direction = [piece.view_as(parameter) for piece, parameter in zip(pieces, held.params, strict=True)]
+        parts = pyhessian.hessian_vector_product(held.gradsH, held.params, direction)
         return torch.cat([part.reshape(-1) for part in parts])
 
     def _eigenvalues(self, seed: int, count: int) -> Answer:
@@ -233,6 +233,10 @@ class PyHessian:
         with _counted_pyhessian() as count_of, _old_torch_eig():
             self._hessian().density(iter=self._steps, n_v=1)
         return Answer(count_of[0])
+
+    @functools.cached_property
+    def _held(self) -> Any:
+        return self._hessian()
 
     def _hessian(self) -> Any:
         """Its object, on a model without gradients: it would add to those it finds, and double H."""

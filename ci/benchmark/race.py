@@ -74,11 +74,16 @@ def _run(part: Part, seed: int, gradient: Callable[[], None], timed: Timed) -> N
             if found[0].enough:
                 break
     except Exception as error:  # noqa: BLE001 - whatever a peer raises is its cell, and the exit code tells
-        timed.failure = f"{type(error).__name__}: {error}".splitlines()[0]
+        timed.failure = failure_in_words(error)
         return
     timed.products.append(found[0].products)
     timed.gradients.append(seconds / unit)
     timed.answers.append(found[0])
+
+
+def failure_in_words(error: Exception) -> str:
+    """One line that fits into a cell."""
+    return f"{type(error).__name__}: {error}".splitlines()[0].replace("|", "/")
 
 
 def rows(contestants: Sequence[Contestant], times: Times, truth: Reference) -> list[Row]:

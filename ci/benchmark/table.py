@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from contestants import ENDS_TOLERANCE, LAMBDA_MAX_TOLERANCE, TRACE_TOLERANCE
-from measure import Measured
+from measure import Measured, Product
 from race import GROUPS, Row
 
 TITLES = {
@@ -79,12 +79,14 @@ def _unit_cells(name: str, each: Measured) -> list[str]:
 
 
 def _products(found: Mapping[str, Measured]) -> str:
-    cells = [
-        [f"{name}: {one.who}", f"{one.gradients:.2f}", _bold(one.error, PRODUCT_LIMIT)]
-        for name, each in found.items()
-        for one in each.products
-    ]
+    cells = [[f"{name}: {one.who}", *_product_cells(one)] for name, each in found.items() for one in each.products]
     return _markdown(["workload and library", "gradients", "relative error"], cells)
+
+
+def _product_cells(one: Product) -> list[str]:
+    if one.failure:
+        return [f"**FAILED** {one.failure}", "-"]
+    return [f"{one.gradients:.2f}", _bold(one.error, PRODUCT_LIMIT)]
 
 
 def _program(program: Mapping[str, float]) -> str:
