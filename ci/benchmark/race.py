@@ -6,6 +6,7 @@ import gc
 import itertools
 import statistics
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -41,6 +42,8 @@ class Timed:
     gradients: list[float] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     failure: str = ""
+    first: int = 0
+    """Of the budgets, the first to try: one below what was enough in the round before."""
 
 
 Times = Mapping[tuple[str, str], Timed]
@@ -65,20 +68,22 @@ def _interleaved(contestants: Sequence[Contestant]) -> list[tuple[str, str, Part
 
 
 def _run(part: Part, seed: int, gradient: Callable[[], None], timed: Timed) -> None:
-    try:
-        for budget in part.budgets:
-            gc.collect()
-            unit = statistics.median(cpu(gradient) for _ in range(GRADIENTS))
-            found: list[Answer] = []
-            seconds = cpu(lambda budget=budget, found=found: found.append(part.call(seed, budget)))
-            if found[0].enough:
-                break
-    except Exception as error:  # noqa: BLE001 - whatever a peer raises is its cell, and the exit code tells
-        timed.failure = failure_in_words(error)
-        return
-    timed.products.append(found[0].products)
+    for rung in range(timed.first, len(part.budgets)):
+        gc.collect()
+        unit = statistics.median(cpu(gradient) for _ in range(GRADIENTS))
+        begun = time.process_time()
+        try:
+            answer = part.call(seed, part.budgets[rung])
+        except Exception as error:  # noqa: BLE001 - whatever a peer raises is its cell, and the exit code tells
+            timed.failure = failure_in_words(error)
+            return
+        seconds = time.process_time() - begun
+        timed.first = max(0, rung - 1)
+        if answer.enough:
+            break
+    timed.products.append(answer.products)
     timed.gradients.append(seconds / unit)
-    timed.answers.append(found[0])
+    timed.answers.append(answer)
 
 
 def failure_in_words(error: Exception) -> str:
