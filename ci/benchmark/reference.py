@@ -48,7 +48,7 @@ def reference(workload: Workload) -> Reference:
     if path.is_file():
         stored = json.loads(path.read_text())
         return Reference(**{**stored, "top": tuple(stored["top"])})
-    print(f"{workload.name}: computing the reference in float64, once", file=sys.stderr, flush=True)
+    _tell(workload, "computing the reference in float64, once: the top")
     found = _computed(workload)
     KEPT.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(dataclasses.asdict(found)))
@@ -59,6 +59,10 @@ def _digest(workload: Workload) -> str:
     tensors = [workload.inputs, workload.targets, *workload.model.state_dict().values()]
     content = b"".join(tensor.detach().contiguous().numpy().tobytes() for tensor in tensors)
     return hashlib.sha256(content + Path(__file__).read_bytes()).hexdigest()[:16]
+
+
+def _tell(workload: Workload, what: str) -> None:
+    print(f"{workload.name}: {what}", file=sys.stderr, flush=True)
 
 
 def _computed(workload: Workload) -> Reference:
@@ -72,7 +76,9 @@ def _computed(workload: Workload) -> Reference:
         matrix = LinearOperator((workload.parameters,) * 2, matvec=product, dtype=np.float64)
         start = np.random.default_rng(0).standard_normal(workload.parameters)
         top = eigsh(matrix, TOP, which="LA", tol=1e-8, v0=start, ncv=30, return_eigenvectors=False)
+        _tell(workload, "the bottom")
         bottom = _bottom(matrix, start, max(top))
+        _tell(workload, "the trace")
         trace, error = _trace(product, workload.parameters)
     return Reference(tuple(sorted(map(float, top), reverse=True)), bottom, trace, error)
 
