@@ -57,8 +57,8 @@ def race(contestants: Sequence[Contestant], gradient: Callable[[], None], rounds
         for who, name, part in _interleaved(contestants):
             timed = times[who, name]
             if not timed.failure and all(answer.enough for answer in timed.answers):
-                print(f"  round {seed + 1}: {who}, {name}", file=sys.stderr, flush=True)
                 _run(part, seed, gradient, timed)
+                print(f"  round {seed + 1}: {who}, {name}: {_last(timed)}", file=sys.stderr, flush=True)
     return times
 
 
@@ -84,6 +84,13 @@ def _run(part: Part, seed: int, gradient: Callable[[], None], timed: Timed) -> N
     timed.products.append(answer.products)
     timed.gradients.append(seconds / unit)
     timed.answers.append(answer)
+
+
+def _last(timed: Timed) -> str:
+    if timed.failure:
+        return f"FAILED {timed.failure}"
+    there = "" if timed.answers[-1].enough else ", not there yet"
+    return f"{timed.products[-1]:.0f} products, {timed.gradients[-1]:.0f} gradients{there}"
 
 
 def failure_in_words(error: Exception) -> str:
