@@ -64,6 +64,7 @@ loader = "model.py:validation"
 [protocol]
 preset = "quick"
 device = "{device}"
+max_memory = "4GiB"
 """
 
 

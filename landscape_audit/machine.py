@@ -35,11 +35,13 @@ def device_of(protocol: ProtocolSpec) -> torch.device:
     return device
 
 
-def free_memory(device: torch.device) -> int:
-    """Half of the memory that is free: what basis and graphs may take."""
+def memory_for(protocol: ProtocolSpec, device: torch.device) -> int:
+    """What basis and graphs may take: half of the memory that is free, or less where the protocol says so."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] // 2
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        free = torch.cuda.mem_get_info(device)[0]
+    else:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return int(min(free // 2, protocol.max_bytes))
 
 
 def synchronise(device: torch.device) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 from landscape_audit.checks import BATTERY, Check, chosen
 from landscape_audit.errors import UsageError
 from landscape_audit.forecast import forecast
-from landscape_audit.machine import device_of, environment, exact_arithmetic, free_memory
+from landscape_audit.machine import device_of, environment, exact_arithmetic, memory_for
 from landscape_audit.plan import Plan, Progress, Silent
 from landscape_audit.policy import Policy
 from landscape_audit.probes.bench import Bench, ProbeFailedError, ProcessFailedError, with_needs
@@ -72,7 +72,9 @@ def audit(
         subject = load_subject(spec, checkpoint, base, device)
         _refuse_idle(ranks, subject)
         before = subject.state()
-        bench = Bench(subject, spec.protocol, progress if ranks.leads else Silent(), free_memory(device), ranks)
+        bench = Bench(
+            subject, spec.protocol, progress if ranks.leads else Silent(), memory_for(spec.protocol, device), ranks
+        )
         checks = chosen(spec.checks)
         plan = forecast(bench, checks)
         bench.deadline = None if spec.protocol.max_time is None else clock + spec.protocol.max_seconds
@@ -123,7 +125,7 @@ def plan_audit(spec: AuditSpec, checkpoint: Path, base: Path) -> Plan:
     with exact_arithmetic():
         device = device_of(spec.protocol)
         subject = load_subject(spec, checkpoint, base, device)
-        bench = Bench(subject, spec.protocol, Silent(), free_memory(device))
+        bench = Bench(subject, spec.protocol, Silent(), memory_for(spec.protocol, device))
         return forecast(bench, chosen(spec.checks))
 
 

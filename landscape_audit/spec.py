@@ -183,6 +183,11 @@ class ProtocolSpec(_Strict):
         default=False,
         description="Activation checkpointing: activations are computed again when needed; less memory, more time.",
     )
+    max_memory: str | None = Field(
+        default=None,
+        pattern=r"^\d+(\.\d+)?(MiB|GiB)$",
+        description="Memory for basis and graphs together, like 800MiB or 4GiB; by default half of what is free.",
+    )
     max_time: str | None = Field(
         default=None,
         pattern=r"^\d+(\.\d+)?[smh]$",
@@ -204,6 +209,12 @@ class ProtocolSpec(_Strict):
         """`max_time` in seconds; infinite where there is none."""
         units = {"s": 1.0, "m": 60.0, "h": 3600.0}
         return float(self.max_time[:-1]) * units[self.max_time[-1]] if self.max_time else math.inf
+
+    @property
+    def max_bytes(self) -> float:
+        """`max_memory` in bytes; infinite where there is none."""
+        units = {"MiB": 2.0**20, "GiB": 2.0**30}
+        return float(self.max_memory[:-3]) * units[self.max_memory[-3:]] if self.max_memory else math.inf
 
     def budget(self) -> Budgets:
         """The preset's budgets under the ones that were set by hand."""

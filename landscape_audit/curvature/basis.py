@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_SLAB = 16
+_SLAB = 8
 """Rows allocated at once: a run that converges early never takes the memory of a long one."""
 _CHUNK = 1 << 22
 """Elements converted at once where rows are stored otherwise than they are computed with."""

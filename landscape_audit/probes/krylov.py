@@ -114,7 +114,7 @@ class KrylovTrace:
 
     ANYTIME: ClassVar = True
     GROWTH: ClassVar = Growth("probe", "trace_probes", "trace_tolerance")
-    LEAST: ClassVar = 4
+    LEAST: ClassVar = 6
     """Samples before their own standard error is believed."""
 
     def cost(self, size: Size) -> Cost:
