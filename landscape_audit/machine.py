@@ -72,7 +72,7 @@ def environment(device: torch.device, processes: int) -> EnvironmentInfo:
 class _Arithmetic:
     matmul: bool
     cudnn: bool
-    deterministic: bool
+    deterministic: int
     benchmark: bool
 
 
@@ -80,12 +80,13 @@ class _Arithmetic:
 def exact_arithmetic() -> Iterator[None]:
     """TF32 off, deterministic kernels where torch has them, no autotuning; as it was, afterwards."""
     cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    was = _Arithmetic(cuda.allow_tf32, cudnn.allow_tf32, torch.are_deterministic_algorithms_enabled(), cudnn.benchmark)
+    was = _Arithmetic(cuda.allow_tf32, cudnn.allow_tf32, torch.get_deterministic_debug_mode(), cudnn.benchmark)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     cuda.allow_tf32 = cudnn.allow_tf32 = cudnn.benchmark = False
-    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    # Deterministic with a warning where that cannot be; use_deterministic_algorithms loads the compiler for it, 1.4 s.
+    torch.set_deterministic_debug_mode("warn")
     try:
         yield
     finally:
         cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = was.matmul, was.cudnn, was.benchmark
-        torch.use_deterministic_algorithms(mode=was.deterministic)
+        torch.set_deterministic_debug_mode(was.deterministic)

@@ -22,6 +22,8 @@ from landscape_audit.probes.walks import RandomPlane
 STEPS = 400
 """More Lanczos steps than any workload needs: runs stop at their tolerance."""
 SURFACE = 21
+FAR = 1e9
+"""λ_min may lie anywhere where λ_max alone is asked for."""
 
 
 class Ours:
@@ -92,14 +94,14 @@ class Ours:
     def _lambda_max(self, seed: int, _: int) -> Answer:
         """λ_max alone, until what the run may have missed above it is below the tolerance."""
         on, theta = self.bench(seed), self.subject.theta
-        generator = on.generator("lambda_max")
+        generator, failure = on.generator("lambda_max"), 1 - on.protocol.level
         with on.outside_the_ledger("benchmark"):
             space = lanczos(
                 on.hvp,
                 unit_gaussian(theta.numel(), generator, theta),
                 STEPS,
                 generator,
-                stop=lambda s: s.reach(1 - on.protocol.level).above <= LAMBDA_MAX_TOLERANCE * abs(s.ritz_values[-1]),
+                stop=lambda s: s.reaches_no_further(FAR, LAMBDA_MAX_TOLERANCE * abs(float(s.ritz_values[-1])), failure),
             )
         return Answer(products=space.steps, top=(float(space.ritz_values[-1]),))
 
