@@ -12,6 +12,7 @@ from torch import nn
 from landscape_audit.checks import BATTERY
 from landscape_audit.forecast import forecast
 from landscape_audit.policy import Policy
+from landscape_audit.probes.bench import ProbeFailedError
 from landscape_audit.probes.krylov import HessianKrylov, KrylovTrace
 from landscape_audit.results import Measured
 from landscape_audit.settle import settle
@@ -127,3 +128,25 @@ def test_a_check_is_begun_only_where_its_fixed_cost_fits_into_the_time():
     assert on.has_time_for(surface.probes, plan)
     on.deadline = time.monotonic() + 1e-6
     assert not on.has_time_for(surface.probes, plan)
+
+
+def test_a_longer_run_that_breaks_leaves_the_shorter_one_as_it_was(monkeypatch):
+    on = small()
+    first = on.take(HessianKrylov())
+    values = first.ritz_values.copy()
+    on.budgets = on.budgets.model_copy(update={"lanczos_steps": 9, "eigen_tolerance": 1e-9})
+    calls = []
+
+    def breaks(v):
+        calls.append(1)
+        if len(calls) > 2:
+            raise RuntimeError("the device is gone")
+        return v
+
+    monkeypatch.setattr(on, "hvp", breaks)
+    with pytest.raises(ProbeFailedError, match="the device is gone"):
+        on.retake(HessianKrylov())
+    assert on.take(HessianKrylov()) is first
+    assert len(first.basis) == first.steps == 3
+    assert first.ritz_values == pytest.approx(values)
+    assert first.ritz_vector(0).norm() == pytest.approx(1.0)

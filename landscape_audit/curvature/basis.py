@@ -66,6 +66,11 @@ class Basis:
         self._rows += 1
         return self[self._rows - 1]
 
+    def truncate(self, rows: int) -> None:
+        """Forget all but the first `rows` rows."""
+        self._rows = rows
+        del self._slabs[-(-rows // _SLAB) :]
+
     def coefficients(self, vector: Tensor) -> Tensor:
         """V v, shape (m,), on the vector's device."""
         return torch.cat([self._inner(slab, vector) for slab in self._filled()] or [vector.new_zeros(0)])

@@ -180,13 +180,22 @@ def lanczos(
     else:
         basis = Basis(start, storage)
         space = _step(matvec, basis, basis.append(start / norm(start)), [], [])
-    while space.steps < min(steps, space.basis.size) and not stop(space):
-        row, length = space.rest, float(space.beta[-1])
-        if length == 0.0:
-            row = space.basis.project_out(unit_gaussian(space.basis.size, generator, row))
-            length = norm(row)
-        space = _step(matvec, space.basis, space.basis.append(row / length), [*space.alpha], [*space.beta])
+    try:
+        while space.steps < min(steps, space.basis.size) and not stop(space):
+            space = _next(matvec, space, generator)
+    except BaseException:
+        if isinstance(start, KrylovSpace):
+            start.basis.truncate(start.steps)  # the space that was given stays what it was
+        raise
     return space
+
+
+def _next(matvec: Matvec, space: KrylovSpace, generator: Generator) -> KrylovSpace:
+    row, length = space.rest, float(space.beta[-1])
+    if length == 0.0:
+        row = space.basis.project_out(unit_gaussian(space.basis.size, generator, row))
+        length = norm(row)
+    return _step(matvec, space.basis, space.basis.append(row / length), [*space.alpha], [*space.beta])
 
 
 def _step(matvec: Matvec, basis: Basis, row: Tensor, alpha: list[float], beta: list[float]) -> KrylovSpace:

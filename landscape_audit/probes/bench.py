@@ -142,8 +142,12 @@ class Bench:
     def retake(self, probe: Probe[Any]) -> None:
         """Take a probe again, from where it was, and then those that follow it; `grow` a budget first."""
         for each in (probe, *self.followers(probe)):
-            self._before[each] = self._taken.pop(each)
-            self.take(each)
+            kept = self._before[each] = self._taken.pop(each)
+            try:
+                self.take(each)
+            except ProbeFailedError:
+                self._taken[each] = kept  # what was measured before stays measured
+                raise
 
     def followers(self, probe: Probe[Any]) -> tuple[Probe[Any], ...]:
         """The probes that were taken and say that they follow this one when it grows."""

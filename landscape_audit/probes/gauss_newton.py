@@ -59,7 +59,7 @@ class GaussNewtonKrylov:
             stop=lambda found: bool(found.residuals[-1] <= self.TOLERANCE * abs(found.ritz_values[-1])),
             storage=bench.room.storage,
         )
-        told = landscape.by_batch(lambda: landscape.gauss_newton_by_batch, first, lambda u: [dot(first, u)])
+        told = landscape.gauss_newton_by_batch(first, lambda u: [dot(first, u)])
         bench.spend(Cost(hvps=1))
         count = min(bench.budgets.top_k or 1, space.steps)
         others = [space.ritz_vector(space.top(rank)) for rank in range(2, count + 1)]

@@ -97,14 +97,13 @@ def _finite_difference(bench: Bench, v: Tensor) -> Agreement:
     import torch
 
     from landscape_audit.curvature.differences import difference_product
-    from landscape_audit.curvature.hessian import mean
     from landscape_audit.curvature.vectors import norm
 
     if not bench.landscape.exact:
         return Agreement("hvp_differences", "differences of gradients at two steps", bench.landscape.error, 5e-2)
     subject = bench.double or bench.subject
     v = v.to(subject.theta)
-    exact = mean(bench.landscape.on_first_batch(subject).by_term(v), v)
+    exact = bench.landscape.on_first_batch(subject)(v)
     bench.spend(Cost(hvps=1 / bench.size.n_batches, gradients=4 / bench.size.n_batches))
     grad, eps = bench.landscape.first_gradient(subject), torch.finfo(subject.theta.dtype).eps
     scale = eps ** (1 / 3) * max(norm(subject.theta), 1.0)
@@ -121,14 +120,12 @@ def _precisions(bench: Bench, v: Tensor) -> tuple[Agreement, ...]:
     """H v in the audit's arithmetic against float64, on the first batch."""
     import torch
 
-    from landscape_audit.curvature.hessian import mean
     from landscape_audit.curvature.vectors import norm
     from landscape_audit.probes.rayleigh import hvp_rounding
 
     if bench.subject.theta.dtype == torch.float64 or bench.double is None or not bench.landscape.exact:
         return ()
-    wide = v.double()
-    exact = mean(bench.landscape.on_first_batch(bench.double).by_term(wide), wide)
+    exact = bench.landscape.on_first_batch(bench.double)(v.double())
     bench.spend(Cost(hvps=1 / bench.size.n_batches))
     difference = hvp_rounding(bench, v) / max(norm(exact), 1e-300)
     return (Agreement("hvp_precision", "Hv in float32 and in float64", difference, 1e-2),)

@@ -82,7 +82,7 @@ def _quotients(
     from landscape_audit.curvature.vectors import dot, norm
 
     vector, landscape = space.ritz_vector(index), bench.landscape
-    found = landscape.by_batch(lambda: landscape.hessian_by_batch, vector, lambda u: [dot(vector, u), *more(u)])
+    found = landscape.hessian_by_batch(vector, lambda u: [dot(vector, u), *more(u)])
     bench.spend(Cost(hvps=1))
     value = dot(vector, found.product)
     quotients = RayleighQuotients(
@@ -137,20 +137,18 @@ def hvp_rounding(bench: Bench, vector: Tensor) -> float:
     """
     import torch
 
-    from landscape_audit.curvature.hessian import mean
     from landscape_audit.curvature.vectors import norm
 
     subject, double, landscape = bench.subject, bench.double, bench.landscape
     if subject.theta.dtype == torch.float64 and landscape.exact:
         return 0.0
-    single = mean(landscape.on_first_batch(subject).by_term(vector), vector)
+    single = landscape.on_first_batch(subject)(vector)
     bench.spend(Cost(hvps=1 / bench.size.n_batches))
     if not landscape.exact:
         return landscape.error * norm(single)
     if double is None:
         return float(vector.numel() ** 0.5 * torch.finfo(vector.dtype).eps * norm(single))
-    wide = vector.double()
-    exact = mean(landscape.on_first_batch(double).by_term(wide), wide)
+    exact = landscape.on_first_batch(double)(vector.double())
     bench.spend(Cost(hvps=1 / bench.size.n_batches))
     return norm(single.double() - exact)
 
