@@ -44,6 +44,11 @@ class Plan:
         """Any cost in gradients, as timed on this machine."""
         return cost.in_gradients(forward=self.forward_gradients, hvp=self.hvp_gradients)
 
+    def by_check(self) -> dict[str, Cost]:
+        """What each check would cost if it ran alone; together they share, and cost less than the sum."""
+        names = dict.fromkeys(name for probe in self.probes for name in probe.checks)
+        return {name: sum((p.cost for p in self.probes if name in p.checks), Cost()) for name in names}
+
     def gradients_of(self, probe: PlannedProbe) -> float:
         """One probe's cost in gradients."""
         return self.in_gradients(probe.cost)

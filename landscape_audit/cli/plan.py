@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json as encoder
+from collections.abc import Sequence
 
 import typer
 
 from landscape_audit.cli import options
 from landscape_audit.cli.progress import forecast, seconds
 from landscape_audit.plan import Plan
+from landscape_audit.results import Cost
 
 
 def plan(
@@ -75,15 +77,34 @@ def _data(found: Plan) -> dict[str, object]:
             }
             for probe in found.probes
         ],
+        "checks": [
+            {"name": name, **cost.model_dump(), "in_gradients": found.in_gradients(cost)}
+            for name, cost in found.by_check().items()
+        ],
     }
 
 
 def _table(found: Plan) -> str:
-    head = f"{'probe':28}{'forwards':>10}{'gradients':>11}{'HVPs':>7}{'in gradients':>14}{'time':>9}   for"
-    rows = [
-        f"{probe.name:28}{probe.cost.forwards:10.0f}{probe.cost.gradients:11.1f}{probe.cost.hvps:7.1f}"
-        f"{found.gradients_of(probe):14.1f}{seconds(found.gradients_of(probe) * found.gradient_seconds):>9}   "
-        f"{', '.join(probe.checks)}"
-        for probe in found.probes
+    probes = [(probe.name, probe.cost, ", ".join(probe.checks)) for probe in found.probes]
+    alone = [(name, cost, "") for name, cost in found.by_check().items()]
+    return "\n".join(
+        [
+            forecast(found),
+            "",
+            *_rows("measured once", found, probes, "for"),
+            "",
+            *_rows("a check alone", found, alone),
+        ]
+    )
+
+
+def _rows(title: str, found: Plan, costs: Sequence[tuple[str, Cost, str]], last: str = "") -> list[str]:
+    head = f"{title:28}{'forwards':>10}{'gradients':>11}{'HVPs':>7}{'in gradients':>14}{'time':>9}   {last}"
+    return [
+        head.rstrip(),
+        *(
+            f"{name:28}{cost.forwards:10.0f}{cost.gradients:11.1f}{cost.hvps:7.1f}{found.in_gradients(cost):14.1f}"
+            f"{seconds(found.in_gradients(cost) * found.gradient_seconds):>9}   {use}".rstrip()
+            for name, cost, use in costs
+        ),
     ]
-    return "\n".join([forecast(found), "", head, *rows])

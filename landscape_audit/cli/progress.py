@@ -108,5 +108,5 @@ def forecast(plan: Plan) -> str:
 def seconds(value: float) -> str:
     """A duration as people say it."""
     if value < 100:
-        return f"{value:.0f} s"
+        return f"{value:.1f} s" if value < 9.95 else f"{value:.0f} s"
     return f"{value / 60:.0f} min" if value < 6000 else f"{value / 3600:.1f} h"

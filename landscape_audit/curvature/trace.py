@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 from landscape_audit.curvature.hessian import Matvec
 from landscape_audit.curvature.lanczos import KrylovSpace
@@ -27,13 +27,14 @@ def inside(space: KrylovSpace, blocks: Sequence[slice] = ()) -> TraceSample:
     A = VᵀT V + (r v_mᵀ + v_m rᵀ) + B, with r the `rest` of the last step, orthogonal to V, and B the part outside.
     The coupling has no trace as a whole, but its blocks do. Costs no product.
     """
-    beta = [float(value) for value in space.beta[:-1]]
-    sums = []
-    for block in blocks:
-        rows = [row[block] for row in space.basis]
-        total = sum(float(a) * dot(row, row) for a, row in zip(space.alpha, rows, strict=True))
-        total += sum(2 * b * dot(row, after) for b, row, after in zip(beta, rows[:-1], rows[1:], strict=True))
-        sums.append(total + 2 * dot(space.rest[block], rows[-1]))
+    sums = [2 * dot(space.rest[block], space.basis[space.steps - 1][block]) for block in blocks]
+    before: Tensor | None = None
+    for index, row in enumerate(space.basis):  # two rows at a time: together they may be kept in less than full
+        for place, block in enumerate(blocks):
+            sums[place] += float(space.alpha[index]) * dot(row[block], row[block])
+            if before is not None:
+                sums[place] += 2 * float(space.beta[index - 1]) * dot(before[block], row[block])
+        before = row
     return TraceSample(float(space.alpha.sum()), tuple(sums))
 
 

@@ -89,6 +89,8 @@ def test_without_a_terminal_progress_is_a_line_a_probe_with_the_share_done(capsy
     assert shown[2].startswith("   50 %  second probe, about ")
 
 
-@pytest.mark.parametrize(("value", "said"), [(3.4, "3 s"), (90.0, "90 s"), (600.0, "10 min"), (7200.0, "2.0 h")])
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.34, "0.3 s"), (34.0, "34 s"), (90.0, "90 s"), (600.0, "10 min"), (7200.0, "2.0 h")]
+)
 def test_durations_are_said_as_people_say_them(value, said):
     assert seconds(value) == said
