@@ -57,7 +57,7 @@ class GaussNewton:
     def by_term(self, v: Tensor) -> Iterator[Share]:
         """Every batch's product with v, in order."""
         directions = self.layout.views(v)
-        for at in self.graphs:
+        for at, _ in self.graphs:
             yield Share(self._product(at, directions), at.weight)
 
     def _linearise(self, term: OutputTerm) -> _Linearised:

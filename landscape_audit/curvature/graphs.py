@@ -24,9 +24,10 @@ class Graphs(Generic[Built]):
         self._bytes = self._measure() if memory > 0 and count else 0
         self.kept = min(count, memory // self._bytes) if self._bytes else 0
 
-    def __iter__(self) -> Iterator[Built]:
+    def __iter__(self) -> Iterator[tuple[Built, bool]]:
+        """Every batch's graph, and whether it stays: one that does not may be freed while it is walked."""
         for index in range(self.count):
-            yield self._stored[index] if index < self.kept else self._build(index)
+            yield (self._stored[index], True) if index < self.kept else (self._build(index), False)
 
     @property
     def kept_bytes(self) -> int:

@@ -108,8 +108,9 @@ class Hessian:
 
     def _products(self, directions: Sequence[Tensor], members: range) -> Iterator[Share]:
         chosen = [self._leaves[index] for index in members]
-        for gradients, weight in self.graphs:
-            yield Share(_product([gradients[index] for index in members], chosen, directions), weight)
+        for (gradients, weight), kept in self.graphs:
+            mine = [gradients[index] for index in members]
+            yield Share(_product(mine, chosen, directions, keep=kept), weight)
 
     def _gradients(self, term: Term) -> tuple[tuple[Tensor, ...], float]:
         total, weight = term(self._leaves)
@@ -138,7 +139,9 @@ def _refuse_severed(gradients: Sequence[Tensor]) -> None:
         waiting += [behind for behind, _ in node.next_functions]
 
 
-def _product(gradients: Sequence[Tensor], chosen: Sequence[Tensor], directions: Sequence[Tensor]) -> Sequence[Tensor]:
+def _product(
+    gradients: Sequence[Tensor], chosen: Sequence[Tensor], directions: Sequence[Tensor], *, keep: bool
+) -> Sequence[Tensor]:
     curved = [pair for pair in zip(gradients, directions, strict=True) if pair[0].requires_grad]
     if not curved:  # linear in every parameter; the instrument check holds a difference of gradients against this
         return [torch.zeros_like(leaf) for leaf in chosen]
@@ -146,7 +149,7 @@ def _product(gradients: Sequence[Tensor], chosen: Sequence[Tensor], directions: 
         [gradient for gradient, _ in curved],
         chosen,
         grad_outputs=[direction for _, direction in curved],
-        retain_graph=True,
+        retain_graph=keep,
         materialize_grads=True,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -91,20 +91,27 @@ class Slices:
         space, sample = bench.take(HessianKrylov()), bench.take(BatchGradients())
         here = bench.evaluate()
         scale, values = bench.scale, space.ritz_values
-        directions = {
-            "v_max": (scale.stretched(space.ritz_vector(space.top(1))), float(values[-1]) * scale.radius**2),
-            "v_min": (scale.stretched(space.ritz_vector(0)), float(values[0]) * scale.radius**2),
-        }
-        if sample.norm > 0:
-            down = scale.stretched(-sample.mean)
-            directions["-g"] = (down, _form(bench, down))
-        random = scale.direction(bench.subject.layout, bench.generator(self.name))
-        directions["random"] = (random, _form(bench, random))
+        # One direction at a time: each is as long as θ.
+        chosen: list[tuple[str, Callable[[], Tensor], float | None]] = [
+            ("v_max", lambda: scale.stretched(space.ritz_vector(space.top(1))), float(values[-1]) * scale.radius**2),
+            ("v_min", lambda: scale.stretched(space.ritz_vector(0)), float(values[0]) * scale.radius**2),
+            ("-g", lambda: scale.stretched(-sample.mean), None),
+            ("random", lambda: scale.direction(bench.subject.layout, bench.generator(self.name)), None),
+        ]
         radii = walk_radii((bench.budgets.slice_points or 5) // 2)
         return tuple(
-            Walk(name, _walk(bench, here, direction, radii), _slope(sample.mean, direction), curvature)
-            for name, (direction, curvature) in directions.items()
+            _walked(bench, name, direction(), curvature, here, radii)
+            for name, direction, curvature in chosen
+            if name != "-g" or sample.norm > 0
         )
+
+
+def _walked(
+    bench: Bench, name: str, direction: Tensor, curvature: float | None, here: Evaluation, radii: Sequence[float]
+) -> Walk:
+    slope = _slope(bench.take(BatchGradients()).mean, direction)
+    bend = _form(bench, direction) if curvature is None else curvature
+    return Walk(name, _walk(bench, here, direction, radii), slope, bend)
 
 
 def walk_radii(per_side: int) -> list[float]:
