@@ -35,7 +35,7 @@ _MUST: Mapping[str, str] = {
     "literal_error": "it must be {expected}",
     "model_type": "it must be a table",
     "path_type": "it must be a path, in quotes",
-    "string_pattern_mismatch": "it must match {pattern}",
+    "string_pattern_mismatch": "it is not of the form that it must have",
     "string_too_short": "it must not be empty",
     "string_type": "it must be text, in quotes",
     "too_short": "it must not be empty",
@@ -58,7 +58,8 @@ def as_config_error(model: type[BaseModel], error: ValidationError, origin: str)
         return ConfigError(f"{where}: {first['msg'].removeprefix('Value error, ')}.")
     found = printable(repr(first["input"]), limit=80)
     must = _MUST.get(first["type"], first["msg"][:1].lower() + first["msg"][1:]).format(**first.get("ctx", {}))
-    return ConfigError(f"{origin}: {dotted(path)} is {found}: {must}.")
+    remedy = _description(model, path) if first["type"] == "string_pattern_mismatch" else ""
+    return ConfigError(f"{origin}: {dotted(path)} is {found}: {must}.", remedy=remedy)
 
 
 def dotted(path: Sequence[Step]) -> str:
@@ -100,6 +101,17 @@ def _fields_at(model: type[BaseModel], path: Sequence[Step]) -> list[str]:
         if held is not None and step in held.model_fields:
             annotation = held.model_fields[str(step)].annotation
     return list((_model_in(annotation) or model).model_fields)
+
+
+def _description(model: type[BaseModel], path: Sequence[Step]) -> str:
+    """What the setting at `path` is for, in its own words."""
+    annotation: object = model
+    for step in path[:-1]:
+        held = _model_in(annotation)
+        annotation = held.model_fields[str(step)].annotation if held and step in held.model_fields else annotation
+    owner = _model_in(annotation)
+    field = owner.model_fields.get(str(path[-1])) if owner else None
+    return (field.description or "") if field else ""
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:

@@ -42,7 +42,10 @@ class Waiver(_Strict):
     reason: str = Field(min_length=1)
     approver: str = Field(min_length=1)
     expires: dt.date
-    checkpoint_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    checkpoint_sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 of the checkpoint: 64 hexadecimal digits, as results.json has it.",
+    )
 
 
 class Policy(_Strict):

@@ -31,7 +31,7 @@ EXACT = 10_000
 BASIS = 80
 """Vectors that ARPACK keeps at the lower end, where eigenvalues crowd: the more, the fewer restarts."""
 SKETCH = 60
-TRACE_ERROR = 0.003
+TRACE_ERROR = 0.006
 
 
 @dataclass(frozen=True)
