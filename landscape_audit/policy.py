@@ -44,7 +44,7 @@ class Waiver(_Strict):
     expires: dt.date
     checkpoint_sha256: str = Field(
         pattern=r"^[0-9a-f]{64}$",
-        description="SHA-256 of the checkpoint: 64 hexadecimal digits, as results.json has it.",
+        description="SHA-256 of the checkpoint, 64 hexadecimal digits: results.json has it.",
     )
 
 
