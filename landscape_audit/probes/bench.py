@@ -240,9 +240,15 @@ class Bench:
         graphs = 0 if self.subject.recompute else self.room.graphs
         return Landscape(self.subject, self.ranks, graphs, autocast)
 
-    @functools.cached_property
+    @property
     def double(self) -> Subject | None:
-        """The subject in float64, to measure what rounding does; None, and said so, where the model refuses."""
+        """The subject in float64, to measure what rounding does; None where the model refuses. Not kept: large."""
+        import torch
+
+        return self.subject.in_dtype(torch.float64) if self._runs_in_double else None
+
+    @functools.cached_property
+    def _runs_in_double(self) -> bool:
         import torch
 
         try:
@@ -250,8 +256,8 @@ class Bench:
             double.batch_loss(double.layout.views(double.theta), double.sample.batches[0])
         except Exception as error:  # noqa: BLE001 - the model's own code runs here
             self._notes.append(f"The model does not run in float64, so rounding is bounded, not measured: {error}")
-            return None
-        return double
+            return False
+        return True
 
     @functools.cached_property
     def scale(self) -> FilterScale:

@@ -123,9 +123,9 @@ def _precisions(bench: Bench, v: Tensor) -> tuple[Agreement, ...]:
     from landscape_audit.curvature.vectors import norm
     from landscape_audit.probes.rayleigh import hvp_rounding
 
-    if bench.subject.theta.dtype == torch.float64 or bench.double is None or not bench.landscape.exact:
+    if bench.subject.theta.dtype == torch.float64 or not bench.landscape.exact or (double := bench.double) is None:
         return ()
-    exact = bench.landscape.on_first_batch(bench.double)(v.double())
+    exact = bench.landscape.on_first_batch(double)(v.double())
     bench.spend(Cost(hvps=1 / bench.size.n_batches))
     difference = hvp_rounding(bench, v) / max(norm(exact), 1e-300)
     return (Agreement("hvp_precision", "Hv in float32 and in float64", difference, 1e-2),)

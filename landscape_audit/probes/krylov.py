@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from landscape_audit.probes.bench import Growth
-from landscape_audit.probes.gradients import BatchGradients
 from landscape_audit.results import Cost
 from landscape_audit.statistics import Mean, weighted_mean
 
@@ -49,29 +48,6 @@ class HessianKrylov:
             stop=lambda space: bench.out_of_time() or (partial and done(space)),
             storage=bench.room.storage,
         )
-
-
-@dataclass(frozen=True)
-class GradientKrylov:
-    """A short Lanczos run from the gradient: the space on which a trust-region step is exact. None where g = 0."""
-
-    name: str = "gradient_krylov"
-    needs: tuple[Probe[object], ...] = (BatchGradients(),)
-
-    def cost(self, size: Size) -> Cost:
-        """`trust_region_steps` products."""
-        return Cost(hvps=min(size.budgets.trust_region_steps or 0, size.parameters))
-
-    def take(self, bench: Bench) -> KrylovSpace | None:
-        """Start at g."""
-        from landscape_audit.curvature.lanczos import lanczos
-        from landscape_audit.curvature.vectors import norm
-
-        gradient = bench.take(BatchGradients()).mean
-        if norm(gradient) == 0.0:
-            return None
-        steps, generator = bench.budgets.trust_region_steps or 1, bench.generator(self.name)
-        return lanczos(bench.hvp, gradient, steps, generator, storage=bench.room.storage)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -129,26 +130,24 @@ class BallAscent:
 
     def take(self, bench: Bench) -> WorstCase:
         """Both balls are the same ascent in coordinates u = ε / T, with T = 1 in the raw one."""
-        import torch
-
-        theta = bench.subject.theta
         here = bench.evaluate().loss
-        stretch = theta.abs() + ADAPTIVE_FLOOR
         return WorstCase(
-            _ascend(bench, here, torch.ones_like(theta), RADIUS),
-            _ascend(bench, here, stretch, ADAPTIVE_RADIUS),
+            _ascend(bench, here, 1.0, RADIUS),
+            _ascend(bench, here, bench.subject.theta.abs() + ADAPTIVE_FLOOR, ADAPTIVE_RADIUS),
         )
 
 
-def _ascend(bench: Bench, here: float, stretch: Tensor, radius: float) -> Ascent:
-    space = bench.take(HessianKrylov())
-    steepest = stretch * bench.take(BatchGradients()).mean
-    top = stretch * space.ritz_vector(space.top(1))
-    starts = {"one step": _on_sphere(steepest, radius), "v_max": _on_sphere(top, radius)}
-    starts["-v_max"] = -starts["v_max"]
-    found = {name: bench.evaluate(stretch * u).loss for name, u in starts.items()}
+def _ascend(bench: Bench, here: float, stretch: Tensor | float, radius: float) -> Ascent:
+    space, slope = bench.take(HessianKrylov()), bench.take(BatchGradients()).mean
+    # One start at a time: each is as long as θ.
+    starts: dict[str, Callable[[], Tensor]] = {
+        "one step": lambda: _on_sphere(stretch * slope, radius),
+        "v_max": lambda: _on_sphere(stretch * space.ritz_vector(space.top(1)), radius),
+        "-v_max": lambda: _on_sphere(-stretch * space.ritz_vector(space.top(1)), radius),
+    }
+    found = {name: bench.evaluate(stretch * start()).loss for name, start in starts.items()}
     name = max(found, key=lambda start: _rank(found[start]))
-    best, u, steps = found[name], starts[name], bench.budgets.ascent_steps or 1
+    best, u, steps = found[name], starts[name](), bench.budgets.ascent_steps or 1
     for _ in range(steps):
         gradient, loss = bench.gradient(stretch * u)
         best = max(best, loss, key=_rank)

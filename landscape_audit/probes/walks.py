@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from landscape_audit.probes.evaluation import Evaluation
 from landscape_audit.probes.gradients import BatchGradients
-from landscape_audit.probes.krylov import GradientKrylov, HessianKrylov
+from landscape_audit.probes.krylov import HessianKrylov
 from landscape_audit.results import Cost
 from landscape_audit.statistics import Mean, weighted_mean
 
@@ -148,31 +148,36 @@ class TrustRegionPoint:
 
 @dataclass(frozen=True)
 class TrustRegion:
-    """The model's best step within radii from 0.1 % to 100 %, taken. Empty where the gradient is zero."""
+    """The model's best step within radii from 0.1 % to 100 %, taken. Empty where the gradient is zero.
+
+    The steps are exact on a short Krylov space from the gradient, which nothing else needs: it is not kept.
+    """
 
     name: str = "trust_region"
-    needs: tuple[Probe[object], ...] = (GradientKrylov(),)
+    needs: tuple[Probe[object], ...] = (BatchGradients(),)
 
     RADII = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
     def cost(self, size: Size) -> Cost:
-        """A forward a radius."""
-        del size
-        return Cost(forwards=1 + len(self.RADII))
+        """`trust_region_steps` products, and a forward a radius."""
+        products = min(size.budgets.trust_region_steps or 0, size.parameters)
+        return Cost(forwards=1 + len(self.RADII), hvps=products)
 
     def take(self, bench: Bench) -> tuple[TrustRegionPoint, ...]:
         """Solve on the Krylov space, then evaluate."""
+        from landscape_audit.curvature.lanczos import lanczos
         from landscape_audit.curvature.trust_region import model_step
         from landscape_audit.curvature.vectors import norm
 
-        space = bench.take(GradientKrylov())
-        if space is None:
+        gradient = bench.take(BatchGradients()).mean
+        length = norm(gradient)
+        if length == 0.0:
             return ()
-        gradient_norm = norm(bench.take(BatchGradients()).mean)
-        here = bench.evaluate()
-        taken = []
+        steps, generator = bench.budgets.trust_region_steps or 1, bench.generator(self.name)
+        space = lanczos(bench.hvp, gradient, steps, generator, storage=bench.room.storage)
+        here, taken = bench.evaluate(), []
         for radius in self.RADII:
-            step = model_step(space, gradient_norm, radius * bench.scale.radius)
+            step = model_step(space, length, radius * bench.scale.radius)
             measured = point(radius, here, bench.evaluate(step.step))
             taken.append(TrustRegionPoint(step.decrease, step.slope_share, measured))
         return tuple(taken)
