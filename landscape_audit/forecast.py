@@ -19,7 +19,6 @@ def forecast(bench: Bench, checks: Sequence[Check]) -> Plan:
     users = {check.id: with_needs(check.probes) for check in checks}
     gradient_seconds, forward_gradients, hvp_gradients = _time(bench)
     size = bench.size
-    basis = min((size.budgets.lanczos_steps or 0) + 2, size.parameters)
     return Plan(
         probes=tuple(
             PlannedProbe(probe.name, probe.cost(size), tuple(name for name, probes in users.items() if probe in probes))
@@ -30,7 +29,7 @@ def forecast(bench: Bench, checks: Sequence[Check]) -> Plan:
         gradient_seconds=gradient_seconds,
         forward_gradients=forward_gradients,
         hvp_gradients=hvp_gradients,
-        memory_bytes=basis * bench.room.storage.row_bytes(size.parameters) + bench.landscape.kept_bytes,
+        memory_bytes=bench.rows * bench.room.storage.row_bytes(size.parameters) + bench.landscape.kept_bytes,
     )
 
 
@@ -44,7 +43,8 @@ def _time(bench: Bench) -> tuple[float, float, float]:
     direction = torch.ones_like(bench.subject.theta)
     with bench.outside_the_ledger("timing"):
         gradient, forward, product = (
-            _second_time(bench, call) for call in (bench.gradient, bench.evaluate, lambda: bench.hvp(direction))
+            bench.ranks.most(_second_time(bench, call))
+            for call in (bench.gradient, bench.evaluate, lambda: bench.hvp(direction))
         )
     return gradient, forward / gradient, product / gradient
 

@@ -9,6 +9,7 @@ import platform
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -40,8 +41,21 @@ def memory_for(protocol: ProtocolSpec, device: torch.device) -> int:
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
     else:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        free = _available() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return int(min(free // 2, protocol.max_bytes))
+
+
+def _available() -> int:
+    """Host memory that can be had: what the kernel would free for it included, what a container forbids left out."""
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = 1024 * int(next(line for line in lines if line.startswith("MemAvailable")).split()[1])
+        with contextlib.suppress(OSError, ValueError):  # "max" where there is no limit
+            group = Path("/sys/fs/cgroup")
+            limit, used = (int((group / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
+            free = min(free, max(0, limit - used))
+        return free
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def synchronise(device: torch.device) -> None:

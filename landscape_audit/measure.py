@@ -72,9 +72,8 @@ def audit(
         subject = load_subject(spec, checkpoint, base, device)
         _refuse_idle(ranks, subject)
         before = subject.state()
-        bench = Bench(
-            subject, spec.protocol, progress if ranks.leads else Silent(), memory_for(spec.protocol, device), ranks
-        )
+        memory = int(ranks.least(memory_for(spec.protocol, device)))
+        bench = Bench(subject, spec.protocol, progress if ranks.leads else Silent(), memory, ranks)
         checks = chosen(spec.checks)
         plan = forecast(bench, checks)
         bench.deadline = None if spec.protocol.max_time is None else clock + spec.protocol.max_seconds

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from landscape_audit.checks import Check
@@ -42,7 +41,7 @@ def settle(
         if found is None or spent + plan.in_gradients(_price(bench, found)) > allowance:
             break
         start = getattr(bench.budgets, found.growth.budget)
-        bench.grow(found.growth, GROWTH)
+        bench.budgets = bench.grown(found.growth, GROWTH)
         grown.setdefault(found.growth.budget, f"{found.growth.budget} from {start}, for the gate on {found.key}")
         try:
             bench.retake(found.probe)
@@ -78,11 +77,15 @@ def _can_be_bought(gate: Gate, estimate: Estimate) -> bool:
 
 
 def _price(bench: Bench, found: _Open) -> Cost:
-    """What one more round costs at most: the growth of the probe, and everything that follows it again."""
-    now = found.probe.cost(bench.size)
-    more = math.ceil(GROWTH) - 1
-    again = [follower.cost(bench.size) for follower in bench.followers(found.probe)]
-    return sum(again, Cost(forwards=more * now.forwards, gradients=more * now.gradients, hvps=more * now.hvps))
+    """What one more round costs at most: what the grown probe has not spent yet, and all that follows it again."""
+    grown = replace(bench.size, budgets=bench.grown(found.growth, GROWTH))
+    most, spent = found.probe.cost(grown), bench.ledgers[found.probe.name].cost
+    more = Cost(
+        forwards=max(0.0, most.forwards - spent.forwards),
+        gradients=max(0.0, most.gradients - spent.gradients),
+        hvps=max(0.0, most.hvps - spent.hvps),
+    )
+    return sum((follower.cost(bench.size) for follower in bench.followers(found.probe)), more)
 
 
 def _spent(bench: Bench, plan: Plan) -> float:

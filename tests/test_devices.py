@@ -71,7 +71,8 @@ def test_the_largest_eigenvalue_is_the_dense_one_however_the_basis_is_kept(devic
 def test_products_in_bfloat16_find_the_same_top(device):
     exact = float(torch.linalg.eigvalsh(dense_hessian(on("cpu", torch.float64)))[-1])
     found = measured(bench(on(device), products="bfloat16"), sharpness).estimates["lambda_max"]
-    assert found.low <= exact <= found.high
+    assert found.low <= exact
+    assert found.high is None
     assert found.value == pytest.approx(exact, rel=2e-2)
 
 

@@ -120,9 +120,8 @@ def test_products_in_bfloat16_are_corrected_by_what_is_measured_in_full():
     assert "bfloat16" in on.landscape.engine
     assert rough.value != plain.value
     assert rough.value == pytest.approx(plain.value, rel=1e-2)
-    solver = rough.parts[0]
-    assert solver.low <= plain.value * (1 + 1e-5)
-    assert plain.value <= solver.high
+    assert rough.low <= plain.value * (1 + 1e-5)
+    assert rough.high is None  # the run saw another matrix: nothing it missed can be ruled out
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64])

@@ -27,7 +27,7 @@ def ggn(sample: GaussNewtonSample | None, rayleigh: RayleighSample, facts: Facts
 
     H = G + R, where R holds the network's own second derivatives times the loss's slope; near an interpolating
     minimum R vanishes, and for a loss convex in the outputs G has no negative eigenvalue: all negative curvature is
-    R's. `lambda_max` is a Ritz value, from below, with its residual, and the sampling interval at H's top direction.
+    R's. `lambda_max` is a Ritz value, a lower bound, with the sampling interval at H's top direction.
     `explained` is yᵀGy / yᵀHy at the top Ritz vector y of H, with the standard error of a ratio over batches; it may
     exceed one, where R curves down there.
     """
@@ -36,9 +36,9 @@ def ggn(sample: GaussNewtonSample | None, rayleigh: RayleighSample, facts: Facts
     top = rayleigh.top[0]
     share = ratio(sample.by_batch, top.forms, sample.weights)
     mean = weighted_mean(sample.by_batch, sample.weights)
-    value, residual = sample.lambda_max, sample.residual
+    value = sample.lambda_max
     parts = (
-        IntervalPart(kind="residual", low=value, high=value + residual),
+        IntervalPart(kind="residual", low=value, high=None),  # not from a random start: nothing bounds it from above
         spread("sampling", value, mean.half_width(facts.level)),
         spread("rounding", value, top.rounding),
     )

@@ -45,8 +45,8 @@ def layer_curvature(layers: tuple[LayerTop, ...], trace: TraceFound, facts: Fact
     labels = {}
     if measured:
         top = max(measured, key=lambda layer: layer.lambda_max or 0.0)
-        value, residual = top.lambda_max or 0.0, top.residual or 0.0
-        parts = (IntervalPart(kind="residual", low=value, high=value + residual),)
+        value = top.lambda_max or 0.0
+        parts = (IntervalPart(kind="bound", low=value, high=None),)
         estimates["lambda_max"] = Estimate.within(value, parts, unit=UNIT, direction="lower", n=len(measured))
         told = f"λ_max of its own block is {number(value)}, the largest of {len(measured)} layers."
         labels["sharpest"] = Label(value=top.name, reason=told)

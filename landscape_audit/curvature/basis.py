@@ -36,7 +36,7 @@ class Basis:
 
     def __init__(self, like: Tensor, storage: Storage | None = None) -> None:
         self.size = like.numel()
-        self._like = like
+        self._like = like.new_empty(0)  # its dtype and its device, without its memory
         self._storage = storage or Storage(like.dtype, like.device)
         self._slabs: list[Tensor] = []
         self._rows = 0
@@ -77,7 +77,7 @@ class Basis:
 
     def combine(self, weights: Tensor) -> Tensor:
         """Vᵀ w, shape (size,)."""
-        out = torch.zeros_like(self._like)
+        out = self._like.new_zeros(self.size)
         self._add(out, weights.to(self._like), 1.0)
         return out
 

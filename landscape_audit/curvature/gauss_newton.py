@@ -59,6 +59,7 @@ class GaussNewton:
         directions = self.layout.views(v)
         for at, _ in self.graphs:
             yield Share(self._product(at, directions), at.weight)
+            del at  # before the next graph is built
 
     def _linearise(self, term: OutputTerm) -> _Linearised:
         outputs, loss = term(self._leaves)

@@ -111,6 +111,7 @@ class Hessian:
         for (gradients, weight), kept in self.graphs:
             mine = [gradients[index] for index in members]
             yield Share(_product(mine, chosen, directions, keep=kept), weight)
+            del gradients, mine  # before the next graph is built
 
     def _gradients(self, term: Term) -> tuple[tuple[Tensor, ...], float]:
         total, weight = term(self._leaves)

@@ -143,11 +143,11 @@ def converged(top: int, tolerance: float, failure: float) -> Callable[[KrylovSpa
 
     The ends by `reach`, λ_min relative to |λ|_max, as it may be zero; the others by residuals, relative to themselves.
     Two successive values that agree prove nothing. Nor does a breakdown, where every residual is zero and the copies
-    of a repeated eigenvalue are still to be found.
+    of a repeated eigenvalue are still to be found: such a run goes on to its budget.
     """
 
     def rule(space: KrylovSpace) -> bool:
-        if space.steps <= top + 1 or space.beta[-1] == 0.0:
+        if space.steps <= top + 1 or 0.0 in space.beta:
             return False
         values, size = space.ritz_values, float(np.abs(space.ritz_values).max())
         if np.any(space.residuals[-top:] > 10 * tolerance * np.abs(values[-top:])):

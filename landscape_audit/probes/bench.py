@@ -140,25 +140,28 @@ class Bench:
         return self._before.get(probe)
 
     def retake(self, probe: Probe[Any]) -> None:
-        """Take a probe again, from where it was, and then those that follow it; `grow` a budget first."""
-        for each in (probe, *self.followers(probe)):
-            kept = self._before[each] = self._taken.pop(each)
-            try:
+        """Take a probe again, from where it was, and then those that follow it; give `budgets` more first."""
+        kept = {each: self._taken[each] for each in (probe, *self.followers(probe))}
+        for each in kept:
+            del self._taken[each]
+        self._before |= kept
+        try:
+            for each in kept:
                 self.take(each)
-            except ProbeFailedError:
-                self._taken[each] = kept  # what was measured before stays measured
-                raise
+        except BaseException:
+            self._taken |= kept  # what was measured before stays measured, all of it
+            raise
 
     def followers(self, probe: Probe[Any]) -> tuple[Probe[Any], ...]:
         """The probes that were taken and say that they follow this one when it grows."""
         return tuple(taken for taken in self._taken if type(probe) in getattr(taken, "FOLLOWS", ()))
 
-    def grow(self, growth: Growth, factor: float) -> None:
-        """A larger budget and, where there is one, a tolerance that no longer stops short of it."""
+    def grown(self, growth: Growth, factor: float) -> Budgets:
+        """The budgets with one that is larger and, where there is one, a tolerance that no longer stops short of it."""
         changed = {growth.budget: math.ceil(factor * getattr(self.budgets, growth.budget))}
         if growth.tolerance:
             changed[growth.tolerance] = getattr(self.budgets, growth.tolerance) / 10
-        self.budgets = self.budgets.model_copy(update=changed)
+        return self.budgets.model_copy(update=changed)
 
     def has_time_for(self, probes: Iterable[Probe[Any]], plan: Plan) -> bool:
         """Whether what is still to be taken fits into the time left; a probe that can stop at any time always does."""
@@ -225,9 +228,14 @@ class Bench:
     @functools.cached_property
     def room(self) -> Room:
         """How the Krylov basis is kept, and what that leaves for graphs."""
-        rows = 2 + (self.budgets.lanczos_steps or 0) + (self.budgets.trust_region_steps or 0)
-        theta = self.subject.theta
-        return furnish(theta, min(rows, theta.numel()), self._memory, self.protocol.basis)
+        return furnish(self.subject.theta, self.rows, self._memory, self.protocol.basis)
+
+    @property
+    def rows(self) -> int:
+        """Vectors as long as θ that Krylov spaces hold at once: the Hessian's, and the longest of those beside it."""
+        budgets = self.budgets
+        beside = max(budgets.trust_region_steps or 0, budgets.ggn_steps or 0, budgets.layer_steps or 0)
+        return min(2 + (budgets.lanczos_steps or 0) + beside, self.subject.theta.numel())
 
     @functools.cached_property
     def landscape(self) -> Landscape:
@@ -251,11 +259,14 @@ class Bench:
     def _runs_in_double(self) -> bool:
         import torch
 
+        problem = ""
         try:
             double = self.subject.in_dtype(torch.float64)
             double.batch_loss(double.layout.views(double.theta), double.sample.batches[0])
         except Exception as error:  # noqa: BLE001 - the model's own code runs here
-            self._notes.append(f"The model does not run in float64, so rounding is bounded, not measured: {error}")
+            problem = f"The model does not run in float64, so rounding is bounded, not measured: {error}"
+        if self.ranks.most(float(bool(problem))):
+            self._notes.append(problem or "Another process could not run the model in float64: rounding is bounded.")
             return False
         return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from landscape_audit.probes.krylov import HessianKrylov
 from landscape_audit.results import Cost
@@ -34,6 +34,7 @@ class GaussNewtonKrylov:
     name: str = "gauss_newton"
     needs: tuple[Probe[object], ...] = (HessianKrylov(),)
 
+    FOLLOWS: ClassVar = (HessianKrylov,)
     TOLERANCE = 1e-2
 
     def cost(self, size: Size) -> Cost:
@@ -56,7 +57,9 @@ class GaussNewtonKrylov:
             first,
             steps,
             bench.generator(self.name),
-            stop=lambda found: bool(found.residuals[-1] <= self.TOLERANCE * abs(found.ritz_values[-1])),
+            stop=lambda found: bench.ranks.agree(
+                bool(found.residuals[-1] <= self.TOLERANCE * abs(found.ritz_values[-1]))
+            ),
             storage=bench.room.storage,
         )
         told = landscape.gauss_newton_by_batch(first, lambda u: [dot(first, u)])

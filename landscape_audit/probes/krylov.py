@@ -45,7 +45,7 @@ class HessianKrylov:
             before or unit_gaussian(theta.numel(), generator, theta),
             budgets.lanczos_steps or 1,
             generator,
-            stop=lambda space: bench.out_of_time() or (partial and done(space)),
+            stop=lambda space: bench.out_of_time() or bench.ranks.agree(partial and done(space)),
             storage=bench.room.storage,
         )
 
@@ -75,7 +75,7 @@ class TraceFound:
 
 
 def _with_inside(inside: float, outside: list[float]) -> Mean:
-    if not outside:
+    if not outside:  # nothing is left to sample where the space is complete
         return Mean(inside, 0.0, 2)
     mean = weighted_mean(outside, [1.0] * len(outside))
     return Mean(inside + mean.value, mean.error, mean.n)

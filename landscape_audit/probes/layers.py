@@ -72,6 +72,7 @@ def _layer(bench: Bench, group: Group, vector: Tensor) -> LayerTop:
         start,
         steps,
         generator,
-        stop=lambda found: bool(found.residuals[-1] <= LayerKrylov.TOLERANCE * abs(found.ritz_values[-1])),
+        stop=lambda s: bench.ranks.agree(bool(s.residuals[-1] <= LayerKrylov.TOLERANCE * abs(s.ritz_values[-1]))),
+        storage=bench.room.storage,
     )
     return LayerTop(group.name, part.numel(), norm(part) ** 2, float(space.ritz_values[-1]), float(space.residuals[-1]))

@@ -39,6 +39,27 @@ class Ranks:
             dist.all_reduce(tensor)
         return tensor
 
+    def most(self, here: float) -> float:
+        """The largest of what the processes have: for a number that each measures by itself."""
+        if self.size == 1:
+            return here
+        import torch
+        import torch.distributed as dist
+
+        told = torch.tensor([here], dtype=torch.float64, device=self._meeting_place)
+        dist.all_reduce(told, op=dist.ReduceOp.MAX)
+        return float(told.item())
+
+    def least(self, here: float) -> float:
+        """The smallest of what the processes have."""
+        return -self.most(-here)
+
+    @property
+    def _meeting_place(self) -> str:
+        import torch.distributed as dist
+
+        return "cuda" if dist.get_backend() == "nccl" else "cpu"
+
     def agree(self, here: bool) -> bool:  # noqa: FBT001 - one word, and it is the question
         """What the leading process says: for decisions that rest on a clock."""
         if self.size == 1:
@@ -46,8 +67,7 @@ class Ranks:
         import torch
         import torch.distributed as dist
 
-        on = torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
-        said = torch.tensor([float(here)], device=on)
+        said = torch.tensor([float(here)], device=self._meeting_place)
         dist.broadcast(said, src=0)
         return bool(said.item())
 

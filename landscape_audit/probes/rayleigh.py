@@ -48,6 +48,8 @@ class RayleighSample:
     """How far λ_max of a sample of this size lies above that of many such samples, by the jackknife."""
     exact: bool
     """False where products are differences, which prove no negative curvature."""
+    certified: bool
+    """False where the run saw another matrix than the one that is reported, so that its reach says nothing of that."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,9 @@ class RitzRayleigh:
         first, coupled = _quotients(bench, space, space.top(1), lambda u: _coupling(space, u))
         others = [_quotients(bench, space, space.top(rank))[0] for rank in range(2, count + 1)]
         bottom = first if space.steps == 1 else _quotients(bench, space, 0)[0]
-        return RayleighSample(
-            (first, *others), bottom, jackknife_bias(space, coupled, first.weights), bench.landscape.exact
-        )
+        bias = jackknife_bias(space, coupled, first.weights)
+        certified = bench.protocol.products == "full"
+        return RayleighSample((first, *others), bottom, bias, bench.landscape.exact, certified)
 
 
 def _quotients(
@@ -90,7 +92,7 @@ def _quotients(
         residual=norm(found.product - value * vector),
         forms=tuple(found.read[:, 0].tolist()),
         weights=tuple(found.weights.tolist()),
-        rounding=max(hvp_rounding(bench, vector), _arithmetic(bench, space)),
+        rounding=bench.ranks.most(max(hvp_rounding(bench, vector), _arithmetic(bench, space))),
     )
     return quotients, found.read[:, 1:]
 
