@@ -94,7 +94,7 @@ def digits() -> Data:
     return torch.tensor(stored.data / 16, dtype=torch.float32), torch.tensor(stored.target)
 
 
-def pictures(count: int = 32) -> Data:
+def pictures(count: int = 16) -> Data:
     """The same digits as colour pictures of 32 x 32 pixels."""
     x, y = digits()
     small = x[:count].reshape(count, 1, 8, 8)

@@ -158,7 +158,7 @@ def test_an_interrupted_run_keeps_what_was_measured_and_says_that_it_is_partial(
     seen = ""
     for line in process.stderr:
         seen += line
-        if "gradient krylov" in line:
+        if "trust region" in line:
             process.send_signal(stop)
             break
     process.communicate(timeout=60)
