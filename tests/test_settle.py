@@ -14,6 +14,7 @@ from landscape_audit.forecast import forecast
 from landscape_audit.policy import Policy
 from landscape_audit.probes.bench import ProbeFailedError
 from landscape_audit.probes.krylov import HessianKrylov, KrylovTrace
+from landscape_audit.probes.rayleigh import RitzRayleigh
 from landscape_audit.results import Measured
 from landscape_audit.settle import settle
 
@@ -150,3 +151,23 @@ def test_a_longer_run_that_breaks_leaves_the_shorter_one_as_it_was(monkeypatch):
     assert len(first.basis) == first.steps == 3
     assert first.ritz_values == pytest.approx(values)
     assert first.ritz_vector(0).norm() == pytest.approx(1.0)
+
+
+def test_a_follower_that_breaks_leaves_both_as_they_were(monkeypatch):
+    on = small()
+    first, before = on.take(HessianKrylov()), on.take(RitzRayleigh())
+    on.budgets = on.budgets.model_copy(update={"lanczos_steps": 20, "eigen_tolerance": 1e-9})
+    monkeypatch.setattr(RitzRayleigh, "take", lambda *_: 1 / 0)
+    with pytest.raises(ProbeFailedError, match="ZeroDivisionError"):
+        on.retake(HessianKrylov())
+    assert on.take(HessianKrylov()) is first
+    assert on.take(RitzRayleigh()) is before
+    assert len(first.basis) == first.steps == 3
+    assert first.ritz_vector(0).norm() == pytest.approx(1.0)
+
+
+def test_nothing_is_bought_where_no_product_could_close_the_interval():
+    on = small(products="bfloat16")
+    grew, before, _ = settled(on, "sharpness.lambda_max", at_most=1e6)
+    assert before.high is None
+    assert not grew

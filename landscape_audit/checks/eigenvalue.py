@@ -17,16 +17,22 @@ UNIT = "loss per unit of parameter²"
 
 def largest(rayleigh: RayleighSample, krylov: KrylovSpace, level: float) -> Estimate:
     """λ_max: never below yᵀHy, and above it no further than a run from a random start can have missed."""
-    top, reach = rayleigh.top[0], krylov.reach(1 - level).above if rayleigh.certified else math.inf
-    beyond = max(top.value, float(krylov.ritz_values[-1])) + reach + top.residual
-    return _estimate(top, IntervalPart(kind="residual", low=top.value, high=_side(beyond)), level, "lower")
+    top = rayleigh.top[0]
+    far = max(top.value, float(krylov.ritz_values[-1])) + krylov.reach(1 - level).above + top.residual
+    part = IntervalPart(kind="residual", low=top.value, high=_side(far))
+    if not rayleigh.certified:
+        part = IntervalPart(kind="bound", low=top.value, high=None)
+    return _estimate(top, part, level, "lower")
 
 
 def smallest(rayleigh: RayleighSample, krylov: KrylovSpace, level: float) -> Estimate:
     """λ_min: never above yᵀHy, and below it no further than a run from a random start can have missed."""
-    bottom, reach = rayleigh.bottom, krylov.reach(1 - level).below if rayleigh.certified else math.inf
-    beyond = min(bottom.value, float(krylov.ritz_values[0])) - reach - bottom.residual
-    return _estimate(bottom, IntervalPart(kind="residual", low=_side(beyond), high=bottom.value), level, "higher")
+    bottom = rayleigh.bottom
+    far = min(bottom.value, float(krylov.ritz_values[0])) - krylov.reach(1 - level).below - bottom.residual
+    part = IntervalPart(kind="residual", low=_side(far), high=bottom.value)
+    if not rayleigh.certified:
+        part = IntervalPart(kind="bound", low=None, high=bottom.value)
+    return _estimate(bottom, part, level, "higher")
 
 
 def inner(quotients: RayleighQuotients, level: float) -> Estimate:

@@ -38,7 +38,7 @@ def ggn(sample: GaussNewtonSample | None, rayleigh: RayleighSample, facts: Facts
     mean = weighted_mean(sample.by_batch, sample.weights)
     value = sample.lambda_max
     parts = (
-        IntervalPart(kind="residual", low=value, high=None),  # not from a random start: nothing bounds it from above
+        IntervalPart(kind="bound", low=value, high=None),  # not from a random start: nothing bounds it from above
         spread("sampling", value, mean.half_width(facts.level)),
         spread("rounding", value, top.rounding),
     )

@@ -36,7 +36,8 @@ def layer_curvature(layers: tuple[LayerTop, ...], trace: TraceFound, facts: Fact
     """λ_max and trace of each layer's diagonal block of the Hessian: the curvature if that layer alone could move.
 
     `lambda_max` is the largest over the layers; none exceeds λ_max of the whole, as a block's eigenvalues lie between
-    the ends of the spectrum. Each is a Ritz value of a few steps, a lower bound with its residual. The traces come
+    the ends of the spectrum. Each is a Ritz value of a few steps, a lower bound with its residual, of this
+    sample alone. The traces come
     from the same products as the whole's, and add up to it; their intervals are Student's over the random probes. Raw
     curvature depends on how a layer is scaled: read it beside the size of the weights.
     """

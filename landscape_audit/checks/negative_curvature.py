@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     version=2,
     title="Negative curvature",
     question="Is there a direction in which the loss curves down, and how much lower does it get there?",
-    source="Saad 2011 (residual); van Dorsselaer, Hochstenbach & van der Vorst 2000 (what was not found)",
+    source="Bai et al. 2000 (residual); van Dorsselaer, Hochstenbach & van der Vorst 2000 (what was not found)",
 )
 def negative_curvature(
     krylov: KrylovSpace, rayleigh: RayleighSample, slices: tuple[Walk, ...], facts: Facts

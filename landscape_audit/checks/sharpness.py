@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     version=2,
     title="Largest Hessian eigenvalues",
     question="How sharp is the loss in its sharpest directions?",
-    source="Cohen et al. 2021, section 2; van Dorsselaer, Hochstenbach & van der Vorst 2000",
+    source="Cohen et al. 2021; van Dorsselaer, Hochstenbach & van der Vorst 2000",
 )
 def sharpness(krylov: KrylovSpace, rayleigh: RayleighSample, facts: Facts) -> Measured:
     """λ_max(H), the curvature of the loss along its steepest direction, and the largest after it. Algebraic, not |λ|.

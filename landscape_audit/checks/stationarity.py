@@ -147,7 +147,7 @@ def gather(
 
 
 def _floor(lambda_min: Estimate) -> float:
-    solver = next(part for part in lambda_min.parts if part.kind == "residual")
+    solver = lambda_min.parts[0]
     return -math.inf if solver.low is None else solver.low
 
 

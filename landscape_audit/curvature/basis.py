@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,13 +33,13 @@ class Storage:
 
 
 class Basis:
-    """Rows of length `size`, appended one at a time; every product with them is computed in the dtype of `like`."""
+    """Rows of length `size`; every product with them is computed in the dtype of `like`."""
 
     def __init__(self, like: Tensor, storage: Storage | None = None) -> None:
         self.size = like.numel()
         self._like = like.new_empty(0)  # its dtype and its device, without its memory
         self._storage = storage or Storage(like.dtype, like.device)
-        self._slabs: list[Tensor] = []
+        self._slabs: tuple[Tensor, ...] = ()
         self._rows = 0
         # The elements of a unit vector are about 1/√P, below float16's normal range from P = 10⁸ on.
         self._scale = math.sqrt(self.size) if self._storage.dtype == torch.float16 else 1.0
@@ -56,20 +57,20 @@ class Basis:
     def __iter__(self) -> Iterator[Tensor]:
         return (self[index] for index in range(self._rows))
 
-    def append(self, row: Tensor) -> Tensor:
-        """Keep a row, and give it back as it was kept."""
+    def with_row(self, row: Tensor) -> Basis:
+        """A basis of these rows and one more, in the same memory; this one still ends where it did.
+
+        Only the newest is to be grown: growing an older one again overwrites what the newer ones have beyond it.
+        """
+        grown = copy.copy(self)
+        grown._rows = self._rows + 1  # noqa: SLF001 - its own class
         if self._rows % _SLAB == 0:
             shape = (_SLAB, self.size)
-            self._slabs.append(torch.empty(shape, dtype=self._storage.dtype, device=self._storage.device))
-        kept = self._slabs[-1][self._rows % _SLAB]
+            slab = torch.empty(shape, dtype=self._storage.dtype, device=self._storage.device)
+            grown._slabs = (*self._slabs, slab)  # noqa: SLF001 - likewise
+        kept = grown._slabs[-1][self._rows % _SLAB]  # noqa: SLF001 - likewise
         kept.copy_(row if self._is_plain else row * self._scale)
-        self._rows += 1
-        return self[self._rows - 1]
-
-    def truncate(self, rows: int) -> None:
-        """Forget all but the first `rows` rows."""
-        self._rows = rows
-        del self._slabs[-(-rows // _SLAB) :]
+        return grown
 
     def coefficients(self, vector: Tensor) -> Tensor:
         """V v, shape (m,), on the vector's device."""

@@ -59,7 +59,8 @@ class KrylovSpace:
     def residuals(self) -> Floats:
         """|A y − θ y| = |β_m s_mi| for each Ritz pair: an eigenvalue of A lies within this distance of θ.
 
-        Source: Saad 2011, Numerical Methods for Large Eigenvalue Problems.
+        Source: Bai, Demmel, Dongarra, Ruhe & van der Vorst 2000, Templates for the Solution of Algebraic Eigenvalue
+        Problems, on the Lanczos method.
         """
         residuals: Floats = np.abs(self.beta[-1] * self.eigen[1][-1])
         return residuals
@@ -168,38 +169,29 @@ def lanczos(
 ) -> KrylovSpace:
     """Lanczos with full reorthogonalisation, twice, from the unit vector along `start` of shape (P,).
 
-    Runs until `stop` or `steps` or the space is full. Given a space, goes on from it, and grows it in place. Where the
-    space becomes invariant, goes on from a fresh random direction orthogonal to it, so that repeated eigenvalues and
-    untouched subspaces are found as well.
+    Runs until `stop` or `steps` or the space is full. Given a space, goes on from it in the same memory, and leaves it
+    what it is. Where the space becomes invariant, goes on from a fresh random direction orthogonal to it, so that
+    repeated eigenvalues and untouched subspaces are found as well.
 
     Cost: a product for every step that is new; memory (steps + 2)·P numbers as `storage` keeps them. Reorthogonalising
-    twice keeps the basis orthonormal to rounding, so that no Ritz value is a ghost of another (Parlett 1998).
+    twice keeps the basis orthonormal to rounding, so that no Ritz value is a ghost of another.
     """
-    if isinstance(start, KrylovSpace):
-        space = start
-    else:
-        basis = Basis(start, storage)
-        space = _step(matvec, basis, basis.append(start / norm(start)), [], [])
-    try:
-        while space.steps < min(steps, space.basis.size) and not stop(space):
-            space = _next(matvec, space, generator)
-    except BaseException:
-        if isinstance(start, KrylovSpace):
-            start.basis.truncate(start.steps)  # the space that was given stays what it was
-        raise
+    space = (
+        start if isinstance(start, KrylovSpace) else _step(matvec, Basis(start, storage), start / norm(start), [], [])
+    )
+    while space.steps < min(steps, space.basis.size) and not stop(space):
+        row, length = space.rest, float(space.beta[-1])
+        if length == 0.0:
+            row = space.basis.project_out(unit_gaussian(space.basis.size, generator, row))
+            length = norm(row)
+        space = _step(matvec, space.basis, row / length, [*space.alpha], [*space.beta])
     return space
 
 
-def _next(matvec: Matvec, space: KrylovSpace, generator: Generator) -> KrylovSpace:
-    row, length = space.rest, float(space.beta[-1])
-    if length == 0.0:
-        row = space.basis.project_out(unit_gaussian(space.basis.size, generator, row))
-        length = norm(row)
-    return _step(matvec, space.basis, space.basis.append(row / length), [*space.alpha], [*space.beta])
-
-
-def _step(matvec: Matvec, basis: Basis, row: Tensor, alpha: list[float], beta: list[float]) -> KrylovSpace:
-    """The space with one row more, which is already in the basis."""
+def _step(matvec: Matvec, before: Basis, row: Tensor, alpha: list[float], beta: list[float]) -> KrylovSpace:
+    """The space with one row more, which is what the basis makes of `row`."""
+    basis = before.with_row(row)
+    row = basis[len(before)]
     vector = matvec(row)
     alpha.append(dot(vector, row))
     if not math.isfinite(alpha[-1]):

@@ -79,7 +79,7 @@ def two_layer_linear(seed: int) -> tuple[Subject, Tensor]:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_two_layer_linear_network_at_the_origin_is_a_strict_saddle(seed):
     # With W1 = W2 = 0 the gradient is zero and H couples the layers through C = XᵀY/N alone: its eigenvalues are
-    # ± the singular values of C (each `width` times) and zeros (Saxe et al. 2014, section 1).
+    # ± the singular values of C (each `width` times) and zeros.
     audited, covariance = two_layer_linear(seed)
     top = float(torch.linalg.svdvals(covariance)[0])
     on = bench(audited, seed=seed)

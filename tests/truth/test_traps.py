@@ -220,7 +220,7 @@ def test_every_copy_of_the_largest_eigenvalue_is_reported_where_the_budget_holds
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_hidden_units_that_are_alike_share_the_largest_eigenvalue(dtype):
     # A two-layer linear network at the origin: each singular value of XᵀY / N is an eigenvalue as often as there are
-    # hidden units, five times (Saxe et al. 2014, section 1).
+    # hidden units, five times.
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(256, 4, generator=generator)
     y = x @ torch.randn(4, 3, generator=generator)
