@@ -138,6 +138,16 @@ def test_a_basis_kept_in_another_precision_computes_in_full(dtype):
     assert torch.allclose(basis.combine(w), w @ kept, atol=1e-5)
 
 
+def test_bases_that_grow_from_the_same_rows_never_share_what_is_beyond_them():
+    basis = Basis(torch.zeros(3))
+    for value in range(5):
+        basis = basis.with_row(torch.full((3,), float(value)))
+    one, other = basis.with_row(torch.full((3,), 10.0)), basis.with_row(torch.full((3,), 20.0))
+    assert [float(row[0]) for row in one] == [0, 1, 2, 3, 4, 10]
+    assert [float(row[0]) for row in other] == [0, 1, 2, 3, 4, 20]
+    assert len(basis) == 5
+
+
 @pytest.mark.parametrize("storage", ["half", "host"])
 def test_lambda_max_hardly_depends_on_how_the_basis_is_kept(storage):
     plain = measured(bench(network(n=200, sizes=[50] * 4)), sharpness).estimates["lambda_max"]

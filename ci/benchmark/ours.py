@@ -131,7 +131,7 @@ class Ours:
 
 
 def _precise(found: TraceFound) -> bool:
-    return found.complete or found.whole.error <= TRACE_TOLERANCE * abs(found.whole.value)
+    return found.space.complete or found.whole.error <= TRACE_TOLERANCE * abs(found.whole.value)
 
 
 def _spent(on: Bench, *probes: Any) -> float:

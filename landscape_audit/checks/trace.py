@@ -41,18 +41,18 @@ def trace(found: TraceFound, krylov: KrylovSpace, facts: Facts) -> Measured:
             value * scale, (part,), level=facts.level, unit=unit, direction="lower", n=len(found.outside)
         )
 
-    estimates = {"trace": estimate(1.0, UNIT), "mean_eigenvalue": estimate(1.0 / found.parameters, UNIT)}
+    estimates = {"trace": estimate(1.0, UNIT), "mean_eigenvalue": estimate(1.0 / found.space.basis.size, UNIT)}
     if top > 0:
         estimates["effective_rank"] = estimate(1.0 / top, "directions")
     table = Table(
         name="parts",
         title="Where the trace comes from",
-        finding=f"The Krylov space of {krylov.steps} directions is exact; the other directions are sampled.",
+        finding=f"The Krylov space of {found.space.steps} directions is exact; the other directions are sampled.",
         columns=(Column(name="part", title="Part"), Column(name="value", title="Trace", unit=UNIT)),
         rows=(
             ("inside the Krylov space", found.inside.whole),
             *((f"random probe {index} outside it", probe.whole) for index, probe in enumerate(found.outside, start=1)),
         ),
     )
-    caveat = "" if found.complete else "The interval covers the random probes, not the choice of examples."
+    caveat = "" if found.space.complete else "The interval covers the random probes, not the choice of examples."
     return Measured(estimates=estimates, details=(table,), caveats=(caveat,) if caveat else ())

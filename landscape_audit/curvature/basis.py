@@ -32,6 +32,14 @@ class Storage:
         return size * self.dtype.itemsize
 
 
+@dataclass
+class _Slab:
+    """Memory for some rows, and how many of them somebody holds."""
+
+    rows: Tensor
+    used: int = 0
+
+
 class Basis:
     """Rows of length `size`; every product with them is computed in the dtype of `like`."""
 
@@ -39,7 +47,7 @@ class Basis:
         self.size = like.numel()
         self._like = like.new_empty(0)  # its dtype and its device, without its memory
         self._storage = storage or Storage(like.dtype, like.device)
-        self._slabs: tuple[Tensor, ...] = ()
+        self._slabs: tuple[_Slab, ...] = ()
         self._rows = 0
         # The elements of a unit vector are about 1/√P, below float16's normal range from P = 10⁸ on.
         self._scale = math.sqrt(self.size) if self._storage.dtype == torch.float16 else 1.0
@@ -51,26 +59,27 @@ class Basis:
         """Row `index` as it is computed with, shape (size,)."""
         if not 0 <= index < self._rows:
             raise IndexError(index)
-        row = self._slabs[index // _SLAB][index % _SLAB]
+        row = self._slabs[index // _SLAB].rows[index % _SLAB]
         return row if self._is_plain else row.to(self._like) / self._scale
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[index] for index in range(self._rows))
 
     def with_row(self, row: Tensor) -> Basis:
-        """A basis of these rows and one more, in the same memory; this one still ends where it did.
-
-        Only the newest is to be grown: growing an older one again overwrites what the newer ones have beyond it.
-        """
-        grown = copy.copy(self)
-        grown._rows = self._rows + 1  # noqa: SLF001 - its own class
-        if self._rows % _SLAB == 0:
-            shape = (_SLAB, self.size)
-            slab = torch.empty(shape, dtype=self._storage.dtype, device=self._storage.device)
-            grown._slabs = (*self._slabs, slab)  # noqa: SLF001 - likewise
-        kept = grown._slabs[-1][self._rows % _SLAB]  # noqa: SLF001 - likewise
-        kept.copy_(row if self._is_plain else row * self._scale)
+        """A basis of these rows and one more, in the same memory; this one, and what grew from it, stay as they are."""
+        grown, place = copy.copy(self), self._rows % _SLAB
+        slab = self._slabs[-1] if place else self._new_slab()
+        if slab.used > place:  # another basis went on from here
+            slab, taken = self._new_slab(), slab
+            slab.rows[:place] = taken.rows[:place]
+        slab.rows[place].copy_(row if self._is_plain else row * self._scale)
+        slab.used = place + 1
+        grown._slabs = (*self._slabs[: self._rows // _SLAB], slab)  # noqa: SLF001 - its own class
+        grown._rows = self._rows + 1  # noqa: SLF001 - likewise
         return grown
+
+    def _new_slab(self) -> _Slab:
+        return _Slab(torch.empty((_SLAB, self.size), dtype=self._storage.dtype, device=self._storage.device))
 
     def coefficients(self, vector: Tensor) -> Tensor:
         """V v, shape (m,), on the vector's device."""
@@ -93,7 +102,7 @@ class Basis:
         return self._storage.dtype == self._like.dtype and self._storage.device == self._like.device
 
     def _filled(self) -> list[Tensor]:
-        return [slab[: self._rows - _SLAB * index] for index, slab in enumerate(self._slabs)]
+        return [slab.rows[: self._rows - _SLAB * index] for index, slab in enumerate(self._slabs)]
 
     def _inner(self, slab: Tensor, vector: Tensor) -> Tensor:
         if self._is_plain:

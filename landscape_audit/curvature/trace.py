@@ -38,20 +38,52 @@ def inside(space: KrylovSpace, blocks: Sequence[slice] = ()) -> TraceSample:
     return TraceSample(float(space.alpha.sum()), tuple(sums))
 
 
-def outside(matvec: Matvec, space: KrylovSpace, generator: Generator, blocks: Sequence[slice] = ()) -> TraceSample:
-    """One unbiased sample of what `inside` leaves out, from random signs.
+@dataclass(frozen=True)
+class Outside:
+    """Random signs z and B z, with B = (I − VᵀV) A (I − VᵀV) the part of A outside a Krylov space.
 
-    z'ᵀ A z' for random signs z and z' = z − VᵀV z. With V holding the largest eigenvectors, the variance is
-    2(|B|_F² − Σ B_ii²) of the deflated B alone, so that a few samples do where plain signs need hundreds. A block's
-    share is Σ z_i (B z)_i over its elements, with the variance of B's rows there.
+    zᵀ B z is an unbiased sample of tr B. With V holding the largest eigenvectors, its variance 2(|B|_F² − Σ B_ii²) is
+    small, so that a few samples do where plain signs need hundreds. A block's share is Σ z_i (B z)_i over its
+    elements, with the variance of B's rows there.
 
-    Cost: one product. Source: Hutchinson 1989; deflation: Meyer, Musco, Musco & Woodruff 2021; variance: Avron &
-    Toledo 2011; the diagonal: Baston & Nakatsukasa 2022.
+    Source: Hutchinson 1989; deflation: Meyer, Musco, Musco & Woodruff 2021; variance: Avron & Toledo 2011; the
+    diagonal: Baston & Nakatsukasa 2022.
     """
+
+    signs: Tensor
+    product: Tensor
+
+    def sample(self, blocks: Sequence[slice] = ()) -> TraceSample:
+        """zᵀ B z, whole and by block."""
+        signs = self.signs.to(self.product)
+        return TraceSample(dot(signs, self.product), tuple(dot(signs[block], self.product[block]) for block in blocks))
+
+    @property
+    def size(self) -> float:
+        """|B z|², an unbiased sample of |B|_F²."""
+        return dot(self.product, self.product)
+
+    def after(self, space: KrylovSpace) -> Outside:
+        """The same signs outside a space that has one row v more, without a product.
+
+        A v is known but for its part outside the new space, r: B' z = (I − v vᵀ) B z − ⟨v, z⟩ r.
+        """
+        row = space.basis[space.steps - 1]
+        product = self.product - dot(self.product, row) * row
+        return Outside(self.signs, product.sub_(space.rest, alpha=dot(self.signs.to(row), row)))
+
+
+def outside(matvec: Matvec, space: KrylovSpace, generator: Generator) -> Outside:
+    """One random sample of what `inside` leaves out. Cost: one product."""
     signs = torch.randint(0, 2, (space.basis.size,), generator=generator, dtype=torch.int8) * 2 - 1
-    z = signs.to(space.rest)
-    deflated = space.basis.project_out(z.clone())
-    product = matvec(deflated)
-    whole = dot(deflated, product)
-    space.basis.project_out(product)
-    return TraceSample(whole, tuple(dot(z[block], product[block]) for block in blocks))
+    signs = signs.to(space.rest.device)
+    product = matvec(space.basis.project_out(signs.to(space.rest)))
+    return Outside(signs, space.basis.project_out(product))
+
+
+def taken_in(space: KrylovSpace, recent: int) -> float:
+    """By how much a step made |B|_F² smaller, the mean of the last few.
+
+    Exactly α² + 2β² each, as |A|_F² = |T|_F² + 2β² + |B|_F² at every step.
+    """
+    return float((space.alpha[-recent:] ** 2 + 2 * space.beta[-recent:] ** 2).mean())

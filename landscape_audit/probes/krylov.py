@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from landscape_audit.probes.bench import Growth
@@ -10,8 +10,10 @@ from landscape_audit.results import Cost
 from landscape_audit.statistics import Mean, weighted_mean
 
 if TYPE_CHECKING:
+    from torch import Generator
+
     from landscape_audit.curvature.lanczos import KrylovSpace
-    from landscape_audit.curvature.trace import TraceSample
+    from landscape_audit.curvature.trace import Outside, TraceSample
     from landscape_audit.probes.bench import Bench, Probe, Size
 
 
@@ -54,15 +56,12 @@ class HessianKrylov:
 class TraceFound:
     """tr H = `inside` (exact on the Krylov space) plus the mean of `outside` (random signs on the rest).
 
-    Both hold a number for the whole and one for each layer.
+    Both hold a number for the whole and one for each layer. `space` may go deeper than the run it goes on from.
     """
 
+    space: KrylovSpace
     inside: TraceSample
     outside: tuple[TraceSample, ...]
-    layers: tuple[str, ...]
-    steps: int
-    parameters: int
-    complete: bool
 
     @property
     def whole(self) -> Mean:
@@ -72,6 +71,11 @@ class TraceFound:
     def layer(self, index: int) -> Mean:
         """The trace of one layer's diagonal block."""
         return _with_inside(self.inside.blocks[index], [sample.blocks[index] for sample in self.outside])
+
+    def goes_on_from(self, space: KrylovSpace) -> bool:
+        """Whether the space is that one or a deeper one of the same run."""
+        mine, theirs = self.space.alpha, space.alpha
+        return len(mine) >= len(theirs) and bool((mine[: len(theirs)] == theirs).all())
 
 
 def _with_inside(inside: float, outside: list[float]) -> Mean:
@@ -83,7 +87,11 @@ def _with_inside(inside: float, outside: list[float]) -> Mean:
 
 @dataclass(frozen=True)
 class KrylovTrace:
-    """The trace, whole and by layer, with everything that the Krylov space already knows out of the randomness."""
+    """The trace, whole and by layer, with everything that a Krylov space knows out of the randomness.
+
+    A product buys either one random sample more, or one step more of the run, which makes every sample less random.
+    The first sample tells which is cheaper, as in the adaptive Hutch++ of Persson, Cortinovis & Kressner 2022.
+    """
 
     name: str = "krylov_trace"
     needs: tuple[Probe[object], ...] = (HessianKrylov(),)
@@ -92,6 +100,8 @@ class KrylovTrace:
     GROWTH: ClassVar = Growth("probe", "trace_probes", "trace_tolerance")
     LEAST: ClassVar = 6
     """Samples before their own standard error is believed."""
+    RECENT: ClassVar = 4
+    """Steps over which what a step takes in is averaged: single steps vary."""
 
     def cost(self, size: Size) -> Cost:
         """At most `trace_probes` products."""
@@ -101,20 +111,46 @@ class KrylovTrace:
         """Until the standard error is below `trace_tolerance` of the trace; no product where the space is complete."""
         from landscape_audit.curvature.trace import inside, outside
 
-        space, groups = bench.take(HessianKrylov()), bench.layers
-        spans = [bench.subject.layout.span(group.members) for group in groups]
-        known = inside(space, spans)
-        before = bench.before(self)
-        samples: list[TraceSample] = list(before.outside) if before and before.steps == space.steps else []
-        names = tuple(group.name for group in groups)
-
-        def found() -> TraceFound:
-            return TraceFound(known, tuple(samples), names, space.steps, space.basis.size, space.complete)
-
+        run, before = bench.take(HessianKrylov()), bench.before(self)
         most, tolerance = bench.budgets.trace_probes or 0, bench.budgets.trace_tolerance or 0.0
-        while not space.complete and len(samples) < most:
-            samples.append(outside(bench.hvp, space, bench.generator(f"{self.name}:{len(samples)}"), spans))
-            settled = len(samples) >= self.LEAST and found().whole.error <= tolerance * abs(found().whole.value)
-            if settled or (samples and bench.out_of_time()):
+        spans = [bench.subject.layout.span(group.members) for group in bench.layers]
+        if before and before.goes_on_from(run):
+            found = before
+        elif run.complete or not most:
+            return TraceFound(run, inside(run, spans), ())
+        else:
+            space, first = self._deep_enough(bench, run)
+            found = TraceFound(space, inside(space, spans), (first.sample(spans),))
+        while not found.space.complete and found.space.steps - run.steps + len(found.outside) < most:
+            settled = len(found.outside) >= self.LEAST and found.whole.error <= tolerance * abs(found.whole.value)
+            if settled or bench.out_of_time():
                 break
-        return found()
+            another = outside(bench.hvp, found.space, self._stream(bench, len(found.outside))).sample(spans)
+            found = replace(found, outside=(*found.outside, another))
+        return found
+
+    def _stream(self, bench: Bench, index: int) -> Generator:
+        return bench.generator(f"{self.name}:{index}")
+
+    def _deep_enough(self, bench: Bench, run: KrylovSpace) -> tuple[KrylovSpace, Outside]:
+        """The space on which further samples are cheaper than further steps, and the first sample outside it."""
+        from landscape_audit.curvature.lanczos import lanczos
+        from landscape_audit.curvature.trace import outside
+
+        space, first = run, outside(bench.hvp, run, self._stream(bench, 0))
+        generator = bench.generator(f"{self.name}:steps")
+        while self._a_step_is_cheaper(bench, space, run.steps, first) and not bench.out_of_time():
+            space = lanczos(bench.hvp, space, space.steps + 1, generator)
+            first = first.after(space)
+        return space, first
+
+    def _a_step_is_cheaper(self, bench: Bench, space: KrylovSpace, begun: int, first: Outside) -> bool:
+        """Whether the next step, if it takes in what the last ones did, saves more than one of the samples to come."""
+        from landscape_audit.curvature.trace import taken_in
+
+        budgets, left = bench.budgets, (bench.budgets.trace_probes or 0) - (space.steps - begun)
+        error = (budgets.trace_tolerance or 0.0) * abs(float(space.alpha.sum()) + first.sample().whole)
+        needed = min(2 * first.size, left * error**2) / error**2 if error else left
+        if space.steps >= (budgets.lanczos_steps or 0) or space.complete or needed <= self.LEAST:
+            return False
+        return taken_in(space, self.RECENT) * needed > first.size
