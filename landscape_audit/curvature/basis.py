@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_SLAB = 8
-"""Rows allocated at once: a run that converges early never takes the memory of a long one."""
+_ROWS = 8
+_ELEMENTS = 1 << 25
+"""Rows, or elements, allocated at once: a run that converges early never takes the memory of a long one."""
 _CHUNK = 1 << 22
 """Elements converted at once where rows are stored otherwise than they are computed with."""
 
@@ -49,6 +50,7 @@ class Basis:
         self._storage = storage or Storage(like.dtype, like.device)
         self._slabs: tuple[_Slab, ...] = ()
         self._rows = 0
+        self._per_slab = max(1, min(_ROWS, _ELEMENTS // max(1, self.size)))
         # The elements of a unit vector are about 1/√P, below float16's normal range from P = 10⁸ on.
         self._scale = math.sqrt(self.size) if self._storage.dtype == torch.float16 else 1.0
 
@@ -59,7 +61,7 @@ class Basis:
         """Row `index` as it is computed with, shape (size,)."""
         if not 0 <= index < self._rows:
             raise IndexError(index)
-        row = self._slabs[index // _SLAB].rows[index % _SLAB]
+        row = self._slabs[index // self._per_slab].rows[index % self._per_slab]
         return row if self._is_plain else row.to(self._like) / self._scale
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -67,19 +69,19 @@ class Basis:
 
     def with_row(self, row: Tensor) -> Basis:
         """A basis of these rows and one more, in the same memory; this one, and what grew from it, stay as they are."""
-        grown, place = copy.copy(self), self._rows % _SLAB
+        grown, place = copy.copy(self), self._rows % self._per_slab
         slab = self._slabs[-1] if place else self._new_slab()
         if slab.used > place:  # another basis went on from here
             slab, taken = self._new_slab(), slab
             slab.rows[:place] = taken.rows[:place]
         slab.rows[place].copy_(row if self._is_plain else row * self._scale)
         slab.used = place + 1
-        grown._slabs = (*self._slabs[: self._rows // _SLAB], slab)  # noqa: SLF001 - its own class
+        grown._slabs = (*self._slabs[: self._rows // self._per_slab], slab)  # noqa: SLF001 - its own class
         grown._rows = self._rows + 1  # noqa: SLF001 - likewise
         return grown
 
     def _new_slab(self) -> _Slab:
-        return _Slab(torch.empty((_SLAB, self.size), dtype=self._storage.dtype, device=self._storage.device))
+        return _Slab(torch.empty((self._per_slab, self.size), dtype=self._storage.dtype, device=self._storage.device))
 
     def coefficients(self, vector: Tensor) -> Tensor:
         """V v, shape (m,), on the vector's device."""
@@ -102,7 +104,7 @@ class Basis:
         return self._storage.dtype == self._like.dtype and self._storage.device == self._like.device
 
     def _filled(self) -> list[Tensor]:
-        return [slab.rows[: self._rows - _SLAB * index] for index, slab in enumerate(self._slabs)]
+        return [slab.rows[: self._rows - self._per_slab * index] for index, slab in enumerate(self._slabs)]
 
     def _inner(self, slab: Tensor, vector: Tensor) -> Tensor:
         if self._is_plain:
@@ -113,7 +115,7 @@ class Basis:
         return total
 
     def _add(self, out: Tensor, weights: Tensor, factor: float) -> None:
-        for slab, share in zip(self._filled(), torch.split(weights, _SLAB), strict=True):
+        for slab, share in zip(self._filled(), torch.split(weights, self._per_slab), strict=True):
             if self._is_plain:
                 out.addmv_(slab.T, share, alpha=factor)
             else:

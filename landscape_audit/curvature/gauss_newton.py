@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -43,7 +44,7 @@ class GaussNewton:
     def __init__(self, theta: Tensor, layout: Layout, terms: Sequence[OutputTerm], graph_memory: int = 0) -> None:
         self.layout = layout
         self._leaves = leaves(theta, layout)
-        self.graphs = Graphs(lambda index: self._linearise(terms[index]), len(terms), graph_memory)
+        self.graphs = Graphs(functools.partial(_linearise, self._leaves, terms), len(terms), graph_memory)
 
     @property
     def engine(self) -> str:
@@ -61,17 +62,6 @@ class GaussNewton:
             yield Share(self._product(at, directions), at.weight)
             del at  # before the next graph is built
 
-    def _linearise(self, term: OutputTerm) -> _Linearised:
-        outputs, loss = term(self._leaves)
-        cotangent = torch.zeros_like(outputs, requires_grad=True)
-        pulled = torch.autograd.grad(
-            outputs, self._leaves, grad_outputs=cotangent, create_graph=True, materialize_grads=True
-        )
-        copy = outputs.detach().requires_grad_()
-        total, weight = loss(copy)
-        (slope,) = torch.autograd.grad(total, copy, create_graph=True)
-        return _Linearised(outputs, cotangent, pulled, copy, slope, weight)
-
     def _product(self, at: _Linearised, directions: Sequence[Tensor]) -> Sequence[Tensor]:
         reached = [pair for pair in zip(at.pulled, directions, strict=True) if pair[0].requires_grad]
         (moved,) = torch.autograd.grad(
@@ -87,3 +77,13 @@ class GaussNewton:
         return torch.autograd.grad(
             at.outputs, self._leaves, grad_outputs=bent, retain_graph=True, materialize_grads=True
         )
+
+
+def _linearise(parameters: Sequence[Tensor], terms: Sequence[OutputTerm], index: int) -> _Linearised:
+    outputs, loss = terms[index](parameters)
+    cotangent = torch.zeros_like(outputs, requires_grad=True)
+    pulled = torch.autograd.grad(outputs, parameters, grad_outputs=cotangent, create_graph=True, materialize_grads=True)
+    copy = outputs.detach().requires_grad_()
+    total, weight = loss(copy)
+    (slope,) = torch.autograd.grad(total, copy, create_graph=True)
+    return _Linearised(outputs, cotangent, pulled, copy, slope, weight)

@@ -83,8 +83,7 @@ class Hessian:
     def __init__(self, theta: Tensor, layout: Layout, terms: Sequence[Term], graph_memory: int = 0) -> None:
         self.layout = layout
         self._leaves = leaves(theta, layout)
-        self._looked = False
-        self.graphs = Graphs(lambda index: self._gradients(terms[index]), len(terms), graph_memory)
+        self.graphs = Graphs(_gradients(self._leaves, terms), len(terms), graph_memory)
 
     @property
     def engine(self) -> str:
@@ -113,13 +112,23 @@ class Hessian:
             yield Share(_product(mine, chosen, directions, keep=kept), weight)
             del gradients, mine  # before the next graph is built
 
-    def _gradients(self, term: Term) -> tuple[tuple[Tensor, ...], float]:
-        total, weight = term(self._leaves)
-        gradients = torch.autograd.grad(total, self._leaves, create_graph=True, materialize_grads=True)
-        if not self._looked:
+
+def _gradients(
+    parameters: Sequence[Tensor], terms: Sequence[Term]
+) -> Callable[[int], tuple[tuple[Tensor, ...], float]]:
+    """How the gradient graph of a batch is built; holds nothing that holds it, so that θ is freed with its owner."""
+    looked = False
+
+    def build(index: int) -> tuple[tuple[Tensor, ...], float]:
+        nonlocal looked
+        total, weight = terms[index](parameters)
+        gradients = torch.autograd.grad(total, parameters, create_graph=True, materialize_grads=True)
+        if not looked:
             _refuse_severed(gradients)
-            self._looked = True
+            looked = True
         return gradients, weight
+
+    return build
 
 
 def _refuse_severed(gradients: Sequence[Tensor]) -> None:

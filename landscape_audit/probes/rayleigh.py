@@ -87,14 +87,17 @@ def _quotients(
     found = landscape.hessian_by_batch(vector, lambda u: [dot(vector, u), *more(u)])
     bench.spend(Cost(hvps=1))
     value = dot(vector, found.product)
+    residual = norm(found.product.sub_(vector, alpha=value))
+    read, weights = found.read, found.weights
+    del found  # a vector as long as θ, before float64 takes the room of many
     quotients = RayleighQuotients(
         value=value,
-        residual=norm(found.product - value * vector),
-        forms=tuple(found.read[:, 0].tolist()),
-        weights=tuple(found.weights.tolist()),
+        residual=residual,
+        forms=tuple(read[:, 0].tolist()),
+        weights=tuple(weights.tolist()),
         rounding=bench.ranks.most(max(hvp_rounding(bench, vector), _arithmetic(bench, space))),
     )
-    return quotients, found.read[:, 1:]
+    return quotients, read[:, 1:]
 
 
 def _coupling(space: KrylovSpace, u: Tensor) -> list[float]:
