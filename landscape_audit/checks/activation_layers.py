@@ -15,7 +15,7 @@ from landscape_audit.text import count, number
 COLLAPSED = 0.01
 """Relative entropy below which a head looks at one key: with 64 keys, a weight of about 0.995 on it."""
 UNIFORM = 0.99
-"""Above, a head looks at all keys alike: the scores of 64 keys then spread by less than 0.3."""
+"""Above, a head looks at all keys alike: the scores of 64 keys then have a standard deviation under 0.3."""
 MOST_ROWS = 30
 """Layers or heads that a table names; the others are summed in its last row."""
 

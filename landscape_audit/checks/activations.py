@@ -10,9 +10,12 @@ from landscape_audit.checks.activation_layers import Layer, head_tables, layers_
 from landscape_audit.checks.check import check
 from landscape_audit.probes.activations import Observed, WatchedForward
 from landscape_audit.results import Estimate, Label, Measured, NotApplicable
+from landscape_audit.text import count
 
 MOST = 0.5
 """The share of a layer's units or heads that must be off for it to be a reason why the loss does not move."""
+LISTED = 4
+"""Names spelled out in one sentence."""
 
 
 @check(
@@ -37,7 +40,7 @@ def activations(seen: Observed) -> Measured | NotApplicable:
     A unit is a channel of a convolution's maps and one of the last dimension otherwise. A layer is one call of a
     function in a module; modules and plain functions are seen alike, and attention in
     `scaled_dot_product_attention`, `nn.MultiheadAttention` and softmax over square scores. What fused recurrent
-    layers and custom kernels compute inside is not seen. Positions count whether or not the loss does (padding).
+    layers, scripted modules, vmap and custom kernels compute is not seen. Every position counts, padding too.
 
     `reason` is what could explain a plateau: the kind, if any, that at least half of the units or heads of some
     layer have. It is no fault by itself: a head may look at one key, or an output be saturated, because it is right.
@@ -45,7 +48,7 @@ def activations(seen: Observed) -> Measured | NotApplicable:
     """
     relu, sigmoid = (layers_of(seen, kind) for kind in ("relu", "sigmoid"))
     attention = layers_of(seen, "attention")
-    hidden = f"Not seen is what {', '.join(seen.hidden)} computes inside one call." if seen.hidden else ""
+    hidden = _unseen(seen.hidden)
     if not (relu or sigmoid or attention):
         nothing = "The model calls no ReLU, GELU, SiLU, sigmoid, tanh or attention of torch's."
         return NotApplicable(reason=f"{nothing} {hidden}".strip())
@@ -59,6 +62,14 @@ def activations(seen: Observed) -> Measured | NotApplicable:
         ),
         caveats=(hidden,) if hidden else (),
     )
+
+
+def _unseen(modules: Sequence[str]) -> str:
+    if not modules:
+        return ""
+    more = f" and {count(len(modules) - LISTED, 'more module')}" if len(modules) > LISTED else ""
+    names = ", ".join(module or "the model itself" for module in modules[:LISTED])
+    return f"Some of what {names}{more} computes cannot be seen: fused, scripted or transformed calls."
 
 
 def _share(part: float, whole: float, unit: str) -> Estimate:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -34,6 +35,7 @@ SMOOTH: Mapping[str, Off] = {"gelu": lambda x: x <= GELU_OFF, "silu": lambda x: 
 """Of the input: the output of these does not tell."""
 FUSED = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"})
 """Calls that contain non-linearities which nothing outside them can see."""
+ATTENTION = frozenset({"scaled_dot_product_attention", "multi_head_attention_forward"})
 
 CHANNELS_FIRST = frozenset({"batch_norm", "instance_norm", "group_norm"})
 FEATURES_LAST = frozenset({"linear", "bilinear", "matmul", "layer_norm", "rms_norm", "embedding"})
@@ -61,6 +63,9 @@ def watching(model: nn.Module) -> Iterator[Watch]:
     watch = Watch()
     with contextlib.ExitStack() as hooks:
         for name, module in model.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):  # takes no hooks, and runs outside Python
+                watch.hides(name)
+                continue
             entered = module.register_forward_pre_hook(functools.partial(watch.enters, name), prepend=True)
             hooks.callback(entered.remove)
             hooks.callback(module.register_forward_hook(watch.leaves, always_call=True).remove)
@@ -97,6 +102,11 @@ class Watch(TorchFunctionMode):
         """It ends, or raises."""
         self._running.pop()
 
+    def hides(self, name: str) -> None:
+        """A module computes something that this watch cannot see."""
+        if name.rpartition(".")[0] not in self._hidden:
+            self._hidden.setdefault(name)
+
     def observed(self) -> Observed:
         """What was seen, on the host."""
         tallies = {
@@ -115,14 +125,15 @@ class Watch(TorchFunctionMode):
         before = SMOOTH[name](first) if name in SMOOTH and _is_dense(first) else None  # it may be overwritten
         out = func(*args, **kwargs)
         self._follow(name, args, out)
+        result = out[0] if isinstance(out, tuple) else out
         rule = _rule(name, kwargs)
-        if before is not None:
+        if name in FUSED or ((rule or name in SMOOTH or name in ATTENTION) and not _is_dense(result)):
+            self.hides(self._module)
+        elif before is not None:
             self._count("relu", name, out, before)
-        elif rule is not None and _is_dense(out):
+        elif rule is not None:
             self._count(rule[0], name, out, rule[1](out))
-        elif name in FUSED:
-            self._hidden.setdefault(self._module)
-        else:
+        elif name in ATTENTION or (name == "softmax" and _is_attention(first, out, args, kwargs)):
             self._attend(name, first, out, args, kwargs)
         return out
 
@@ -140,17 +151,15 @@ class Watch(TorchFunctionMode):
         self._add(kind, name, sums, torch.full_like(sums, off.numel() / max(1, len(sums))))
 
     def _attend(self, name: str, scores: Any, out: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        if name == "scaled_dot_product_attention":
-            mask = kwargs.get("attn_mask", args[3] if len(args) > 3 else None)
-            if not _is_dense(out) or type(mask) not in {Tensor, nn.Parameter, type(None)}:
-                self._hidden.setdefault(self._module)  # nested tensors, and masks that are no tensor of numbers
-                return
-            found = attention.of_product(*args, **kwargs)
-        elif name == "multi_head_attention_forward" and _is_dense(out[0]):
-            found = attention.of_module(*args, **kwargs)
-        elif name == "softmax" and _is_attention(scores, out, args, kwargs):
+        mask = kwargs.get("attn_mask", args[3] if len(args) > 3 else None)
+        if name == "softmax":
             found = attention.of_softmax(scores, out)
-        else:
+        elif name == "multi_head_attention_forward":
+            found = attention.of_module(*args, **kwargs)
+        elif mask is None or _is_plain(mask):
+            found = attention.of_product(*args, **kwargs)
+        else:  # a mask that is a rule, not a tensor of numbers
+            self.hides(self._module)
             return
         self._add("attention", name, found.sums, found.queries)
 
@@ -204,9 +213,14 @@ def _is_attention(scores: Any, out: Any, args: Sequence[Any], kwargs: Mapping[st
     return square and dim in {-1, out.ndim - 1} and isinstance(scores, Tensor)
 
 
+def _is_plain(value: Any) -> bool:
+    """Whether it is a tensor of numbers that can be counted: not nested, not sparse, not inside vmap or grad."""
+    known = type(value) in {Tensor, nn.Parameter} and value.layout == torch.strided and not value.is_nested
+    return known and not is_functorch_wrapped_tensor(value)
+
+
 def _is_dense(value: Any) -> bool:
-    plain = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_nested
-    return plain and value.is_floating_point()
+    return _is_plain(value) and value.is_floating_point()
 
 
 def _tensors(value: Any) -> Iterable[Tensor]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from subjects import bench, cross_entropy, measured, output, subject
 from torch import nn
 from torch.nn import functional
+from torch.nn.attention.bias import causal_lower_right
 
 from landscape_audit.checks.activation_layers import MOST_ROWS
 from landscape_audit.checks.activations import activations
 from landscape_audit.errors import ModelError
+from landscape_audit.probes import attention as attention_probe
 from landscape_audit.probes.activations import WatchedForward, merged
 from landscape_audit.probes.evaluation import by_batch, passes
 from landscape_audit.probes.ranks import Ranks
@@ -404,18 +407,65 @@ def test_a_model_without_a_known_non_linearity_is_not_applicable_and_says_why():
     assert "no ReLU" in found.reason
 
 
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.cells, self.head = nn.LSTM(3, 4, batch_first=True), nn.Linear(4, 1)
+
+    def forward(self, x):
+        return torch.relu(self.head(self.cells(x)[0])).mean((1, 2))
+
+
 def test_gates_inside_a_fused_recurrent_layer_are_said_to_be_unseen():
-    class Recurrent(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.cells, self.head = nn.LSTM(3, 4, batch_first=True), nn.Linear(4, 1)
-
-        def forward(self, x):
-            return torch.relu(self.head(self.cells(x)[0])).mean((1, 2))
-
     x = points(5, 3)
     found = measured(bench(subject(Recurrent(), output, x, x[:, 0, 0])), activations)
+    assert found.estimates["dead_relu"].n == 1
     assert any("cells" in caveat for caveat in found.caveats)
+
+
+UNSEEN = {
+    "vmap": torch.func.vmap(lambda row: torch.relu(row)),  # noqa: PLW0108 - a builtin cannot be vmapped
+    "a gradient": torch.func.vmap(torch.func.grad(lambda row: torch.tanh(row).sum())),
+    "a mask that is a rule": lambda x: SDPA(x[:, None], x[:, None], x[:, None], attn_mask=causal_lower_right(1, 1)),
+}
+
+
+@pytest.mark.parametrize("function", UNSEEN.values(), ids=UNSEEN)
+def test_what_cannot_be_counted_is_named_and_breaks_nothing(function):
+    on = bench(audited(function, nn.Sequential(nn.Linear(3, 4)), points(3)))
+    found = activations.measure(on.take(WatchedForward()))
+    assert isinstance(found, NotApplicable)
+    assert "the model itself" in found.reason
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is")
+def test_a_scripted_module_is_named_as_unseen():
+    model = audited(torch.tanh, nn.Sequential(nn.Linear(3, 4), torch.jit.script(nn.ReLU())), points(3))
+    found = measured(bench(model), activations)
+    assert "saturated" in found.estimates
+    assert "dead_relu" not in found.estimates
+    assert any("layer.1" in caveat for caveat in found.caveats)
+
+
+def test_weights_computed_again_in_pieces_give_the_same_entropies(monkeypatch):
+    x = points(2, 6, 6)
+    whole, pieces = [], []
+    for kept, chunk in ((whole, attention_probe.CHUNK), (pieces, 1)):
+        monkeypatch.setattr(attention_probe, "CHUNK", chunk)
+        for arguments in ({}, {"is_causal": True}, {"attn_mask": points(2, 6, 6)}):
+            kept.append(attention_probe.of_product(3 * x, x, x, **arguments))
+    for one, other in zip(whole, pieces, strict=True):
+        assert torch.allclose(one.sums, other.sums)
+        assert torch.equal(one.queries, other.queries)
+
+
+def test_computing_activations_again_changes_no_site():
+    plain = everything()
+    again = bench(replace(plain, recompute=True)).take(WatchedForward())
+    whole = bench(plain).take(WatchedForward())
+    assert list(again.tallies) == list(whole.tallies)
+    for site, tally in whole.tallies.items():
+        assert again.tallies[site].sums == pytest.approx(tally.sums), site
 
 
 def test_a_table_names_the_worst_layers_and_sums_the_rest():
