@@ -32,11 +32,11 @@ class Entropies:
 
 
 def of_weights(weights: Tensor, may: Tensor) -> Entropies:
-    """Of weights of shape (B, H, L, S); `may`, which broadcasts to it, is true where a query may attend to a key."""
-    keys = may.expand_as(weights).sum(-1)
+    """Of weights of shape (B, H, L, S); `may`, (…, S), is true where a query may attend to a key."""
+    keys = may.sum(-1)
     chosen = torch.special.entr(weights.to(_precise(weights))).sum(-1) / keys.clamp(min=2).log()
     relative = chosen.where(keys > 1, 0.0)
-    return Entropies(relative.sum((0, 2), dtype=torch.float64), (keys > 1).sum((0, 2)).double())
+    return Entropies(relative.sum((0, 2), dtype=torch.float64), (keys > 1).expand_as(relative).sum((0, 2)).double())
 
 
 def of_product(
@@ -59,11 +59,11 @@ def of_product(
     q = q.to(_precise(q)) * (query.shape[-1] ** -0.5 if scale is None else scale)
     pairs = (query.shape[-2], key.shape[-2])
     may = torch.ones(pairs, dtype=torch.bool, device=q.device)
-    may = _by_head((may.tril() if is_causal else may).expand(*lead, *pairs))
-    added = None if attn_mask is None else _by_head(attn_mask.expand(*lead, *pairs))
-    step = max(1, CHUNK // max(1, may[:1].numel()))
+    may = may.tril() if is_causal else may
+    mask = None if attn_mask is None else _by_head(attn_mask.expand(*lead, *pairs))
+    step = max(1, CHUNK // max(1, q.shape[1] * may.numel()))
     found = [
-        _of_scores(q[part] @ k[part].mT.to(q), may[part], None if added is None else added[part])
+        _of_scores(q[part] @ k[part].mT.to(q), may, None if mask is None else mask[part])
         for part in (slice(first, first + step) for first in range(0, len(q), step))
     ]
     return sum(found[1:], found[0])
@@ -76,7 +76,7 @@ def of_module(*args: Any, **kwargs: Any) -> Entropies:
     weights = functional.multi_head_attention_forward(*call.args, **call.kwargs)[1]
     assert weights is not None  # noqa: S101 - they were asked for
     weights = weights.reshape(-1, *weights.shape[-3:])
-    may = torch.ones_like(weights, dtype=torch.bool)
+    may = torch.ones(weights.shape[-1], dtype=torch.bool, device=weights.device)
     by_pair, by_key = call.arguments.get("attn_mask"), call.arguments.get("key_padding_mask")
     if by_pair is not None:
         heads = weights.shape[1] if by_pair.ndim == 3 else 1

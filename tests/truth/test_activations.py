@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import replace
 
@@ -175,6 +176,12 @@ def test_units_of_tokens_and_of_channels_last_maps_are_features():
         assert (found.estimates["dead_relu"].n, found.estimates["dead_relu"].value) == (4, 0.25)
 
 
+def test_maps_made_of_a_vector_have_their_channels_second():
+    layer = biased(nn.Linear(3, 24), [9.0] * 6 + [DEAD] * 6 + [9.0] * 12)
+    found = measured(bench(audited(lambda x: torch.relu(x.view(-1, 4, 2, 3)), layer, points(3))), activations)
+    assert (found.estimates["dead_relu"].n, found.estimates["dead_relu"].value) == (4, 0.25)
+
+
 def test_a_vector_of_one_number_an_example_is_one_unit_whatever_the_batches():
     layer = biased(nn.Linear(3, 1), [50.0])
     on = bench(audited(lambda x: torch.sigmoid(x.squeeze(1))[:, None], layer, points(3), sizes=[30, 7, 3]))
@@ -252,6 +259,17 @@ def test_heads_are_told_apart_and_the_scale_is_the_one_given():
     heads = {row["head"]: row["entropy"] for row in table(found, "heads")}
     assert heads == pytest.approx({0: 1.0, 1: 0.0, 2: exact}, abs=1e-6)
     assert values(found)["attention_entropy"] == pytest.approx((1 + exact) / 3, abs=1e-6)
+
+
+def test_a_causal_query_sees_what_came_before_and_the_first_has_no_choice():
+    x = points(2, 6, 6)
+    causal = attention_probe.of_product(x, x, x, is_causal=True)
+    assert causal.queries.tolist() == [5 * len(x)] * 2
+    exact = 0.0
+    for query in range(1, 6):
+        scores = (x[:, :, query, None] * x[:, :, : query + 1]).sum(-1).double() / math.sqrt(6)
+        exact = exact + torch.special.entr(scores.softmax(-1)).sum((0, 2)) / math.log(query + 1)
+    assert torch.allclose(causal.sums, exact, rtol=1e-5)
 
 
 def test_a_query_with_one_key_has_no_say():
@@ -398,6 +416,25 @@ def test_a_forward_that_raises_leaves_the_model_as_it_was():
     assert model.state() == before
     assert hooks(model.model) == 0
     assert torch.overrides._get_current_function_mode() is None
+
+
+class Recovering(nn.Module):
+    """Tries a module that raises, and goes on without it."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.refuses = nn.Linear(3, 2), nn.Bilinear(3, 3, 2)
+
+    def forward(self, x):
+        with contextlib.suppress(TypeError):
+            self.refuses(x)
+        return torch.relu(self.layer(x)).mean(1)
+
+
+def test_a_module_that_raised_and_was_forgiven_is_no_longer_running():
+    x = points(3)
+    found = bench(subject(Recovering(), output, x, x[:, 0])).take(WatchedForward())
+    assert [site.module for site in found.tallies] == [""]
 
 
 def test_a_model_without_a_known_non_linearity_is_not_applicable_and_says_why():
