@@ -1,5 +1,6 @@
 """The battery: one check a file, the file name is its id. This list is the order of the report."""
 
+from landscape_audit.checks.activations import activations
 from landscape_audit.checks.check import Check
 from landscape_audit.checks.flatness import flatness
 from landscape_audit.checks.ggn import ggn
@@ -22,6 +23,7 @@ BATTERY: tuple[Check, ...] = (
     loss,
     stationarity,
     gradient,
+    activations,
     sharpness,
     negative_curvature,
     trace,

@@ -15,7 +15,7 @@ from torch import Tensor
 from landscape_audit.curvature.differences import Differences
 from landscape_audit.curvature.hessian import Hessian, Matvec, Products, Share, gradient, mean, summed
 from landscape_audit.probes.engines import Engines
-from landscape_audit.probes.evaluation import Evaluation, by_batch, gathered, losses_at, terms
+from landscape_audit.probes.evaluation import Evaluation, Pass, by_batch, gathered, losses_at, terms
 from landscape_audit.probes.ranks import Ranks
 from landscape_audit.subject.code import is_out_of_memory
 from landscape_audit.subject.loss import BatchLoss
@@ -68,6 +68,10 @@ class Landscape:
     def losses(self) -> list[tuple[int, BatchLoss]]:
         """The losses at θ of this process's batches, each with its index. Cost: one forward."""
         return self._with_room(lambda: losses_at(self.subject, self.subject.theta, self._engines.single))
+
+    def by_calls(self, look: Callable[[Subject, Sequence[Pass]], Found]) -> Found:
+        """What `look` sees in this process's calls of the model; where memory runs out it begins again with less."""
+        return self._with_room(lambda: look(self.subject, self._engines.joined))
 
     def gradient(self, theta: Tensor) -> tuple[Tensor, float]:
         """The gradient and the loss at any point. Cost: one gradient."""

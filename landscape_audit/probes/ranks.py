@@ -6,10 +6,12 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from torch import Tensor, device
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,16 @@ class Ranks:
     def least(self, here: float) -> float:
         """The smallest of what the processes have."""
         return -self.most(-here)
+
+    def gather(self, here: Found) -> list[Found]:
+        """What each process has, in their order: for findings that are no tensor of one shape."""
+        if self.size == 1:
+            return [here]
+        import torch.distributed as dist
+
+        found: list[Any] = [None] * self.size
+        dist.all_gather_object(found, here)
+        return found
 
     @property
     def _meeting_place(self) -> str:
