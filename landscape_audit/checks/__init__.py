@@ -1,6 +1,7 @@
 """The battery: one check a file, the file name is its id. This list is the order of the report."""
 
 from landscape_audit.checks.check import Check
+from landscape_audit.checks.data import data
 from landscape_audit.checks.flatness import flatness
 from landscape_audit.checks.ggn import ggn
 from landscape_audit.checks.gradient import gradient
@@ -20,6 +21,7 @@ from landscape_audit.text import did_you_mean
 BATTERY: tuple[Check, ...] = (
     instrument,
     loss,
+    data,
     stationarity,
     gradient,
     sharpness,
