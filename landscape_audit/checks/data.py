@@ -28,8 +28,6 @@ from landscape_audit.text import count, number
 
 MOST_BARS = 40
 """Classes that a figure can name."""
-MOSTLY = 0.5
-"""Where more than this share of the inputs never changes, it is not the borders of images alone."""
 
 Branch = tuple[str, bool, str]
 """A word, whether it holds, and the sentence that says so."""
@@ -61,12 +59,13 @@ def data(inputs: InputSample, constant: ConstantSample | None, loss: LossSample,
     `loss_over_constant` compares the loss with the best prediction that ignores its input: class frequencies, shares
     of positives, or the mean value, one for each output and shared by all positions. `gain_over_constant` is that
     loss minus the checkpoint's. `loss_over_chance` compares with equal probabilities. All three have Student's
-    interval from the examples, in pairs. The constant was fitted to this very sample, which flatters it: of C classes
-    and N targets by about (C − 1) / 2N.
+    interval from the examples, the first two in pairs. The constant was fitted to this very sample, which flatters it:
+    of C classes and N targets by about (C − 1) / 2N.
 
-    `reason` is the first that holds, where m is the materiality: non-finite inputs; constant inputs (more than half of
-    the features, or m of the examples); a single label; contradictory labels (m of the examples); no better than a
-    constant (the interval of the gain reaches zero); duplicate inputs (m of the examples); none.
+    `reason` is the first that holds, where m is the materiality: non-finite inputs; constant inputs (all the same, or
+    one value throughout in m of the examples); single label; contradictory labels (m of the examples); no better than
+    a constant (the interval of the gain reaches down to m of the constant's loss); duplicate inputs (m of the
+    examples); none.
     """
     estimates = {name: _exact(share, inputs.examples) for name, share in _shares(inputs).items()}
     caveats = [] if inputs.features else ["Examples differ in shape: no feature can be followed through the sample."]
@@ -166,11 +165,10 @@ def _reason(inputs: InputSample, constant: ConstantSample | None, gain: Mean | N
 
 
 def _input_branches(inputs: InputSample, facts: Facts) -> tuple[Branch, ...]:
-    features = inputs.features or 0
-    still = inputs.examples > 1 and inputs.constant_features > MOSTLY * features
+    still = inputs.distinct == 1 < inputs.examples
     return (
         ("non-finite inputs", inputs.nonfinite > 0, f"{count(inputs.nonfinite, 'number')} of the inputs not finite."),
-        ("constant inputs", still, f"{inputs.constant_features:,} of {count(features, 'feature')} never change."),
+        ("constant inputs", still, f"All {count(inputs.examples, 'example')} have one and the same input."),
         ("constant inputs", _many(inputs.blank, inputs, facts), f"{_of(inputs.blank, inputs)} are one value."),
     )
 
@@ -187,7 +185,7 @@ def _target_branches(
     if constant is not None and gain is not None:
         low, high = gain.value - gain.half_width(facts.level), gain.value + gain.half_width(facts.level)
         unlearnt = not low > facts.materiality * constant.loss
-        found = f"The best constant has a loss of {number(constant.loss)}; the checkpoint's is lower by"
+        found = f"The best constant has a loss of {number(constant.loss)}. The checkpoint's gain on it is"
         yield "no better than a constant", unlearnt, f"{found} {number(low)} to {number(high)}."
 
 

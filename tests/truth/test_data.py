@@ -102,7 +102,7 @@ def test_targets_that_are_ignored_count_neither_in_the_constant_nor_in_the_class
     ids=["smoothed", "soft", "nll", "binary", "values", "plain values"],
 )
 def test_no_other_constant_is_better_than_the_best(loss, targets):
-    """Newton's method on the loss as the model would be given it finds none."""
+    """A minimiser finds none, on the loss of outputs in the model's own shape."""
     classes = loss.name in {"cross_entropy", "nll"}
     positions = targets.shape[1:] if classes and not targets.is_floating_point() else targets.shape[2:]
     outputs = () if targets.ndim == 1 and not classes else (4,)
@@ -241,6 +241,14 @@ def test_planted_constant_features_and_blank_examples_are_counted():
     assert values(found)["constant_inputs"] == pytest.approx(0.1)
     assert values(found)["constant_examples"] == pytest.approx(0.01)
     assert word(found) == "constant inputs"
+
+
+def test_one_input_throughout_is_the_reason_though_most_features_may_never_change():
+    x, y = learnt()
+    x[:, 2:9] = 0.0
+    assert values(reading(x, y))["constant_inputs"] == pytest.approx(0.7)
+    assert word(reading(x, y)) == "none"
+    assert word(reading(x[:1].expand(100, -1), y)) == "constant inputs"
 
 
 def test_numbers_that_overflow_in_the_audits_dtype_are_not_finite():
