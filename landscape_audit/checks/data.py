@@ -181,7 +181,7 @@ def _target_branches(
         single = present <= 1 if constant.kind == "classes" else constant.kind == "binary" and not present
         yield "single label", single, "All targets that count are the same: there is nothing to tell apart."
     many = _many(inputs.contradictory, inputs, facts)
-    yield "contradictory labels", many, f"{_of(inputs.contradictory, inputs)} have the input of another target."
+    yield "contradictory labels", many, f"{_of(inputs.contradictory, inputs)} have an input with other targets too."
     if constant is not None and gain is not None:
         low, high = gain.value - gain.half_width(facts.level), gain.value + gain.half_width(facts.level)
         unlearnt = not low > facts.materiality * constant.loss
@@ -223,7 +223,6 @@ def _labels(constant: ConstantSample) -> Bars:
         name="labels",
         title="Shares of the classes" if constant.kind == "classes" else "Shares of positive targets",
         finding=f"The shares of the targets go from {number(low, 3)} to {number(high, 3)}.",
-        expected="every class there; even shares, unless the task is uneven",
         axis=Axis(label="share of the targets", unit="share"),
         bars=tuple(Bar(label=str(index), value=share) for index, share in enumerate(constant.shares)),
     )

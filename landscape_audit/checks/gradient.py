@@ -41,13 +41,13 @@ def gradient(sample: GradientSample, facts: Facts) -> Measured:
     """The gradient g of the sample's loss, the signal |E∇ℓ| behind it, and the noise of one example.
 
     `norm` is |g|, exact for this sample. A sample's norm is biased upward by noise, so `signal_norm` is the unbiased
-    |E∇ℓ|² = |g|² − tr Σ / N, its root where it is positive; tr Σ is the variance of one example's gradient, from the
-    spread of batches (up to 32 groups of neighbours). `noise_scale` = tr Σ / |E∇ℓ|² is the batch size at which noise
-    equals signal, unbounded above where the signal may be zero; where even its estimate is not positive, the lower end
-    stands for the value. `batch_cosine` is the mean cosine between the gradients of two batches: 1 where all point one
-    way, 0 where they share no direction; it grows with the batches' size. These intervals are delete-one jackknives
-    over batches. `null_probability` is how often gradients without any common direction look like this: the sign-flip
-    test.
+    |E∇ℓ|² = |g|² − tr Σ / N, its root where it is positive; tr Σ is the variance of the gradient of one example (of
+    average weight), from the spread of batches (up to 32 groups of neighbours). `noise_scale` = tr Σ / |E∇ℓ|² is the
+    batch size at which noise equals signal, unbounded above where the signal may be zero; where even its estimate is
+    not positive, the lower end stands for the value. `batch_cosine` is the mean cosine between the gradients of two
+    batches: 1 where all point one way, 0 where they share no direction; it grows with the batches' size. These
+    intervals are delete-one jackknives over batches; that of the signal never falls below its error where there is no
+    signal. `null_probability` is how often gradients without any common direction look like this: the sign-flip test.
 
     `update_ratio` is the median over parameter tensors of |g_l| / |θ_l|, and `weakest_tensor` the least of these
     ratios over the median. Tensors of zero gradient or of norm zero have no ratio: they are named, and left out.

@@ -146,6 +146,18 @@ def test_the_interval_of_the_noise_scale_covers_the_truth_also_where_the_signal_
     assert (ends == 200) == bounded
 
 
+def test_the_interval_of_a_signal_that_is_zero_holds_it_and_never_shrinks_to_nothing():
+    covered = 0
+    for seed in range(200):
+        rows = np.random.default_rng(seed).standard_normal((16, 10, 10)).mean(1)
+        signal = _signal_squared(sample_of(rows, [10] * 16))
+        half = signal.half_width(0.95)
+        covered += signal.value - half <= 0 <= signal.value + half
+    assert covered >= 190 - 3 * 3
+    centred = rows - rows.mean(0)
+    assert _signal_squared(sample_of(centred, [10] * 16)).error > 0.1 * 10 / 160  # a tenth of tr Σ / N
+
+
 def test_a_signal_estimated_to_be_zero_leaves_the_lower_end_of_the_noise_scale():
     x = noise(160, 4)
     x -= x.mean(0)
