@@ -2,6 +2,7 @@
 
 from landscape_audit.checks.activations import activations
 from landscape_audit.checks.check import Check
+from landscape_audit.checks.data import data
 from landscape_audit.checks.flatness import flatness
 from landscape_audit.checks.ggn import ggn
 from landscape_audit.checks.gradient import gradient
@@ -21,6 +22,7 @@ from landscape_audit.text import did_you_mean
 BATTERY: tuple[Check, ...] = (
     instrument,
     loss,
+    data,
     stationarity,
     gradient,
     activations,

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from landscape_audit.checks.check import check
+from landscape_audit.checks.layer_gradients import bars, lost_share, ratios, table, underflow, vanishing
 from landscape_audit.probes.facts import AuditFacts, Facts
-from landscape_audit.probes.gradients import BatchGradients, BlockGradient, GradientSample
+from landscape_audit.probes.gradients import BatchGradients, GradientSample
 from landscape_audit.results import (
-    Axis,
-    Bar,
-    Bars,
-    Column,
     Estimate,
     IntervalPart,
     Label,
     Measured,
-    Table,
 )
 from landscape_audit.statistics import Floats, Mean, jackknife, sign_flip_p, t_quantile
 from landscape_audit.text import count, number
@@ -27,13 +24,15 @@ UNIT = "loss per unit of parameter"
 FEWEST_GROUPS = 6
 """Sign flips of fewer than 6 vectors cannot reach a p-value below 1/32."""
 DISTINGUISHABLE = 0.05
+LISTED = 8
+"""Names in one sentence; the table has all."""
 
 
 @check(
     "gradient",
     BatchGradients(),
     AuditFacts(),
-    version=1,
+    version=2,
     title="Gradient",
     question="Is the gradient zero, up to what this many examples can show?",
     source="McCandlish et al. 2018 (noise scale); Phipson & Smyth 2010 (sign flips)",
@@ -42,35 +41,80 @@ def gradient(sample: GradientSample, facts: Facts) -> Measured:
     """The gradient g of the sample's loss, the signal |E∇ℓ| behind it, and the noise of one example.
 
     `norm` is |g|, exact for this sample. A sample's norm is biased upward by noise, so `signal_norm` is the unbiased
-    |E∇ℓ|² = |g|² − tr Σ / N, its root where it is positive; tr Σ is the variance of one example's gradient, from the
-    spread of batches. `noise_scale` = tr Σ / |E∇ℓ|² is the batch size at which noise equals signal, unbounded above
-    where the signal may be zero. Their intervals are delete-one jackknives over batches. `null_probability` is how
-    often gradients without any common direction look like this: the sign-flip test.
+    |E∇ℓ|² = |g|² − tr Σ / N, its root where it is positive; tr Σ is the variance of the gradient of one example (of
+    average weight), from the spread of batches (up to 32 groups of neighbours). `noise_scale` = tr Σ / |E∇ℓ|² is the
+    batch size at which noise equals signal, unbounded above where the signal may be zero; where even its estimate is
+    not positive, the lower end stands for the value. `batch_cosine` is the mean cosine between the gradients of two
+    batches: 1 where all point one way, 0 where they share no direction; it grows with the batches' size. These
+    intervals are delete-one jackknives over batches; that of the signal never falls below its error where there is no
+    signal. `null_probability` is how often gradients without any common direction look like this: the sign-flip test.
+
+    `update_ratio` is the median over parameter tensors of |g_l| / |θ_l|, and `weakest_tensor` the least of these
+    ratios over the median. Tensors of zero gradient or of norm zero have no ratio: they are named, and left out.
+
+    For a checkpoint of 16 bits or fewer, `underflow` is the share of g's elements, those that are zero left out, that
+    would be zero or subnormal in its dtype (that of most of its floating-point numbers) without loss scaling, and
+    `lost_norm` the share of |g| in those that would be zero.
+
+    `reason` is the first that holds: vanishing layers (a zero gradient, or a ratio a thousandth of the median or less);
+    underflow (`lost_norm` from the materiality on); noise (no common direction is seen); none.
     """
-    caveats = []
     signal, noise = _signal_squared(sample), _noise(sample)
-    if not math.isfinite(signal.error):
-        caveats.append("Too few batches for the noise of the gradient: intervals are unbounded.")
     probability = null_probability(sample)
     word, reason = _distinguishable(sample, probability)
     blocks = sorted(sample.blocks, key=lambda block: -block.gradient_norm)
-    dead = [block.name for block in sample.blocks if block.zeros == block.elements]
-    if dead:
-        caveats.append(f"The gradient is exactly zero in {count(len(dead), 'parameter tensor')}: {', '.join(dead)}.")
+    root = math.sqrt(facts.parameters)
     return Measured(
         estimates={
             "norm": Estimate.exact(sample.norm, unit=UNIT, direction="lower", n=facts.n_samples),
-            "rms": Estimate.exact(
-                sample.norm / math.sqrt(facts.parameters), unit=UNIT, direction="lower", n=facts.n_samples
-            ),
+            "rms": Estimate.exact(sample.norm / root, unit=UNIT, direction="lower", n=facts.n_samples),
             "signal_norm": _root(signal, facts.level),
             "noise_scale": _noise_scale(signal, noise, facts.level),
+            "batch_cosine": _cosine_within(sample, facts.level),
             "null_probability": Estimate.exact(probability, unit="probability", n=len(sample.weights)),
+            **ratios(sample.blocks),
+            **underflow(sample),
         },
-        labels={"mean_gradient": Label(value=word, reason=reason)},
-        details=(_bars(blocks), _table(blocks)),
-        caveats=tuple(caveats),
+        labels={
+            "mean_gradient": Label(value=word, reason=reason),
+            "reason": _reason(sample, probability, facts),
+        },
+        details=(bars(blocks), table(blocks, sample.held)),
+        caveats=_caveats(sample, signal),
     )
+
+
+def _caveats(sample: GradientSample, signal: Mean) -> tuple[str, ...]:
+    found = []
+    if not math.isfinite(signal.error):
+        found.append("Too few batches for the noise of the gradient: intervals are unbounded.")
+    still = int((np.diag(sample.gram) == 0).sum())
+    if still:
+        found.append(f"{count(still, 'batch', 'batches')} without a gradient: the cosine is that of the others.")
+    dead = [block.name for block in sample.blocks if block.zeros == block.elements]
+    if dead:
+        found.append(f"The gradient is exactly zero in {count(len(dead), 'parameter tensor')}: {_listed(dead)}.")
+    empty = [block.name for block in sample.blocks if block.weight_norm == 0]
+    if empty:
+        found.append(f"{count(len(empty), 'parameter tensor')} of norm zero, with no update ratio: {_listed(empty)}.")
+    return tuple(found)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED:,} more" if len(names) > LISTED else "")
+
+
+def _reason(sample: GradientSample, probability: float, facts: Facts) -> Label:
+    gone = vanishing(sample.blocks)
+    lost = lost_share(sample)
+    if gone:
+        return Label(value="vanishing layers", reason=f"Next to no gradient reaches {_listed(gone)}.")
+    if lost >= facts.materiality:
+        found = f"{number(100 * lost, 3)} % of |g| would be zero in {sample.held} without loss scaling."
+        return Label(value="underflow", reason=found)
+    if distinguishable(sample, probability) is False:
+        return Label(value="noise", reason="The batches' gradients show no common direction.")
+    return Label(value="none", reason="Gradients reach every layer, and share a direction as far as can be told.")
 
 
 def null_probability(sample: GradientSample) -> float:
@@ -109,11 +153,52 @@ def _signal_squared(sample: GradientSample) -> Mean:
         square, _, total = _mixture(sample, kept)
         return square - _variance(sample, kept) / total
 
-    return jackknife(statistic, len(sample.weights))
+    found = jackknife(statistic, len(sample.weights))
+    return replace(found, error=max(found.error, _error_without_signal(sample)))
+
+
+def _error_without_signal(sample: GradientSample) -> float:
+    """The standard error of |E∇ℓ|² where that is zero, from ⟨g_a, g_b⟩² over the pairs of groups.
+
+    The jackknife vanishes with ḡ, as it sees only how |ḡ|² moves with ḡ; the error does not.
+    Source: Hoeffding 1948 (variance of a degenerate U-statistic).
+    """
+    share = sample.weights / sample.weights.sum()
+    pairs = sample.gram * np.outer(share, share)
+    square = float(np.square(pairs - np.diag(np.diag(pairs))).sum())
+    return math.sqrt(2 * square) * len(share) / max(1, len(share) - 1)
 
 
 def _noise(sample: GradientSample) -> Mean:
-    return jackknife(lambda kept: _variance(sample, kept), len(sample.weights))
+    """tr Σ of one example: where the loss weighs elements or tokens, an example has many of them."""
+    by_example = sample.examples / float(sample.weights.sum())
+    return jackknife(lambda kept: by_example * _variance(sample, kept), len(sample.weights))
+
+
+def batch_cosine(sample: GradientSample) -> Mean:
+    """Σ_{a≠b} ⟨ĝ_a, ĝ_b⟩ / B(B − 1) over the B groups with a gradient: unbiased for E⟨ĝ_a, ĝ_b⟩ of two of them.
+
+    With its delete-one standard error; not a number where fewer than two have a gradient.
+    """
+    moving = np.flatnonzero(np.diag(sample.gram) != 0)
+    if len(moving) < 2:
+        return Mean(math.nan, math.inf, len(moving))
+    gram = sample.gram[np.ix_(moving, moving)]
+    norms = np.sqrt(np.diag(gram))
+    cosines = gram / norms[:, None] / norms  # in two steps: the product of two small norms may be zero
+
+    def statistic(kept: Floats) -> float:
+        pieces = kept.sum()
+        return float((kept @ cosines @ kept - pieces) / (pieces * (pieces - 1)))
+
+    return jackknife(statistic, len(moving))
+
+
+def _cosine_within(sample: GradientSample, level: float) -> Estimate:
+    mean = batch_cosine(sample)
+    low, high = _bounds(mean, level)
+    part = IntervalPart(kind="sampling", low=max(-1.0, low), high=min(1.0, high))
+    return Estimate.within(mean.value, (part,), level=level, direction="higher", n=mean.n)
 
 
 def _bounds(mean: Mean, level: float) -> tuple[float, float]:
@@ -129,54 +214,16 @@ def _root(squared: Mean, level: float) -> Estimate:
 
 
 def _noise_scale(signal: Mean, noise: Mean, level: float) -> Estimate:
-    """Unbounded above where the signal may be zero; not a number where it is estimated to be."""
-    if signal.value <= 0:
-        return Estimate.exact(math.inf if noise.value > 0 else math.nan, unit="examples", n=signal.n)
-    value = noise.value / signal.value
+    """Unbounded above where the signal may be zero; only its lower end where the signal is estimated to be zero."""
     signal_low, signal_high = _bounds(signal, level)
     noise_low, noise_high = _bounds(noise, level)
+    low = max(0.0, noise_low) / signal_high if signal_high > 0 else 0.0
+    if signal.value > 0:
+        value = noise.value / signal.value
+    elif noise.value > 0:
+        value = low or math.inf
+    else:
+        value = math.nan
     high = noise_high / signal_low if signal_low > 0 and math.isfinite(noise_high) else None
-    low = max(0.0, noise_low) / signal_high
     part = IntervalPart(kind="sampling", low=min(low, value), high=None if high is None else max(high, value))
     return Estimate.within(value, (part,), level=level, unit="examples", n=signal.n)
-
-
-def _bars(blocks: list[BlockGradient]) -> Bars:
-    top = blocks[0]
-    return Bars(
-        name="layers",
-        title="Gradient by parameter tensor",
-        finding=f"The largest part of the gradient is in {top.name}, {number(top.gradient_norm)}.",
-        expected="small everywhere; no tensor orders of magnitude above the others",
-        axis=Axis(label="|g|", unit=UNIT, scale="log"),
-        bars=tuple(Bar(label=block.name, value=block.gradient_norm) for block in blocks),
-    )
-
-
-def _table(blocks: list[BlockGradient]) -> Table:
-    return Table(
-        name="layer_ratios",
-        title="Update ratios",
-        finding="What a step of size one along −g would change in each tensor, relative to what is there.",
-        columns=(
-            Column(name="parameter", title="Parameter"),
-            Column(name="elements", title="Elements"),
-            Column(name="gradient_norm", title="|g|", unit=UNIT),
-            Column(name="weight_norm", title="|θ|"),
-            Column(name="update_ratio", title="|g| / |θ|"),
-            Column(name="zeros", title="Exact zeros"),
-            Column(name="underflows", title="Below float16"),
-        ),
-        rows=tuple(
-            (
-                block.name,
-                block.elements,
-                block.gradient_norm,
-                block.weight_norm,
-                block.gradient_norm / block.weight_norm if block.weight_norm > 0 else None,
-                block.zeros,
-                block.underflows,
-            )
-            for block in blocks
-        ),
-    )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from landscape_audit.results import Cost
+from landscape_audit.results import Cost, SubjectInfo
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +31,13 @@ class BlockGradient:
     gradient_norm: float
     zeros: int
     underflows: int
+    """Elements below float16's normal numbers, and not zero."""
+    lost: int = 0
+    """Elements that are not zero, and would be in the checkpoint's dtype."""
+    subnormal: int = 0
+    """Elements that would be subnormal there: of fewer digits than others."""
+    lost_norm: float = 0.0
+    """|·|₂ of the lost elements."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,8 @@ class GradientSample:
     mean: Tensor
     """The full gradient ḡ, shape (P,)."""
     seed: int
+    held: str | None = None
+    """The dtype of most of the checkpoint's floating-point numbers, where it is of 16 bits or fewer."""
 
     @property
     def norm(self) -> float:
@@ -86,23 +95,46 @@ class BatchGradients:
             examples=sum(batch.size for batch in subject.sample.batches),
             mean=mean,
             seed=bench.seed(self.name),
+            held=_held(subject.info),
         )
 
 
+def _held(info: SubjectInfo) -> str | None:
+    import torch
+
+    floating = [group for group in info.tensor_groups if getattr(torch, group.dtype).is_floating_point]
+    if not floating:
+        return None
+    most = max(floating, key=lambda group: group.elements).dtype
+    return most if getattr(torch, most).itemsize <= 2 else None
+
+
 def _blocks(bench: Bench, mean: Tensor) -> tuple[BlockGradient, ...]:
+    held = _held(bench.subject.info)
+    return tuple(
+        _block(block.name, bench.subject.theta[block.slice], mean[block.slice], held)
+        for block in bench.subject.layout.blocks
+    )
+
+
+def _block(name: str, theta: Tensor, grad: Tensor, held: str | None) -> BlockGradient:
     import torch
 
     from landscape_audit.curvature.vectors import norm
 
     smallest = torch.finfo(torch.float16).smallest_normal
-    return tuple(
-        BlockGradient(
-            name=block.name,
-            elements=block.size,
-            weight_norm=norm(bench.subject.theta[block.slice]),
-            gradient_norm=norm(mean[block.slice]),
-            zeros=int((mean[block.slice] == 0).sum()),
-            underflows=int(((mean[block.slice].abs() < smallest) & (mean[block.slice] != 0)).sum()),
-        )
-        for block in bench.subject.layout.blocks
+    found = BlockGradient(
+        name=name,
+        elements=grad.numel(),
+        weight_norm=norm(theta),
+        gradient_norm=norm(grad),
+        zeros=int((grad == 0).sum()),
+        underflows=int(((grad.abs() < smallest) & (grad != 0)).sum()),
     )
+    if held is None:
+        return found
+    dtype = getattr(torch, held)
+    there = grad.to(dtype).to(grad)
+    lost = (there == 0) & (grad != 0)
+    subnormal = (there != 0) & (there.abs() < torch.finfo(dtype).smallest_normal)
+    return replace(found, lost=int(lost.sum()), subnormal=int(subnormal.sum()), lost_norm=norm(grad * lost))

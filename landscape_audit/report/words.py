@@ -40,6 +40,14 @@ NEXT = {
     "flatness.tolerance": "The loss is sensitive to small weight changes: sharpness-aware training or weight averaging "
     "flatten it (Foret et al. 2021; Izmailov et al. 2018).",
     "loss.metric": "The metric is the problem before any geometry is: look at data and training first.",
+    "data.reason=contradictory labels": "Equal inputs have different targets: look at how labels were joined to inputs "
+    "before anything else.",
+    "data.reason=constant inputs": "Inputs do not change: look at reading and normalising before anything else.",
+    "data.reason=no better than a constant": "The model has learnt nothing from its inputs: are checkpoint, labels and "
+    "preprocessing those of training?",
+    "gradient.reason=vanishing layers": "Layers without a gradient do not train: look for detached, dead or saturated "
+    "ones.",
+    "gradient.reason=underflow": "The checkpoint's dtype loses the gradient: train with loss scaling, or in bfloat16.",
     "stationarity.class=saddle": "Leaving along the direction of negative curvature pays: perturb and train on "
     "(Jin et al. 2017).",
     "stationarity.class=not_critical": "The audited loss still falls along its gradient. On validation data that is "

@@ -1,0 +1,177 @@
+"""What a prediction that ignores its input would get: by chance, and at best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from landscape_audit.results import Cost
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.subject.subject import Subject
+
+Kind = Literal["classes", "binary", "values"]
+"""One of several classes; yes or no for each output; numbers."""
+
+_KINDS: dict[str, Kind] = {
+    "cross_entropy": "classes",
+    "nll": "classes",
+    "bce_with_logits": "binary",
+    "mse": "values",
+}
+_ELEMENTS = 1 << 22
+"""Outputs written out at once: 32 MiB in float64, however many classes there are."""
+
+
+@dataclass(frozen=True)
+class ConstantSample:
+    """The loss of the best constant, and the targets behind it."""
+
+    kind: Kind
+    examples: tuple[float, ...]
+    """Each example's mean loss under the best constant; its weight is that of `LossSample`."""
+    loss: float
+    chance: float | None
+    """The loss of equal probabilities; None where the outputs are no probabilities."""
+    shares: tuple[float, ...]
+    """By output: the share of the targets that are this class, or that are positive; the mean of the values."""
+
+
+@dataclass(frozen=True)
+class ConstantPrediction:
+    """The best constant prediction under the audited loss: one number an output, the same for all examples.
+
+    The loss itself is asked, with every target as an example of its own, so that targets that do not count, and
+    smoothed labels, are treated as it treats them. The slope in the outputs at zero tells the mean target, and the
+    mean target tells the constant of least loss, as these losses are those of exponential families. All positions of
+    an example share the constant. None for a loss of the user's own, and where examples differ in their outputs.
+    """
+
+    name: str = "constant_prediction"
+    needs: tuple[Probe[object], ...] = ()
+
+    def cost(self, size: Size) -> Cost:
+        """Nothing: a single example passes the model, so that its outputs can be counted."""
+        del size
+        return Cost()
+
+    def take(self, bench: Bench) -> ConstantSample | None:
+        """The targets twice: for their mean, then for the loss of the constant."""
+        import torch
+
+        subject = bench.subject
+        kind = _KINDS.get(subject.loss.name)
+        outputs = _outputs(subject, kind) if kind else None
+        if kind is None or outputs is None:
+            return None
+        targets = _Targets(bench, kind, outputs)
+        slope, sums, weights = targets.measured(torch.zeros(outputs, dtype=torch.float64, device=subject.theta.device))
+        chance, weight = float(sums.sum() / weights.sum()), float(weights.sum())
+        mean = _mean_target(kind, slope, weight)
+        _, sums, weights = targets.measured(_best(kind, mean))
+        return ConstantSample(
+            kind=kind,
+            examples=tuple((sums / weights.clamp(min=1)).tolist()),
+            loss=float(sums.sum() / weights.sum()),
+            chance=None if kind == "values" else chance,
+            shares=tuple((targets.class_shares() if kind == "classes" else mean).tolist()),
+        )
+
+
+def _outputs(subject: Subject, kind: Kind) -> int | None:
+    """How many numbers the model gives at one position: classes, or channels; None where batches differ."""
+    import torch
+
+    batches = subject.sample.batches
+    if kind == "classes":
+        with torch.no_grad():
+            found = subject.outputs(subject.layout.views(subject.theta), batches[0].first(1))
+        return int(found.shape[1])
+    channels = {batch.targets.shape[1] if batch.targets.ndim > 1 else 1 for batch in batches}
+    return channels.pop() if len(channels) == 1 else None
+
+
+def _mean_target(kind: Kind, slope: Tensor, weight: float) -> Tensor:
+    """The mean target from the slope of the summed loss in a constant output of zero."""
+    outputs = slope.numel()
+    if kind == "classes":
+        return 1 / outputs - slope / weight
+    if kind == "binary":
+        return 0.5 - slope * outputs / weight
+    return -0.5 * slope * outputs / weight
+
+
+def _best(kind: Kind, mean: Tensor) -> Tensor:
+    """The output of least loss. Classes never seen get the least probability there is: zero times log 0 is none."""
+    import torch
+
+    if kind == "classes":
+        return mean.clamp(min=torch.finfo(mean.dtype).tiny).log().log_softmax(0)
+    return mean.logit(eps=torch.finfo(mean.dtype).eps) if kind == "binary" else mean
+
+
+@dataclass(frozen=True)
+class _Targets:
+    """The sample's targets one by one: classes (m,), or values (m, outputs)."""
+
+    bench: Bench
+    kind: Kind
+    outputs: int
+
+    def measured(self, constant: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The slope of the summed loss in a constant output, and by example the summed losses and the weights."""
+        import torch
+
+        subject, ranks = self.bench.subject, self.bench.ranks
+        constant = constant.requires_grad_()
+        slope = torch.zeros_like(constant)
+        table = torch.zeros(2, subject.sample.size, dtype=torch.float64, device=constant.device)
+        for examples, rows in self._own():
+            # The log-probabilities that nll wants are also logits.
+            outputs = constant.log_softmax(0) if self.kind == "classes" else constant
+            loss = subject.loss.measure(outputs.expand(len(rows), -1), rows)
+            slope += torch.autograd.grad(loss.total, constant)[0]
+            assert loss.examples is not None  # noqa: S101 - the losses in _KINDS give them
+            assert loss.example_weights is not None  # noqa: S101 - likewise
+            each = torch.stack([loss.examples * loss.example_weights, loss.example_weights])
+            table[:, examples] = each.view(2, examples.stop - examples.start, -1).sum(2)
+        slope, (sums, weights) = ranks.sum(slope), ranks.sum(table)
+        return slope, sums, weights
+
+    def class_shares(self) -> Tensor:
+        """The share of each class among the targets that count, before any smoothing."""
+        import torch
+
+        found = torch.zeros(self.outputs, dtype=torch.float64, device=self.bench.subject.theta.device)
+        for _, rows in self._own():
+            if rows.is_floating_point():
+                found += rows.sum(0)
+            else:
+                outputs = found.expand(len(rows), -1)
+                weights = self.bench.subject.loss.measure(outputs, rows).example_weights
+                assert weights is not None  # noqa: S101 - the losses in _KINDS give them
+                found += rows[weights > 0].long().bincount(minlength=self.outputs)
+        found = self.bench.ranks.sum(found)
+        return found / found.sum()
+
+    def _own(self) -> Iterator[tuple[slice, Tensor]]:
+        """Targets of this process's batches in pieces, each with the examples that they belong to."""
+        batches = self.bench.subject.sample.batches
+        own = self.bench.ranks.share(len(batches))
+        first = sum(batch.size for batch in batches[: own.start])
+        for batch in batches[own.start : own.stop]:
+            most = max(1, _ELEMENTS * batch.size // max(1, self._rows(batch.targets).shape[0] * self.outputs))
+            for piece in batch.split(math.ceil(batch.size / most)):
+                yield slice(first, first + piece.size), self._rows(piece.targets)
+                first += piece.size
+
+    def _rows(self, targets: Tensor) -> Tensor:
+        if self.kind == "classes" and not targets.is_floating_point():
+            return targets.flatten()
+        rows = targets.double()
+        return rows.movedim(1, -1).flatten(0, -2) if rows.ndim > 1 else rows[:, None]
