@@ -54,7 +54,7 @@ class HessianKrylov:
 class TraceFound:
     """tr H = `inside` (exact on the Krylov space) plus the mean of `outside` (random signs on the rest).
 
-    Both hold a number for the whole and one for each layer.
+    Both hold a number for the whole, one for each layer, and one weighted as filter-normalised directions weigh it.
     """
 
     inside: TraceSample
@@ -68,6 +68,11 @@ class TraceFound:
     def whole(self) -> Mean:
         """tr H with the standard error of the random signs."""
         return _with_inside(self.inside.whole, [sample.whole for sample in self.outside])
+
+    @property
+    def perturbed(self) -> Mean:
+        """E dᵀHd over the filter-normalised directions d that the loss is perturbed along."""
+        return _with_inside(self.inside.weighted, [sample.weighted for sample in self.outside])
 
     def layer(self, index: int) -> Mean:
         """The trace of one layer's diagonal block."""
@@ -103,7 +108,8 @@ class KrylovTrace:
 
         space, groups = bench.take(HessianKrylov()), bench.layers
         spans = [bench.subject.layout.span(group.members) for group in groups]
-        known = inside(space, spans)
+        variances = bench.scale.variances(bench.subject.layout)
+        known = inside(space, spans, variances)
         before = bench.before(self)
         samples: list[TraceSample] = list(before.outside) if before and before.steps == space.steps else []
         names = tuple(group.name for group in groups)
@@ -113,7 +119,8 @@ class KrylovTrace:
 
         most, tolerance = bench.budgets.trace_probes or 0, bench.budgets.trace_tolerance or 0.0
         while not space.complete and len(samples) < most:
-            samples.append(outside(bench.hvp, space, bench.generator(f"{self.name}:{len(samples)}"), spans))
+            generator = bench.generator(f"{self.name}:{len(samples)}")
+            samples.append(outside(bench.hvp, space, generator, spans, variances))
             settled = len(samples) >= self.LEAST and found().whole.error <= tolerance * abs(found().whole.value)
             if settled or (samples and bench.out_of_time()):
                 break
