@@ -42,7 +42,7 @@ class Ball:
 
     @property
     def rise(self) -> float:
-        """The highest rise found, the centre's included: a lower bound of the maximum; NaN where a point had no loss."""
+        """The highest rise found, the centre's 0 included: a lower bound of the true one; NaN where a loss was."""
         return max(0.0, *(ascent.rise for ascent in self.ascents), key=_rank)
 
 

@@ -42,20 +42,16 @@ class Cloud:
         A draw goes without where, among the *other* draws, that would double their spread: far out a loss that
         levels off has nothing of the quadratic. Deciding on the others keeps every draw unbiased.
         """
-        kept = np.arange(len(self.rises))
-        pairs = zip(self.rises, self.controls, strict=True)
-        return tuple(
-            rise - control if self._pays(kept != index) else rise for index, (rise, control) in enumerate(pairs)
-        )
-
-    def _pays(self, others: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> bool:
-        rises, controls = np.array(self.rises)[others], np.array(self.controls)[others]
-        return bool(np.std(rises - controls) <= 2 * np.std(rises))
+        if not all(map(math.isfinite, self.rises)):
+            return self.rises
+        plain, controlled = np.array(self.rises), np.array(self.rises) - np.array(self.controls)
+        pays = [np.delete(controlled, i).std() <= 2 * np.delete(plain, i).std() for i in range(len(plain))]
+        return tuple(np.where(pays, controlled, plain).tolist())
 
     @property
     def rise(self) -> Mean:
         """The mean rise with its standard error over draws; NaN where some draw was not finite."""
-        return finite_mean(self.controlled) if all(map(math.isfinite, self.rises)) else finite_mean(self.rises)
+        return finite_mean(self.controlled)
 
     @property
     def metric(self) -> Mean:
