@@ -125,7 +125,8 @@ def _curve(sample: FlatnessSample, curvature: TraceFound, target: float, level: 
         title="Mean rise of the loss under random perturbation",
         finding=f"Moving every filter by {number(100 * last.sigma)} % of its norm raises the loss by "
         f"{number(finite_or_none(last.rise.value))} on average, from {number(sample.loss)}.",
-        expected="far below the loss up to some per cent, then rising with the square of the distance",
+        expected="far below the loss up to some per cent, and as curvature predicts; the two part at the kinks of a "
+        "network of ReLUs and where higher orders begin",
         x=Axis(label=RADIUS.label, unit=RADIUS.unit, scale="log"),
         y=Axis(label="Mean rise of the loss", unit="loss", scale="symlog"),
         series=(
@@ -152,7 +153,7 @@ def _balls(worst: WorstCase) -> Table:
     return Table(
         name="worst_case",
         title="Worst case within a ball",
-        finding="The highest losses found by ascent on the sphere: lower bounds of the true maximum.",
+        finding=" ".join(_found(name, ball) for name, ball in balls),
         expected="close to the one-step value; far above it, the landscape is sharp where one step does not look",
         columns=(
             Column(name="ball", title="Ball"),
@@ -167,6 +168,11 @@ def _balls(worst: WorstCase) -> Table:
             for ascent in ball.ascents
         ),
     )
+
+
+def _found(name: str, ball: Ball) -> str:
+    rise, one_step = (number(finite_or_none(value), 3) for value in (ball.rise, ball.ascents[0].first))
+    return f"{name.partition(',')[0].capitalize()}: at least {rise}, where one step finds {one_step}."
 
 
 def _draws(sample: FlatnessSample) -> Table:
