@@ -59,11 +59,11 @@ class BallAscent:
     """Ascent on the sphere around both balls, from the one-step point and from both ends of v_max.
 
     Every step goes to where the slope at the last point would have the loss highest: the one-step (SAM) rule again and
-    again, which never descends where the loss is convex, and on a quadratic is the power method. Three such steps
+    again. Where the loss is convex it never descends, as L(u') ≥ L(u) + ⟨∇L, u' − u⟩; on a quadratic at its critical
+    point it is the power method. Three such steps
     found more than ten of projected gradient ascent on each of three small networks, in both balls.
 
-    Source: the one-step point is Foret et al. 2021, and Kwon et al. 2021 in the adaptive ball; the iteration, Journée,
-    Nesterov, Richtárik & Sepulchre 2010 (generalised power method).
+    Source: the one-step point is Foret et al. 2021, and Kwon et al. 2021 in the adaptive ball.
     """
 
     name: str = "ball_ascent"
