@@ -58,6 +58,7 @@ _NAMES = {
     "flatness.tolerance": "the perturbation that the loss tolerates",
     "flatness.worst_case": "the worst rise of the loss in a ball",
     "flatness.worst_case_adaptive": "the worst rise of the loss in an adaptive ball",
+    "flatness.m_sharpness": "the mean one-step rise of a batch",
     "stationarity.class": "the class of the stationary point",
     "stationarity.escape_worth": "the worth of leaving the point",
     "instrument.agreement": "the instrument",

@@ -92,12 +92,20 @@ class Budgets(_Strict):
         default=None, ge=0, description="Products for each layer's largest eigenvalue; 0 leaves it out."
     )
     trust_region_steps: StrictInt | None = Field(default=None, ge=1, description="Krylov steps from the gradient.")
-    flatness_draws: StrictInt | None = Field(default=None, ge=2, description="Antithetic pairs at each radius.")
+    flatness_draws: StrictInt | None = Field(
+        default=None, ge=2, description="Antithetic pairs at each radius, at most."
+    )
+    flatness_tolerance: StrictFloat | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="No more pairs once the standard error of the rise, at the radius nearest 0.05, is this share.",
+    )
     flatness_sigmas: tuple[Annotated[StrictFloat, Field(gt=0)], ...] | None = Field(
         default=None, min_length=1, description="Radii as shares of a filter's norm."
     )
     ascent_steps: StrictInt | None = Field(
-        default=None, ge=1, description="Gradient steps for the worst case in a ball."
+        default=None, ge=1, description="Gradient steps from each of three starts for the worst case in a ball."
     )
     descent_steps: StrictInt | None = Field(
         default=None, ge=1, description="Gradient steps after leaving along -v_min."
@@ -121,8 +129,9 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "layer_steps": 0,
         "trust_region_steps": 4,
         "flatness_draws": 3,
+        "flatness_tolerance": 0.1,
         "flatness_sigmas": (0.01, 0.03, 0.1, 0.3),
-        "ascent_steps": 3,
+        "ascent_steps": 2,
         "descent_steps": 5,
         "slice_points": 15,
         "surface_points": 9,
@@ -137,8 +146,9 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "layer_steps": 3,
         "trust_region_steps": 8,
         "flatness_draws": 8,
+        "flatness_tolerance": 0.03,
         "flatness_sigmas": (0.01, 0.02, 0.05, 0.1, 0.2, 0.4),
-        "ascent_steps": 5,
+        "ascent_steps": 3,
         "descent_steps": 10,
         "slice_points": 29,
         "surface_points": 15,
@@ -152,9 +162,10 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "ggn_steps": 20,
         "layer_steps": 10,
         "trust_region_steps": 24,
-        "flatness_draws": 32,
+        "flatness_draws": 64,
+        "flatness_tolerance": 0.01,
         "flatness_sigmas": (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4),
-        "ascent_steps": 15,
+        "ascent_steps": 10,
         "descent_steps": 30,
         "slice_points": 61,
         "surface_points": 31,

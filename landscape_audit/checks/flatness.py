@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-
 from landscape_audit.checks.check import check
+from landscape_audit.checks.tolerance import tolerance
 from landscape_audit.checks.walk_line import RADIUS
+from landscape_audit.probes.ascent import Ball, BallAscent, WorstCase
 from landscape_audit.probes.facts import AuditFacts, Facts
-from landscape_audit.probes.perturbations import (
-    Ascent,
-    BallAscent,
-    Cloud,
-    FlatnessSample,
-    RandomPerturbation,
-    WorstCase,
-)
+from landscape_audit.probes.instrument import InstrumentSample, InstrumentTrial
+from landscape_audit.probes.krylov import KrylovTrace, TraceFound
+from landscape_audit.probes.m_sharpness import BatchRises, MSharpness
+from landscape_audit.probes.perturbations import Cloud, FlatnessSample, RandomPerturbation
 from landscape_audit.results import (
     Axis,
     Column,
-    Direction,
     Estimate,
     IntervalPart,
     Line,
@@ -30,7 +24,7 @@ from landscape_audit.results import (
     finite_or_none,
     spread,
 )
-from landscape_audit.text import number
+from landscape_audit.text import count, number
 
 TOLERATED = 0.10
 """The rise, as a share of the loss, at which the tolerance is read off."""
@@ -40,107 +34,90 @@ TOLERATED = 0.10
     "flatness",
     RandomPerturbation(),
     BallAscent(),
+    MSharpness(),
+    KrylovTrace(),
+    InstrumentTrial(),
     AuditFacts(),
-    version=1,
+    version=2,
     title="Flatness under perturbation",
     question="How far can the weights move, at random or at worst, before the loss rises?",
     source="Li et al. 2018 (filter normalisation); Foret et al. 2021 (SAM); Kwon et al. 2021 (ASAM)",
 )
-def flatness(sample: FlatnessSample, worst: WorstCase, facts: Facts) -> Measured:
+def flatness(
+    sample: FlatnessSample,
+    worst: WorstCase,
+    batches: BatchRises,
+    curvature: TraceFound,
+    instrument: InstrumentSample,
+    facts: Facts,
+) -> Measured:
     """The mean rise of the loss under random filter-normalised perturbations, and the worst within two balls.
 
     `rise@σ` is E L(θ + σ d) − L(θ): every filter is moved by σ times its own norm in a random direction, biases and
-    normalisation are not; antithetic pairs, Student over the draws. `tolerance` is the σ at which the loss has risen
-    by 10 %, read between the radii on the curve and on both edges of its interval. `metric@σ` is what is kept of the
-    metric. `worst_case` (|ε| ≤ 0.05) and `worst_case_adaptive` (each weight by its own size, ≤ 0.5) are the highest
-    losses found by ascent: lower bounds of the true maximum, never below the one-step SAM value.
+    normalisation are not. Antithetic pairs with the quadratic of the Krylov space as control variate, which leaves the
+    mean what it is; Student over the draws, and rounding. `tolerance` is the σ at which the loss has risen by 10 %,
+    read between the radii on the curve and on both edges of its interval. `metric@σ` is what is kept of the metric.
+
+    `worst_case` (|ε| ≤ 0.05) and `worst_case_adaptive` (each weight by its own size, ≤ 0.5) are the highest losses
+    found by ascents from the one-step (SAM) point and from both ends of v_max: lower bounds of the true maximum, never
+    below the one-step value. `m_sharpness` is the mean over batches of a batch's own rise after a step of 0.05 up its
+    own gradient, with m the size of the batches: it grows as m shrinks, so compare it at the same m only.
+
+    Draws depend on the seed alone: compare two checkpoints draw by draw (`draws`), their noise is the same.
     """
-    estimates: dict[str, Estimate] = {}
-    for cloud in sample.clouds:
-        estimates[f"rise@{cloud.sigma:g}"] = _probe(cloud.rise.value, cloud.rise.half_width(facts.level), facts, cloud)
-    for cloud in sample.clouds:
-        kept = cloud.metric
-        if kept is not None:
-            found = _probe(kept.value, kept.half_width(facts.level), facts, cloud, unit="share", direction="higher")
-            estimates[f"metric@{cloud.sigma:g}"] = found
-    caveats = []
+    level, rounding = facts.level, instrument.loss_noise
+    estimates = {f"rise@{cloud.sigma:g}": _rise(cloud, level, rounding) for cloud in sample.clouds}
+    estimates |= {f"metric@{cloud.sigma:g}": _metric(cloud, level) for cloud in sample.clouds if cloud.metrics}
+    caveats = [_on_batches(batches)]
     target = TOLERATED * abs(sample.loss)
-    if target > 0 and sample.clouds:
-        estimates["tolerance"] = tolerance(sample.clouds, target, facts.level)
+    if target > 0:
+        estimates["tolerance"] = tolerance(sample.clouds, target, level, rounding)
     else:
         caveats.append("The loss is zero: a rise of 10 % of it has no meaning, so there is no tolerance.")
     estimates["worst_case"] = _lower_bound(worst.raw)
     estimates["worst_case_adaptive"] = _lower_bound(worst.adaptive)
+    estimates["m_sharpness"] = _on_average(batches, level)
     return Measured(
         estimates=estimates,
-        details=(_curve(sample, target, facts), _balls(worst)),
+        details=(_curve(sample, curvature, target, level), _balls(worst), _draws(sample)),
         caveats=tuple(caveats),
     )
 
 
-def _probe(
-    value: float, half: float, facts: Facts, cloud: Cloud, *, unit: str = "loss", direction: Direction = "lower"
-) -> Estimate:
-    part = spread("probe", value, half)
-    return Estimate.within(value, (part,), level=facts.level, unit=unit, direction=direction, n=len(cloud.rises))
+def _rise(cloud: Cloud, level: float, rounding: float) -> Estimate:
+    mean = cloud.rise
+    parts = (spread("probe", mean.value, mean.half_width(level)), spread("rounding", mean.value, rounding))
+    return Estimate.within(mean.value, parts, level=level, unit="loss", direction="lower", n=mean.n)
 
 
-def _lower_bound(ascent: Ascent) -> Estimate:
-    part = IntervalPart(kind="bound", low=finite_or_none(ascent.rise), high=None)
-    return Estimate.within(ascent.rise, (part,), unit="loss", direction="lower")
+def _metric(cloud: Cloud, level: float) -> Estimate:
+    mean = cloud.metric
+    part = spread("probe", mean.value, mean.half_width(level))
+    return Estimate.within(mean.value, (part,), level=level, unit="share", direction="higher", n=mean.n)
 
 
-def tolerance(clouds: Sequence[Cloud], target: float, level: float) -> Estimate:
-    """Where the curve of mean rises reaches `target`; its interval is where the curve's two edges do."""
-    sigmas = [cloud.sigma for cloud in clouds]
-    half = [cloud.rise.half_width(level) for cloud in clouds]
-
-    def crossing(shift: Callable[[float], float]) -> float | None:
-        return _crossing(sigmas, [c.rise.value + shift(h) for c, h in zip(clouds, half, strict=True)], target)
-
-    value, early, late = crossing(lambda _: 0.0), crossing(lambda h: h), crossing(lambda h: -h)
-    unit = "share of the filters' norms"
-    if value is None:
-        beyond = IntervalPart(kind="bound", low=sigmas[-1] if early is None else early, high=None)
-        return Estimate.within(
-            sigmas[-1], (beyond,), level=level, unit=unit, direction="higher", n=len(clouds[0].rises)
-        )
-    part = IntervalPart(kind="probe", low=0.0 if early is None else min(early, value), high=late and max(late, value))
-    return Estimate.within(value, (part,), level=level, unit=unit, direction="higher", n=len(clouds[0].rises))
+def _lower_bound(ball: Ball) -> Estimate:
+    part = IntervalPart(kind="bound", low=finite_or_none(ball.rise), high=None)
+    return Estimate.within(ball.rise, (part,), unit="loss", direction="lower")
 
 
-def _crossing(sigmas: Sequence[float], rises: Sequence[float], target: float) -> float | None:
-    """The first σ at which the piecewise curve σ² · (rise/σ²) reaches `target`; NaN counts as above.
-
-    Between two radii rise/σ² is taken as linear in log σ, which is exact for a quadratic; below the first radius it
-    is constant.
-    """
-    scaled = [rise / sigma**2 for sigma, rise in zip(sigmas, rises, strict=True)]
-    for index, rise in enumerate(rises):
-        if rise < target:
-            continue
-        if index == 0:
-            return sigmas[0] * min(1.0, math.sqrt(target / rise)) if math.isfinite(rise) else 0.0
-        if not math.isfinite(rise):
-            return sigmas[index - 1]
-        return _between(sigmas[index - 1 : index + 1], scaled[index - 1 : index + 1], target)
-    nan = [index for index, rise in enumerate(rises) if math.isnan(rise)]
-    return sigmas[max(0, nan[0] - 1)] if nan else None
+def _on_average(batches: BatchRises, level: float) -> Estimate:
+    mean = batches.mean
+    part = spread("sampling", mean.value, mean.half_width(level))
+    return Estimate.within(mean.value, (part,), level=level, unit="loss", direction="lower", n=mean.n)
 
 
-def _between(ends: Sequence[float], scaled: Sequence[float], target: float) -> float:
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        sigma = ends[0] ** (1 - middle) * ends[1] ** middle
-        rise = sigma**2 * ((1 - middle) * scaled[0] + middle * scaled[1])
-        low, high = (low, middle) if rise >= target else (middle, high)
-    return float(ends[0] ** (1 - high) * ends[1] ** high)
+def _on_batches(batches: BatchRises) -> str:
+    sizes = sorted(set(batches.sizes)) or [0]
+    m = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    over = count(len(batches.sizes), "batch", "batches")
+    return f"m_sharpness is the mean over {over} of m = {m} examples; it does not compare with another m."
 
 
-def _curve(sample: FlatnessSample, target: float, facts: Facts) -> Line:
+def _curve(sample: FlatnessSample, curvature: TraceFound, target: float, level: float) -> Line:
     sigmas = tuple(cloud.sigma for cloud in sample.clouds)
-    rises = [(cloud.rise.value, cloud.rise.half_width(facts.level)) for cloud in sample.clouds]
+    rises = [(cloud.rise.value, cloud.rise.half_width(level)) for cloud in sample.clouds]
+    predicted = curvature.perturbed.value
     last = sample.clouds[-1]
     marks = (Mark(label="10 % of the loss", y=target),) if target > 0 else ()
     return Line(
@@ -148,7 +125,8 @@ def _curve(sample: FlatnessSample, target: float, facts: Facts) -> Line:
         title="Mean rise of the loss under random perturbation",
         finding=f"Moving every filter by {number(100 * last.sigma)} % of its norm raises the loss by "
         f"{number(finite_or_none(last.rise.value))} on average, from {number(sample.loss)}.",
-        expected="far below the loss up to some per cent, then rising with the square of the distance",
+        expected="far below the loss up to some per cent, and as curvature predicts; the two part at the kinks of a "
+        "network of ReLUs and where higher orders begin",
         x=Axis(label=RADIUS.label, unit=RADIUS.unit, scale="log"),
         y=Axis(label="Mean rise of the loss", unit="loss", scale="symlog"),
         series=(
@@ -159,26 +137,59 @@ def _curve(sample: FlatnessSample, target: float, facts: Facts) -> Line:
                 low=tuple(finite_or_none(value - half) for value, half in rises),
                 high=tuple(finite_or_none(value + half) for value, half in rises),
             ),
+            Series(
+                name="what curvature alone predicts",
+                role="predicted",
+                x=sigmas,
+                y=tuple(finite_or_none(0.5 * sigma**2 * predicted) for sigma in sigmas),
+            ),
         ),
         marks=marks,
     )
 
 
 def _balls(worst: WorstCase) -> Table:
+    balls = (("raw, |ε| ≤ ρ", worst.raw), ("adaptive, |ε / (|θ| + 0.01)| ≤ ρ", worst.adaptive))
     return Table(
         name="worst_case",
         title="Worst case within a ball",
-        finding="The highest losses found by projected gradient ascent: lower bounds of the true maximum.",
+        finding=" ".join(_found(name, ball) for name, ball in balls),
         expected="close to the one-step value; far above it, the landscape is sharp where one step does not look",
         columns=(
             Column(name="ball", title="Ball"),
             Column(name="radius", title="Radius"),
+            Column(name="start", title="Start"),
+            Column(name="first", title="Rise there", unit="loss"),
             Column(name="rise", title="Rise found", unit="loss"),
-            Column(name="one_step", title="One-step (SAM) rise", unit="loss"),
-            Column(name="start", title="Best start"),
         ),
         rows=tuple(
-            (name, a.radius, finite_or_none(a.rise), finite_or_none(a.one_step), a.start)
-            for name, a in (("raw, |ε| ≤ ρ", worst.raw), ("adaptive, |ε / (|θ| + 0.01)| ≤ ρ", worst.adaptive))
+            (name, ball.radius, ascent.start, finite_or_none(ascent.first), finite_or_none(ascent.rise))
+            for name, ball in balls
+            for ascent in ball.ascents
+        ),
+    )
+
+
+def _found(name: str, ball: Ball) -> str:
+    rise, one_step = (number(finite_or_none(value), 3) for value in (ball.rise, ball.ascents[0].first))
+    return f"{name.partition(',')[0].capitalize()}: at least {rise}, where one step finds {one_step}."
+
+
+def _draws(sample: FlatnessSample) -> Table:
+    """Every draw's share of `rise@σ`: their mean is the estimate, and two checkpoints differ draw by draw."""
+    columns = [cloud.controlled for cloud in sample.clouds]
+    sigmas = [cloud.sigma for cloud in sample.clouds]
+    return Table(
+        name="draws",
+        title="Rise of the loss, draw by draw",
+        finding=f"{count(sample.draws, 'direction')}, the same at every radius; each column's mean is `rise@σ`.",
+        expected="two checkpoints of the same shapes are compared row by row: their directions are the same",
+        columns=(
+            Column(name="draw", title="Draw"),
+            *(Column(name=f"rise@{sigma:g}", title=f"σ = {sigma:g}", unit="loss") for sigma in sigmas),
+        ),
+        rows=tuple(
+            (draw, *(finite_or_none(value) for value in row))
+            for draw, row in enumerate(zip(*columns, strict=True), start=1)
         ),
     )

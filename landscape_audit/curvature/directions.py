@@ -48,6 +48,17 @@ class FilterScale:
             values.mul_(scales / block.filter_norms(values).to(values))
         return drawn.mul_(self.norms != 0)
 
+    def variances(self, layout: Layout) -> Tensor:
+        """E d_i² of `direction` in every element, shape (P,): |θ_f|² over the size of the filter, zero outside filters.
+
+        Each filter's part is uniform on its sphere and independent of the others', so that E d_i d_j = 0 for i ≠ j and
+        E dᵀAd = Σ_i E d_i² A_ii for every A.
+        """
+        found = torch.zeros_like(self.norms)
+        for block, variances, scales in _filtered(layout, found, self.norms):
+            variances.copy_(scales.square() / _elements(block, scales))
+        return found
+
     def pair(self, layout: Layout, generator: Generator) -> tuple[Tensor, Tensor]:
         """Two filter-normalised directions, orthogonal within every filter that has room for two.
 

@@ -5,37 +5,54 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from landscape_audit.curvature.hessian import Matvec
-from landscape_audit.curvature.lanczos import KrylovSpace
+from landscape_audit.curvature.lanczos import Floats, KrylovSpace
 from landscape_audit.curvature.vectors import dot
 
 
 @dataclass(frozen=True)
 class TraceSample:
-    """One number for the whole matrix, and one for each block of its diagonal; the blocks' sum is the whole's."""
+    """One number for the whole matrix, and one for each block of its diagonal; the blocks' sum is the whole's.
+
+    `weighted` is Σ w_i A_ii for given weights: E dᵀAd for a random d of uncorrelated elements with E d_i² = w_i.
+    """
 
     whole: float
     blocks: tuple[float, ...] = ()
+    weighted: float = 0.0
 
 
-def inside(space: KrylovSpace, blocks: Sequence[slice] = ()) -> TraceSample:
+def inside(space: KrylovSpace, blocks: Sequence[slice] = (), weights: Tensor | None = None) -> TraceSample:
     """What the space knows exactly: the trace of VᵀT V, and in each block also of its coupling to the rest.
 
     A = VᵀT V + (r v_mᵀ + v_m rᵀ) + B, with r the `rest` of the last step, orthogonal to V, and B the part outside.
     The coupling has no trace as a whole, but its blocks do. Costs no product.
     """
-    sums = [2 * dot(space.rest[block], space.basis[space.steps - 1][block]) for block in blocks]
+
+    def read(a: Tensor, b: Tensor) -> Floats:
+        weighted = 0.0 if weights is None else dot(weights * a, b)
+        return np.array([*(dot(a[block], b[block]) for block in blocks), weighted])
+
+    sums = 2 * read(space.rest, space.basis[space.steps - 1])
     before: Tensor | None = None
     for index, row in enumerate(space.basis):  # two rows at a time: together they may be kept in less than full
-        for place, block in enumerate(blocks):
-            sums[place] += float(space.alpha[index]) * dot(row[block], row[block])
-            if before is not None:
-                sums[place] += 2 * float(space.beta[index - 1]) * dot(before[block], row[block])
+        sums += space.alpha[index] * read(row, row)
+        if before is not None:
+            sums += 2 * space.beta[index - 1] * read(before, row)
         before = row
-    return TraceSample(float(space.alpha.sum()), tuple(sums))
+    *found, weighted = sums.tolist()
+    return TraceSample(float(space.alpha.sum()), tuple(found), weighted)
+
+
+def form(space: KrylovSpace, d: Tensor) -> float:
+    """dᵀAd as far as the space knows it: of the same part of A whose traces `inside` gives. Costs no product."""
+    c = space.basis.coefficients(d).double().cpu().numpy()
+    inner = float(space.alpha @ c**2 + 2 * space.beta[:-1] @ (c[:-1] * c[1:]))
+    return inner + 2 * float(c[-1]) * dot(space.rest, d)
 
 
 @dataclass(frozen=True)
@@ -53,10 +70,12 @@ class Outside:
     signs: Tensor
     product: Tensor
 
-    def sample(self, blocks: Sequence[slice] = ()) -> TraceSample:
-        """zᵀ B z, whole and by block."""
+    def sample(self, blocks: Sequence[slice] = (), weights: Tensor | None = None) -> TraceSample:
+        """zᵀ B z, whole, by block and weighted."""
         signs = self.signs.to(self.product)
-        return TraceSample(dot(signs, self.product), tuple(dot(signs[block], self.product[block]) for block in blocks))
+        weighted = 0.0 if weights is None else dot(weights * signs, self.product)
+        by_block = tuple(dot(signs[block], self.product[block]) for block in blocks)
+        return TraceSample(dot(signs, self.product), by_block, weighted)
 
     @property
     def size(self) -> float:

@@ -56,7 +56,8 @@ class HessianKrylov:
 class TraceFound:
     """tr H = `inside` (exact on the Krylov space) plus the mean of `outside` (random signs on the rest).
 
-    Both hold a number for the whole and one for each layer. `space` may go deeper than the run it goes on from.
+    Both hold a number for the whole, one for each layer, and one weighted as filter-normalised directions weigh it.
+    `space` may go deeper than the run it goes on from.
     """
 
     space: KrylovSpace
@@ -67,6 +68,11 @@ class TraceFound:
     def whole(self) -> Mean:
         """tr H with the standard error of the random signs."""
         return _with_inside(self.inside.whole, [sample.whole for sample in self.outside])
+
+    @property
+    def perturbed(self) -> Mean:
+        """E dᵀHd over the filter-normalised directions d that the loss is perturbed along."""
+        return _with_inside(self.inside.weighted, [sample.weighted for sample in self.outside])
 
     def layer(self, index: int) -> Mean:
         """The trace of one layer's diagonal block."""
@@ -114,19 +120,20 @@ class KrylovTrace:
         run, before = bench.take(HessianKrylov()), bench.before(self)
         most, tolerance = bench.budgets.trace_probes or 0, bench.budgets.trace_tolerance or 0.0
         spans = [bench.subject.layout.span(group.members) for group in bench.layers]
+        weights = bench.scale.variances(bench.subject.layout)
         if before and before.goes_on_from(run):
             found = before
         elif run.complete or not most:
-            return TraceFound(run, inside(run, spans), ())
+            return TraceFound(run, inside(run, spans, weights), ())
         else:
             space, first = self._deep_enough(bench, run)
-            found = TraceFound(space, inside(space, spans), (first.sample(spans),))
+            found = TraceFound(space, inside(space, spans, weights), (first.sample(spans, weights),))
         while not found.space.complete and found.space.steps - run.steps + len(found.outside) < most:
             settled = len(found.outside) >= self.LEAST and found.whole.error <= tolerance * abs(found.whole.value)
             if settled or bench.out_of_time():
                 break
-            another = outside(bench.hvp, found.space, self._stream(bench, len(found.outside))).sample(spans)
-            found = replace(found, outside=(*found.outside, another))
+            another = outside(bench.hvp, found.space, self._stream(bench, len(found.outside)))
+            found = replace(found, outside=(*found.outside, another.sample(spans, weights)))
         return found
 
     def _stream(self, bench: Bench, index: int) -> Generator:

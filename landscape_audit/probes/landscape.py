@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from landscape_audit.curvature.differences import Differences
 from landscape_audit.curvature.hessian import Hessian, Matvec, Products, Share, gradient, mean, summed
+from landscape_audit.curvature.vectors import norm
 from landscape_audit.probes.engines import Engines
 from landscape_audit.probes.evaluation import Evaluation, Pass, by_batch, gathered, losses_at, terms
 from landscape_audit.probes.ranks import Ranks
@@ -107,6 +109,29 @@ class Landscape:
 
         rows, weights = (self.ranks.sum(part) for part in self._with_room(here))
         return rows, weights.cpu().numpy()
+
+    def one_step_by_batch(self, radius: float) -> Floats:
+        """Every batch's summed loss at θ, the same `radius` up its own gradient, and its weight: shape (B, 3).
+
+        A batch without a slope stays where it is. Cost: one gradient and one forward.
+        """
+        subject, theta = self.subject, self.subject.theta
+
+        def here() -> Tensor:
+            table = torch.zeros(len(subject.sample.batches), 3, dtype=torch.float64, device=theta.device)
+            for owner, pieces in itertools.groupby(self._engines.single, key=lambda each: each.owners[0]):
+                over, slope = list(pieces), torch.zeros_like(theta)
+                for term in terms(subject, over):
+                    found = gradient(theta, subject.layout, term)
+                    slope += found.vector
+                    table[owner, 0] += found.loss
+                    table[owner, 2] += found.weight
+                length = norm(slope)
+                moved = theta + slope * (radius / length if length > 0 else 1.0)
+                table[owner, 1] += sum(loss.total for _, loss in losses_at(subject, moved, over))
+            return table
+
+        return self.ranks.sum(self._with_room(here)).cpu().numpy()
 
     # ------------------------------------------------------------------------------------------------------ products
 
