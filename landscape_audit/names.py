@@ -36,21 +36,28 @@ _NAMES = {
     "flatness.tolerance": "the perturbation that the loss tolerates",
     "flatness.worst_case": "the worst rise of the loss in a ball",
     "flatness.worst_case_adaptive": "the worst rise of the loss in an adaptive ball",
+    "reparametrisation.lambda_max_ratio": "how far a rescale of layers moves the largest Hessian eigenvalue",
+    "reparametrisation.gradient_ratio": "how far a rescale of layers moves the norm of the gradient",
+    "reparametrisation.one_step_ratio": "how far a rescale of layers moves the one-step rise in a ball",
+    "reparametrisation.adaptive_ratio": "how far a rescale of layers moves the one-step rise in an adaptive ball",
+    "reparametrisation.rise_ratio": "how far a rescale of layers moves the rise under random perturbation",
     "stationarity.class": "the class of the stationary point",
     "stationarity.escape_worth": "the worth of leaving the point",
     "instrument.agreement": "the instrument",
 }
-_AT_A_RADIUS = {
+_AT = {
     "flatness.rise": "the mean rise of the loss at radius",
     "flatness.metric": "the metric at radius",
+    "quantisation.rise": "the rise of the loss with weights in",
+    "quantisation.metric": "the metric with weights in",
 }
 
 
 def name_of(key: str) -> str:
     """`the largest Hessian eigenvalue` for `sharpness.lambda_max`; the id itself where it has no other name."""
-    stem, at, radius = key.partition("@")
-    if at and stem in _AT_A_RADIUS:
-        return f"{_AT_A_RADIUS[stem]} {radius}"
+    stem, at, what = key.partition("@")
+    if at and stem in _AT:
+        return f"{_AT[stem]} {what}"
     stem, _, rank = key.rpartition("_")
     if stem == "sharpness.lambda" and rank.isdecimal():
         return f"Hessian eigenvalue {rank} from the top"
