@@ -9,6 +9,7 @@ from landscape_audit.checks.layer_curvature import layer_curvature
 from landscape_audit.checks.loss import loss
 from landscape_audit.checks.negative_curvature import negative_curvature
 from landscape_audit.checks.quantisation import quantisation
+from landscape_audit.checks.reparametrisation import reparametrisation
 from landscape_audit.checks.sharpness import sharpness
 from landscape_audit.checks.spectral_density import spectral_density
 from landscape_audit.checks.stationarity import stationarity
@@ -31,6 +32,7 @@ BATTERY: tuple[Check, ...] = (
     layer_curvature,
     flatness,
     quantisation,
+    reparametrisation,
     surface,
 )
 

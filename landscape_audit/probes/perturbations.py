@@ -141,9 +141,9 @@ def _ascend(bench: Bench, here: float, stretch: Tensor | float, radius: float) -
     space, slope = bench.take(HessianKrylov()), bench.take(BatchGradients()).mean
     # One start at a time: each is as long as θ.
     starts: dict[str, Callable[[], Tensor]] = {
-        "one step": lambda: _on_sphere(stretch * slope, radius),
-        "v_max": lambda: _on_sphere(stretch * space.ritz_vector(space.top(1)), radius),
-        "-v_max": lambda: _on_sphere(-stretch * space.ritz_vector(space.top(1)), radius),
+        "one step": lambda: on_sphere(stretch * slope, radius),
+        "v_max": lambda: on_sphere(stretch * space.ritz_vector(space.top(1)), radius),
+        "-v_max": lambda: on_sphere(-stretch * space.ritz_vector(space.top(1)), radius),
     }
     found = {name: bench.evaluate(stretch * start()).loss for name, start in starts.items()}
     name = max(found, key=lambda start: _rank(found[start]))
@@ -153,7 +153,7 @@ def _ascend(bench: Bench, here: float, stretch: Tensor | float, radius: float) -
         best = max(best, loss, key=_rank)
         if not math.isfinite(loss):
             break
-        u = _within(u + _on_sphere(stretch * gradient, 2 * radius / steps), radius)
+        u = _within(u + on_sphere(stretch * gradient, 2 * radius / steps), radius)
     best = max(best, bench.evaluate(stretch * u).loss, key=_rank)
     return Ascent(radius, best - here, found["one step"] - here, name)
 
@@ -162,7 +162,8 @@ def _rank(loss: float) -> float:
     return math.inf if math.isnan(loss) else loss
 
 
-def _on_sphere(direction: Tensor, radius: float) -> Tensor:
+def on_sphere(direction: Tensor, radius: float) -> Tensor:
+    """`direction` as long as `radius`; zero where it is zero."""
     from landscape_audit.curvature.vectors import norm
 
     length = norm(direction)
