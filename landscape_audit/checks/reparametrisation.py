@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 STEADY = 0.05
 """A number that moved by less is told as one that stayed."""
+LISTED = 4
+"""Pairs of layers that a sentence names."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Compared:
     unit: str
     before: float
     after: float
-    part: IntervalPart
+    parts: tuple[IntervalPart, ...]
 
     @property
     def ratio(self) -> float | None:
@@ -114,7 +116,7 @@ def _why(found: Rescaling) -> str:
             f"sample a batch's loss moved by {number(finite_or_none(found.change))}."
         )
     if not found.tried:
-        return "No two layers with trainable weights of their own follow each other."
+        return "No two layers follow each other that have trainable weights of their own, not all of them zero."
     return (
         f"No pair of layers could be rescaled by {FACTOR:g} and 1/{FACTOR:g} without changing the outputs "
         f"({found.tried} tried): nothing between them lets a positive factor through, as ReLU does."
@@ -126,7 +128,7 @@ def _ratio(after: float, before: float) -> float | None:
 
 
 def _estimate(each: Compared, value: float, facts: Facts) -> Estimate:
-    return Estimate.within(value, (each.part,), level=facts.level, unit="times")
+    return Estimate.within(value, each.parts, level=facts.level, unit="times")
 
 
 def _top(moved: Moved, krylov: KrylovSpace, rayleigh: RayleighSample, facts: Facts) -> Compared:
@@ -134,14 +136,14 @@ def _top(moved: Moved, krylov: KrylovSpace, rayleigh: RayleighSample, facts: Fac
     value, most = rayleigh.top[0].value, before.parts[0].high
     low = None if most is None else _ratio(moved.lambda_max, most)
     part = IntervalPart(kind="bound", low=low, high=None)
-    return Compared("lambda_max_ratio", "λ_max, at least", UNIT, value, moved.lambda_max, part)
+    return Compared("lambda_max_ratio", "λ_max, at least", UNIT, value, moved.lambda_max, (part,))
 
 
 def _slope(moved: Moved, gradients: GradientSample) -> Compared:
     unit, before = "loss per unit of parameter", gradients.norm
     value = _ratio(moved.gradient, before)
     part = spread("rounding", value or 0.0, abs(moved.gradient - moved.gradient_told) / before if before else 0.0)
-    return Compared("gradient_ratio", "Norm of the gradient", unit, before, moved.gradient, part)
+    return Compared("gradient_ratio", "Norm of the gradient", unit, before, moved.gradient, (part,))
 
 
 def _balls(moved: Moved, worst: WorstCase, trial: InstrumentSample) -> tuple[Compared, ...]:
@@ -151,7 +153,7 @@ def _balls(moved: Moved, worst: WorstCase, trial: InstrumentSample) -> tuple[Com
         ("adaptive_unfloored_ratio", "One step up, |ε / θ| ≤ ρ", moved.unfloored_before, moved.adaptive_unfloored),
     )
     return tuple(
-        Compared(name, title, "loss", before, after, _rounding(before, after, trial.loss_noise))
+        Compared(name, title, "loss", before, after, (_rounding(before, after, trial.loss_noise),))
         for name, title, before, after in rows
     )
 
@@ -166,10 +168,9 @@ def _filters(moved: Moved, flatness: FlatnessSample, trial: InstrumentSample, fa
     cloud = next(cloud for cloud in flatness.clouds if cloud.sigma == moved.sigma)
     draws = cloud.rises[: len(moved.rises)]
     before, after = sum(draws) / len(draws), sum(moved.rises) / len(draws)
-    half = ratio(moved.rises, draws, [1.0] * len(draws)).half_width(facts.level) if before else math.inf
-    noise = trial.loss_noise * (1 + abs(after / before)) / abs(before) if before else 0.0
-    part = spread("probe", _ratio(after, before) or 0.0, half + noise)
-    return Compared("rise_ratio", f"Mean rise at σ = {moved.sigma:g}", "loss", before, after, part)
+    half = ratio(moved.rises, draws, [1.0] * len(draws)).half_width(facts.level)
+    parts = (spread("probe", _ratio(after, before) or 0.0, half), _rounding(before, after, trial.loss_noise))
+    return Compared("rise_ratio", f"Mean rise at σ = {moved.sigma:g}", "loss", before, after, parts)
 
 
 def _table(found: Rescaling, compared: Sequence[Compared]) -> Table:
@@ -193,11 +194,12 @@ def _table(found: Rescaling, compared: Sequence[Compared]) -> Table:
 
 
 def _finding(found: Rescaling, compared: Sequence[Compared]) -> str:
-    pairs = ", ".join(f"{first} and {second}" for first, second in found.pairs)
-    top = compared[0]
+    shown = ", ".join(f"{first} → {second}" for first, second in found.pairs[:LISTED])
+    more = f" and {len(found.pairs) - LISTED} more" if len(found.pairs) > LISTED else ""
+    top = compared[0].ratio
+    moved = "" if top is None else f", but λ_max is at least {number(top, 3)} times as large"
     stayed = [c.title for c in compared if c.ratio is not None and abs(c.ratio - 1) < STEADY]
     return (
-        f"With {pairs} rescaled by {FACTOR:g} and 1/{FACTOR:g} no batch's loss moves by more than "
-        f"{number(found.change)}, but λ_max is at least {number(top.ratio, 3)} times as large. "
-        f"Stayed within {100 * STEADY:g} %: {', '.join(stayed) or 'nothing'}."
+        f"With the layers {shown}{more} rescaled by {FACTOR:g} and 1/{FACTOR:g} no batch's loss moves by more than "
+        f"{number(found.change)}{moved}. Stayed within {100 * STEADY:g} %: {', '.join(stayed) or 'nothing'}."
     )
