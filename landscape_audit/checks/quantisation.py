@@ -52,8 +52,9 @@ def quantisation(
     value an example), with the rounding of a loss difference added; that of a metric is Wilson's. Both speak of other
     samples. Beside it stands what the flatness sweep says of the same size: σ is the root mean square over filters of
     |Δ_f| / |θ_f|, and the sweep's mean rise is read off there, rise/σ² taken as linear in log σ and as constant below
-    the first radius. A rise above that means that rounding is no random direction for this loss. gᵀΔ + ½ΔᵀHΔ, the
-    quadratic model, is told for int4. Costs a forward a format, one at θ, and a product.
+    the first radius. The sweep averages over ±, so that it has no slope in it: what compares with it is the rise less
+    gᵀΔ, and one far above it means that rounding is no random direction for this loss. The quadratic model
+    gᵀΔ + ½ΔᵀHΔ is told for int4. Costs a forward a format, one at θ, and a product.
     """
     if not sample.formats:
         return NotApplicable(reason="The model has no weights that any of the formats would round.")
@@ -119,16 +120,16 @@ def _table(sample: QuantisationSample, flatness: FlatnessSample, facts: Facts) -
         name="formats",
         title="Rounding beside what flatness and the quadratic model say of it",
         finding=_compared(sample, flatness, facts),
-        expected="the measured rise near the sweep's: rounding then behaves like noise of its size",
+        expected="rise − gᵀΔ near the sweep: rounding then behaves like noise of its size",
         columns=(
             Column(name="format", title="Format"),
             Column(name="moved", title="Weights moved", unit="share"),
             Column(name="sigma", title="σ, rms of |Δ_f|/|θ_f|"),
             Column(name="rise", title="Rise", unit="loss"),
-            Column(name="half_width", title="Rise ±", unit="loss"),
+            Column(name="slope", title="gᵀΔ", unit="loss"),
+            Column(name="bent", title="Rise − gᵀΔ", unit="loss"),
             Column(name="predicted", title="Flatness sweep at σ", unit="loss"),
             Column(name="predicted_half_width", title="Sweep ±", unit="loss"),
-            Column(name="slope", title="gᵀΔ", unit="loss"),
             Column(name="quadratic", title="gᵀΔ + ½ΔᵀHΔ", unit="loss"),
             Column(name="metric", title="Metric"),
         ),
@@ -141,28 +142,20 @@ def _row(each: Rounded, clouds: Sequence[Cloud], facts: Facts) -> tuple[str | fl
     sweep = None if sigma is None else predicted(clouds, sigma, facts.level)
     told = (None, None) if sweep is None else tuple(map(finite_or_none, sweep))
     quadratic = None if each.bend is None else finite_or_none(each.slope + 0.5 * each.bend)
-    half = 0.0 if not each.moved else finite_or_none(each.rise.half_width(facts.level))
-    measured = (finite_or_none(each.rise.value), half)
-    return (
-        each.title,
-        each.moved / facts.parameters,
-        sigma,
-        *measured,
-        *told,
-        finite_or_none(each.slope),
-        quadratic,
-        each.metric,
-    )
+    rise, slope = each.rise.value, each.slope
+    measured = (finite_or_none(rise), finite_or_none(slope), finite_or_none(rise - slope))
+    return (each.title, each.moved / facts.parameters, sigma, *measured, *told, quadratic, each.metric)
 
 
 def _compared(sample: QuantisationSample, flatness: FlatnessSample, facts: Facts) -> str:
     """The narrowest format in a sentence."""
     last = sample.formats[-1]
-    rise = number(finite_or_none(last.rise.value))
     if last.sigma is None or not math.isfinite(last.sigma):
-        return f"{last.title}: a rise of {rise}."
-    moved = f"{last.title} moves the filters by {number(100 * last.sigma, 3)} % of their norms"
+        return f"{last.title}: a rise of {number(finite_or_none(last.rise.value))}."
+    rise = number(finite_or_none(last.rise.value - last.slope))
+    moved = f"{last.title} moves the filters by {number(100 * last.sigma, 3)} % of their norms; beyond the slope"
     sweep = predicted(flatness.clouds, last.sigma, facts.level)
     if sweep is None:
-        return f"{moved}, further than the flatness sweep goes: a rise of {rise}."
-    return f"{moved}: a rise of {rise}, where random directions of that size give {number(finite_or_none(sweep[0]))}."
+        return f"{moved} the loss rises by {rise}, and the flatness sweep does not go that far."
+    told = number(finite_or_none(sweep[0]))
+    return f"{moved} the loss rises by {rise}, where random directions of that size give {told}."

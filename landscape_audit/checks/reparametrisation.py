@@ -187,7 +187,7 @@ def _table(found: Rescaling, compared: Sequence[Compared]) -> Table:
             Column(name="ratio", title="Ratio"),
         ),
         rows=(
-            ("Loss", "loss", found.loss, found.loss, 1.0),
+            ("Loss", "loss", found.loss, found.loss_there, _ratio(found.loss_there, found.loss)),
             *((c.title, c.unit, finite_or_none(c.before), finite_or_none(c.after), c.ratio) for c in compared),
         ),
     )

@@ -69,6 +69,8 @@ class Rescaling:
     pairs: tuple[tuple[str, str], ...]
     tried: int
     loss: float
+    loss_there: float
+    """The loss at θ'."""
     change: float
     """The largest change of a batch's loss between θ and θ'."""
     moved: Moved | None
@@ -98,7 +100,7 @@ class RescaledLayers:
         pairs, tried = _pairs(bench)
         here = bench.evaluate()
         if not pairs:
-            return Rescaling((), tried, here.loss, 0.0, None)
+            return Rescaling((), tried, here.loss, here.loss, 0.0, None)
         there = bench.elsewhere(rescaled(bench.subject.theta, bench.subject.layout, pairs, FACTOR))
         same = there.evaluate(there.subject.theta)
         bench.spend(Cost(forwards=1))
@@ -107,7 +109,8 @@ class RescaledLayers:
         moved = _measured(bench, there, pairs, here.loss) if kept else None
         for told in set(there.adjustments) - set(bench.landscape.adjustments):
             bench.note(f"After the rescale of layers: {told}")
-        return Rescaling(tuple((pair.first, pair.second) for pair in pairs), tried, here.loss, change, moved)
+        names = tuple((pair.first, pair.second) for pair in pairs)
+        return Rescaling(names, tried, here.loss, same.loss, change, moved)
 
 
 def _pairs(bench: Bench) -> tuple[tuple[Pair, ...], int]:
