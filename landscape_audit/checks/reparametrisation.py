@@ -85,7 +85,8 @@ def reparametrisation(
     θ' has one layer's weight and bias times 8 and the next layer's weight divided by 8, for every pair of layers that
     bears it: pairs are tried in the model's order, at most 16, and used only if the outputs stay what they are to
     rounding; a power of two is exact. Then the loss of every batch of the sample must stay. ReLU between the two allows
-    it, tanh does not. Not applicable where no pair does.
+    it, and so does attention between values and outputs or queries and keys; tanh does not. Not applicable where no
+    pair does.
 
     `lambda_max_ratio` is a lower bound: a Ritz value of a few products at θ' over the highest that λ_max at θ can be.
     `gradient_ratio`: norm of the gradient, with the distance from what the chain rule says it must be. `one_step_ratio`

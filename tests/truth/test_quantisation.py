@@ -170,6 +170,21 @@ def test_weights_on_a_grid_do_not_rise_at_all():
     assert found["rise@int8"].value != 0.0
 
 
+def test_a_checkpoint_stored_in_bfloat16_does_not_rise_there_and_pays_no_forward_for_it():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 10), nn.ReLU(), nn.Linear(10, 2)).to(torch.bfloat16).float()
+    on = bench(subject(model, cross_entropy, torch.randn(32, 6), torch.randint(0, 2, (32,))))
+    found = measured(on, quantisation).estimates
+    assert (found["rise@bf16"].low, found["rise@bf16"].high) == (0.0, 0.0)
+    assert found["rise@int8"].value != 0.0
+    assert (
+        found["metric@bf16"].value == found["metric@fp16"].value
+    )  # three bits more lose nothing of weights like these
+    sample = on.take(quantisation.probes[0])
+    changed = sum(bool(each.moved) for each in sample.formats)
+    assert on.ledgers["rounded_weights"].cost.forwards == 1 + changed
+
+
 def test_the_claimed_interval_covers_what_the_whole_population_would_show():
     """The rise over a whole population is known; 80 samples of 60 see it in about 95 % of their intervals."""
     w, step = torch.tensor([1.0, 0.37, -0.61], dtype=torch.float64), 1 / 7

@@ -164,6 +164,26 @@ def test_a_batch_normalised_network_is_rescaled_at_its_normalisation_and_not_bef
     assert found["rise_ratio"].value == pytest.approx(1.0, abs=1e-3)
 
 
+def test_attention_bears_a_rescale_of_queries_and_keys_and_of_values_and_outputs():
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.q, self.k, self.v, self.o = (nn.Linear(6, 6) for _ in range(4))
+            self.head = nn.Linear(6, 2)
+
+        def forward(self, x):
+            tokens = x.view(-1, 2, 6)
+            # A key's bias adds the same to every score of a query: softmax does not see it, so it need not be rescaled.
+            mixed = nn.functional.scaled_dot_product_attention(self.q(tokens), self.k(tokens), self.v(tokens))
+            return self.head(torch.tanh(self.o(mixed)).mean(1))
+
+    torch.manual_seed(0)
+    audited = trained(Attention(), shape=(12,), steps=20)
+    found = bench(audited, preset="quick", **DOUBLE).take(RescaledLayers())
+    assert found.pairs == (("q", "k"), ("v", "o"))
+    assert found.loss_there == pytest.approx(found.loss, rel=1e-13)
+
+
 def test_a_skip_around_the_first_layer_leaves_it_alone():
     class Residual(nn.Module):
         def __init__(self):
