@@ -44,7 +44,7 @@ LIMITS = (
     "Sharpness is not quality: most of its definitions correlate weakly with generalisation "
     "(Andriushchenko et al. 2023).",
     "Eigenvalues, trace and raw-radius sharpness depend on the parametrisation: rescaling layers moves them and no "
-    "prediction (Dinh et al. 2017). Filter-normalised and adaptive measures do not share this.",
+    "prediction (Dinh et al. 2017). Filter-normalised measures do not share this, adaptive ones only by their floor.",
     "Two directions out of P are drawn in a surface; what it shows is not what there is.",
 )
 

@@ -59,21 +59,29 @@ _NAMES = {
     "flatness.worst_case": "the worst rise of the loss in a ball",
     "flatness.worst_case_adaptive": "the worst rise of the loss in an adaptive ball",
     "flatness.m_sharpness": "the mean one-step rise of a batch",
+    "reparametrisation.lambda_max_ratio": "the change of the largest Hessian eigenvalue under a rescale of layers",
+    "reparametrisation.gradient_ratio": "the change of the norm of the gradient under a rescale of layers",
+    "reparametrisation.one_step_ratio": "the change of the one-step rise in a ball under a rescale of layers",
+    "reparametrisation.adaptive_ratio": "the change of the adaptive one-step rise under a rescale of layers",
+    "reparametrisation.adaptive_unfloored_ratio": "the same without the floor of the adaptive ball",
+    "reparametrisation.rise_ratio": "the change of the filter-normalised rise under a rescale of layers",
     "stationarity.class": "the class of the stationary point",
     "stationarity.escape_worth": "the worth of leaving the point",
     "instrument.agreement": "the instrument",
 }
-_AT_A_RADIUS = {
+_AT = {
     "flatness.rise": "the mean rise of the loss at radius",
     "flatness.metric": "the metric at radius",
+    "quantisation.rise": "the rise of the loss with weights in",
+    "quantisation.metric": "the metric with weights in",
 }
 
 
 def name_of(key: str) -> str:
     """`the largest Hessian eigenvalue` for `sharpness.lambda_max`; the id itself where it has no other name."""
-    stem, at, radius = key.partition("@")
-    if at and stem in _AT_A_RADIUS:
-        return f"{_AT_A_RADIUS[stem]} {radius}"
+    stem, at, what = key.partition("@")
+    if at and stem in _AT:
+        return f"{_AT[stem]} {what}"
     stem, _, rank = key.rpartition("_")
     if stem == "sharpness.lambda" and rank.isdecimal():
         return f"Hessian eigenvalue {rank} from the top"

@@ -107,6 +107,9 @@ class Budgets(_Strict):
     ascent_steps: StrictInt | None = Field(
         default=None, ge=1, description="Gradient steps from each of three starts for the worst case in a ball."
     )
+    reparametrisation_steps: StrictInt | None = Field(
+        default=None, ge=1, description="Products for lambda_max after a rescale of layers."
+    )
     descent_steps: StrictInt | None = Field(
         default=None, ge=1, description="Gradient steps after leaving along -v_min."
     )
@@ -132,6 +135,7 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "flatness_tolerance": 0.1,
         "flatness_sigmas": (0.01, 0.03, 0.1, 0.3),
         "ascent_steps": 2,
+        "reparametrisation_steps": 2,
         "descent_steps": 5,
         "slice_points": 15,
         "surface_points": 9,
@@ -149,6 +153,7 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "flatness_tolerance": 0.03,
         "flatness_sigmas": (0.01, 0.02, 0.05, 0.1, 0.2, 0.4),
         "ascent_steps": 3,
+        "reparametrisation_steps": 4,
         "descent_steps": 10,
         "slice_points": 29,
         "surface_points": 15,
@@ -166,6 +171,7 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "flatness_tolerance": 0.01,
         "flatness_sigmas": (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4),
         "ascent_steps": 10,
+        "reparametrisation_steps": 12,
         "descent_steps": 30,
         "slice_points": 61,
         "surface_points": 31,

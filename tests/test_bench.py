@@ -83,9 +83,9 @@ def test_what_was_spent_is_what_was_planned_or_less_where_lanczos_converged_earl
         assert spent.in_gradients() <= planned.in_gradients() * 1.05 + 0.5, probe.name
 
 
-def test_standard_stays_under_400_gradients_and_quick_under_200():
+def test_standard_spends_under_400_gradients_and_quick_under_200():
     for preset, most in (("standard", 400), ("quick", 200)):
         on = bench(small(), preset=preset)
-        probes = with_needs(probe for check in BATTERY for probe in check.probes)
-        total = sum((probe.cost(on.size) for probe in probes), Cost())
-        assert total.in_gradients() <= most
+        for check in BATTERY:
+            measured(on, check)
+        assert sum((ledger.cost for ledger in on.ledgers.values()), Cost()).in_gradients() <= most

@@ -12,6 +12,7 @@ from landscape_audit.names import name_of
         ("sharpness.lambda_max", "the largest Hessian eigenvalue"),
         ("sharpness.lambda_3", "Hessian eigenvalue 3 from the top"),
         ("flatness.rise@0.05", "the mean rise of the loss at radius 0.05"),
+        ("quantisation.rise@int8", "the rise of the loss with weights in int8"),
         ("someones.plugin_number", "someones.plugin_number"),
     ],
 )

@@ -10,6 +10,8 @@ from landscape_audit.checks.instrument import instrument
 from landscape_audit.checks.layer_curvature import layer_curvature
 from landscape_audit.checks.loss import loss
 from landscape_audit.checks.negative_curvature import negative_curvature
+from landscape_audit.checks.quantisation import quantisation
+from landscape_audit.checks.reparametrisation import reparametrisation
 from landscape_audit.checks.sharpness import sharpness
 from landscape_audit.checks.spectral_density import spectral_density
 from landscape_audit.checks.stationarity import stationarity
@@ -33,6 +35,8 @@ BATTERY: tuple[Check, ...] = (
     ggn,
     layer_curvature,
     flatness,
+    quantisation,
+    reparametrisation,
     surface,
 )
 

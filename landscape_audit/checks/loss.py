@@ -39,12 +39,13 @@ def loss(sample: LossSample, facts: Facts) -> Measured:
         "value": Estimate.within(value, (part,), level=facts.level, unit="loss", direction="lower", n=spreading.n)
     }
     if evaluation.metric is not None and sample.metric_weight:
-        estimates["metric"] = _proportion(evaluation.metric, sample.metric_weight, facts.level)
+        estimates["metric"] = proportion(evaluation.metric, sample.metric_weight, facts.level)
     caveat = "" if sample.examples else "The loss gives no value an example; its interval is from batches."
     return Measured(estimates=estimates, caveats=(caveat,) if caveat else ())
 
 
-def _proportion(share: float, n: float, level: float) -> Estimate:
+def proportion(share: float, n: float, level: float) -> Estimate:
+    """A share of `n` examples with Wilson's interval: what other samples of this size would give."""
     z = normal_quantile(level)
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))

@@ -50,20 +50,21 @@ class Block:
         """Its place in the flat vector."""
         return slice(self.offset, self.offset + self.size)
 
-    def filter_norms(self, tensor: Tensor) -> Tensor:
-        """The Euclidean norm of each filter of `tensor` (this block's shape), in float64, broadcastable against it.
+    def filter_norms(self, tensor: Tensor, order: float = 2.0) -> Tensor:
+        """The norm of each filter of `tensor` (this block's shape), in float64, broadcastable against it.
 
-        Source: filters as in Li et al. 2018 (filter-wise normalisation).
+        Euclidean, or of another `order`: infinity is the largest absolute value. Source: filters as in Li et al. 2018
+        (filter-wise normalisation).
         """
         if self.filter_dim is None:
             message = f"{self.name} has no filters"
             raise ValueError(message)
         if self.filter_dim == WHOLE:
-            return _norm(tensor)
+            return _norm(tensor, order)
         grouped = tensor.reshape(self.groups, self.shape[0] // self.groups, *self.shape[1:])
         others = [dim for dim in range(grouped.ndim) if dim not in {0, self.filter_dim + 1}]
         # The axis added last keeps `dim` from being empty, which would reduce over everything.
-        norms = _norm(grouped.unsqueeze(-1), [*others, grouped.ndim]).squeeze(-1)
+        norms = _norm(grouped.unsqueeze(-1), order, [*others, grouped.ndim]).squeeze(-1)
         return norms.expand(-1, grouped.shape[1], *norms.shape[2:]).reshape(self.shape[0], *norms.shape[2:])
 
 
@@ -166,8 +167,8 @@ def filter_dims(model: nn.Module) -> dict[str, Filters]:
     return kept
 
 
-def _norm(tensor: Tensor, dim: list[int] | None = None) -> Tensor:
-    norm: Tensor = torch.linalg.vector_norm(tensor, dim=dim, keepdim=dim is not None, dtype=torch.float64)
+def _norm(tensor: Tensor, order: float, dim: list[int] | None = None) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(tensor, order, dim=dim, keepdim=dim is not None, dtype=torch.float64)
     return norm
 
 

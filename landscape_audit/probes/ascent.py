@@ -99,13 +99,13 @@ def _ball(bench: Bench, here: float, stretch: Tensor | float, radius: float) -> 
 
 def _climbed(bench: Bench, stretch: Tensor | float, start: Tensor, radius: float) -> list[float]:
     """The losses on the way, from the sphere in the direction of `start`; a point without a slope is the last."""
-    u, losses = _on_sphere(start, radius), list[float]()
+    u, losses = on_sphere(start, radius), list[float]()
     for _ in range(bench.budgets.ascent_steps or 1):
         gradient, loss = bench.gradient(stretch * u)
         losses.append(loss)
         if not (math.isfinite(loss) and bool(gradient.any())):
             return losses
-        u = _on_sphere(stretch * gradient, radius)
+        u = on_sphere(stretch * gradient, radius)
     return [*losses, bench.evaluate(stretch * u).loss]
 
 
@@ -113,7 +113,8 @@ def _rank(loss: float) -> float:
     return math.inf if math.isnan(loss) else loss
 
 
-def _on_sphere(direction: Tensor, radius: float) -> Tensor:
+def on_sphere(direction: Tensor, radius: float) -> Tensor:
+    """`direction` as long as `radius`; zero where it is zero."""
     from landscape_audit.curvature.vectors import norm
 
     length = norm(direction)

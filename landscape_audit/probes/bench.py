@@ -8,7 +8,7 @@ import hashlib
 import math
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from landscape_audit.plan import Plan, Progress
@@ -234,7 +234,8 @@ class Bench:
     def rows(self) -> int:
         """Vectors as long as θ that Krylov spaces hold at once: the Hessian's, and the longest of those beside it."""
         budgets = self.budgets
-        beside = max(budgets.trust_region_steps or 0, budgets.ggn_steps or 0, budgets.layer_steps or 0)
+        short = (budgets.trust_region_steps, budgets.ggn_steps, budgets.layer_steps, budgets.reparametrisation_steps)
+        beside = max(steps or 0 for steps in short)
         return min(2 + (budgets.lanczos_steps or 0) + beside, self.subject.theta.numel())
 
     @functools.cached_property
@@ -247,6 +248,16 @@ class Bench:
         autocast = torch.bfloat16 if self.protocol.products == "bfloat16" else None
         graphs = 0 if self.subject.recompute else self.room.graphs
         return Landscape(self.subject, self.ranks, graphs, autocast)
+
+    def elsewhere(self, theta: Tensor) -> Landscape:
+        """The loss around another point, shape (P,), with graphs in the memory that those at θ leave.
+
+        Costs nothing here, and is not kept: its user writes costs down.
+        """
+        from landscape_audit.probes.landscape import Landscape
+
+        graphs = 0 if self.subject.recompute else max(0, self.room.graphs - self.landscape.kept_bytes)
+        return Landscape(replace(self.subject, theta=theta), self.ranks, graphs)
 
     @property
     def double(self) -> Subject | None:

@@ -63,9 +63,11 @@ class Landscape:
 
     def evaluate(self, theta: Tensor) -> Evaluation:
         """The loss at any point of shape (P,). Cost: one forward."""
-        return gathered(
-            self.subject, self._with_room(lambda: losses_at(self.subject, theta, self._engines.joined)), self.ranks
-        )
+        return gathered(self.subject, self.losses_at(theta), self.ranks)
+
+    def losses_at(self, theta: Tensor) -> list[tuple[int, BatchLoss]]:
+        """The same told apart: of each of this process's batches, with its index. Cost: one forward."""
+        return self._with_room(lambda: losses_at(self.subject, theta, self._engines.joined))
 
     def losses(self) -> list[tuple[int, BatchLoss]]:
         """The losses at θ of this process's batches, each with its index. Cost: one forward."""

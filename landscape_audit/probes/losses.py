@@ -43,7 +43,7 @@ class CheckpointLoss:
         """All batches once."""
         losses = bench.landscape.losses()
         bench.spend(Cost(forwards=1))
-        examples, weights, scored = _by_example(bench, losses)
+        examples, weights, scored = by_example(bench, losses)
         return LossSample(
             evaluation=gathered(bench.subject, losses, bench.ranks),
             examples=examples,
@@ -54,7 +54,7 @@ class CheckpointLoss:
         )
 
 
-def _by_example(
+def by_example(
     bench: Bench, losses: list[tuple[int, BatchLoss]]
 ) -> tuple[tuple[float, ...], tuple[float, ...], float | None]:
     """Every example's loss and weight, in the sample's order and of all processes, and the metric's weight."""

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 def build():
-    return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+    return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
 
 def validation():
     x = torch.randn(101, 6, generator=torch.Generator().manual_seed(1))
@@ -34,7 +34,7 @@ def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     (folder / "code.py").write_text(CODE)
     torch.manual_seed(0)
-    save_file(nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3)).state_dict(), folder / "model.safetensors")
+    save_file(nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)).state_dict(), folder / "model.safetensors")
     return folder
 
 

@@ -57,7 +57,7 @@ def test_an_audit_in_train_mode_is_the_audit_in_eval_mode_and_moves_no_statistic
     reference = subject(own, cross_entropy, x, y, dtype=torch.float64)
     on = bench(audited, preset="quick", **DOUBLE)
     for check in BATTERY:
-        measured(on, check)
+        check.measure(*(on.take(probe) for probe in check.probes))
     assert audited.state() == state
     assert torch.equal(audited.fixed["1.running_mean"], moved_statistics()["1.running_mean"].double())
     exact = torch.linalg.eigvalsh(torch.autograd.functional.hessian(whole_loss(reference), reference.theta)).numpy()
