@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from landscape_audit.checks.check import check
 from landscape_audit.checks.eigenvalue import UNIT, largest
+from landscape_audit.probes.ascent import BallAscent, WorstCase
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.gradients import BatchGradients, GradientSample
 from landscape_audit.probes.instrument import InstrumentSample, InstrumentTrial
 from landscape_audit.probes.krylov import HessianKrylov
-from landscape_audit.probes.perturbations import BallAscent, FlatnessSample, RandomPerturbation, WorstCase
+from landscape_audit.probes.perturbations import FlatnessSample, RandomPerturbation
 from landscape_audit.probes.rayleigh import RayleighSample, RitzRayleigh
 from landscape_audit.probes.reparametrisation import FACTOR, Moved, RescaledLayers, Rescaling
 from landscape_audit.results import (

@@ -45,6 +45,11 @@ class Ball:
         """The highest rise found, the centre's 0 included: a lower bound of the true one; NaN where a loss was."""
         return max(0.0, *(ascent.rise for ascent in self.ascents), key=_rank)
 
+    @property
+    def one_step(self) -> float:
+        """The rise at the one-step (SAM) point."""
+        return self.ascents[0].first
+
 
 @dataclass(frozen=True)
 class WorstCase:
