@@ -214,9 +214,10 @@ class Bench:
     def beside(self, subject: Subject, budgets: Budgets) -> Bench:
         """A bench for another point, with the same random streams; what is spent there is written down here.
 
-        Has half of the memory of this one, whose graphs are kept meanwhile.
+        Products are in full precision, as nothing measures them again. Has half of the memory of this one, whose
+        graphs are kept meanwhile.
         """
-        protocol = self.protocol.model_copy(update={"budgets": budgets})
+        protocol = self.protocol.model_copy(update={"budgets": budgets, "products": "full"})
         return Bench(subject, protocol, _Relay(self), self._memory // 2, self.ranks)
 
     def adopt(self, other: Bench) -> None:

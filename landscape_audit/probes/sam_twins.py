@@ -121,9 +121,10 @@ class SamTwins:
         spec = course.spec
         once = _measuring(size)
         twins = 1 + spec.seeds * (1 + 2 * len(spec.variants))
-        steps = spec.seeds * spec.steps * (1 + 2 * len(spec.variants)) + (spec.steps if course.save else 0)
+        again = 1 if course.save else 0
+        steps = spec.steps * (spec.seeds * (1 + 2 * len(spec.variants)) + again)
         return Cost(
-            forwards=twins * once.forwards,
+            forwards=twins * once.forwards + again,
             gradients=twins * once.gradients + steps * course.gradient,
             hvps=twins * once.hvps,
         )
