@@ -228,7 +228,8 @@ class SamSpec(_Strict):
     enabled: StrictBool = Field(default=False, description="true: train and compare; `plan` tells what it costs.")
     train: str = Field(
         default="",
-        description="Training data as `module:function`, `file.py:function`, or a .safetensors or .npz; no shuffling.",
+        description="Training data: `module:function`, `file.py:function`, a .safetensors or .npz. In a fixed order, "
+        "without augmentation: the seeds shuffle.",
     )
     variants: tuple[SamVariant, ...] = Field(
         default=("sam", "asam"), min_length=1, description="What is held against the base optimiser."
@@ -252,7 +253,8 @@ class SamSpec(_Strict):
     batch_size: StrictInt = Field(default=64, ge=1, description="Examples a step; SAM ascends on each batch by itself.")
     seeds: StrictInt = Field(default=3, ge=3, description="Orders of the batches; the intervals are over them.")
     save: Path | None = Field(
-        default=None, description="Write the twin of lowest validation loss there, a .safetensors; --save wins."
+        default=None,
+        description="Write the twin of lowest validation loss there, a .safetensors from audit.toml's folder.",
     )
 
     @model_validator(mode="after")

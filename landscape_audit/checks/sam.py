@@ -145,7 +145,7 @@ class Pairs:
     def _sampling(self) -> IntervalPart:
         """What other examples would make of the mean difference of the losses: Student over the audited batches."""
         both = self.both
-        rows = [[b - a for a, b in zip(base.losses, other.losses, strict=True)] for base, other in both]
+        rows = [[b - a for a, b in zip(base.means, other.means, strict=True)] for base, other in both]
         mean = weighted_mean([sum(column) / len(rows) for column in zip(*rows, strict=True)], both[0][0].weights)
         return spread("sampling", mean.value, mean.half_width(self.level))
 
@@ -221,7 +221,6 @@ def _twins_table(twins: Twins) -> Table:
         )
         for seed, found in [(None, (twins.start,)), *((i, each.twins) for i, each in enumerate(twins.seeds))]
         for twin in found
-        if twin.variant in {"start", "base", *spec.variants}
     ]
     base, half = spec.steps * twins.gradient, spec.steps // 2
     momentum = f", momentum {spec.momentum:g}" if spec.optimiser == "sgd" else ""

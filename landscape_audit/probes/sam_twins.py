@@ -46,8 +46,8 @@ class TwinFound(_Kept):
     steps: int
     gradients: int
     """Gradients of one batch that its training took."""
-    losses: tuple[float, ...]
-    """The mean loss of each audited batch."""
+    sums: tuple[float, ...]
+    """The summed loss of each audited batch."""
     weights: tuple[float, ...]
     metric: float | None
     rise: float
@@ -61,8 +61,12 @@ class TwinFound(_Kept):
     @property
     def loss(self) -> float:
         """The mean loss on the audited sample."""
-        pairs = zip(self.losses, self.weights, strict=True)
-        return sum(loss * weight for loss, weight in pairs) / sum(self.weights)
+        return sum(self.sums) / sum(self.weights)
+
+    @property
+    def means(self) -> tuple[float, ...]:
+        """The mean loss of each batch; zero where no target of it counts."""
+        return tuple(total / weight if weight else 0.0 for total, weight in zip(self.sums, self.weights, strict=True))
 
 
 class SeedFound(_Kept):
@@ -185,7 +189,8 @@ def _seed(bench: Bench, course: Course, seed: int) -> SeedFound:
         found = SeedFound(key=found.key, twins=(*found.twins, *twins))
         if course.folder is not None:
             write_atomically(_path(course.folder, seed), found.model_dump_json(indent=1).encode())
-    return found
+    wanted = {BASE, *course.spec.variants}  # an earlier run may have kept more
+    return SeedFound(key=found.key, twins=tuple(twin for twin in found.twins if twin.variant in wanted))
 
 
 def stops(spec: SamSpec, variant: str) -> tuple[int, ...]:
@@ -230,7 +235,7 @@ def measured(bench: Bench, twin: Subject, *, variant: str, steps: int, gradients
         variant=variant,
         steps=steps,
         gradients=gradients,
-        losses=tuple(here.means()),
+        sums=here.sums,
         weights=here.weights,
         metric=here.metric,
         **numbers,

@@ -29,13 +29,15 @@ class TwinFile:
 
     @classmethod
     def at(cls, path: Path, checkpoint: Path, subject: Subject, spec: ModelSpec) -> Self:
-        """The file, found to be writable and to hold nothing that was audited."""
+        """The file, found to be in a writable folder, none of those that were audited, and able to hold the twin."""
         if path.suffix != ".safetensors":
             raise OutputError(f"{path}: a twin is saved as .safetensors.", remedy="Name it so.")
         audited = [checkpoint, *(checkpoint.parent / file.name for file in subject.info.files)]
         if any(path.exists() and file.exists() and path.samefile(file) for file in audited):
             raise OutputError(f"{path}: is the audited checkpoint.", remedy="Save the twin under another name.")
         writable_folder(path.parent)
+        stored = read_checkpoint(checkpoint)
+        _check_covered(stored.name, subject, set(model_names(stored.tensors, spec, stored.name).values()))
         return cls(path, checkpoint, spec)
 
     def write(self, twin: Subject, described: str) -> None:
@@ -57,7 +59,6 @@ class TwinFile:
     def _tensors(self, twin: Subject, stored: Checkpoint) -> dict[str, Tensor]:
         names = model_names(stored.tensors, self.spec, stored.name)
         values = _by_every_name(twin)
-        _check_covered(stored.name, twin, {names[name] for name in stored.tensors} & values.keys())
         return {
             name: values.get(names[name], tensor).to("cpu", tensor.dtype, copy=True).contiguous()
             for name, tensor in stored.tensors.items()
@@ -77,13 +78,13 @@ def _named(twin: Subject) -> dict[str, Tensor]:
     return {**dict(model.named_parameters(remove_duplicate=False)), **dict(model.named_buffers(remove_duplicate=False))}
 
 
-def _check_covered(origin: str, twin: Subject, written: set[str]) -> None:
-    """Whatever was trained is in the file: PyTorch may have loaded it under an older name, which cannot be written."""
-    named, state = _named(twin), twin.model.state_dict(keep_vars=True)
-    there = {id(named[name]) for name in written}
+def _check_covered(origin: str, subject: Subject, stored: set[str]) -> None:
+    """Whatever is trained is in the file: PyTorch may have loaded it under an older name, which cannot be written."""
+    named, state = _named(subject), subject.model.state_dict(keep_vars=True)
+    there = {id(named[name]) for name in stored & named.keys()}
     lost = [name for name, tensor in state.items() if isinstance(tensor, Tensor) and id(tensor) not in there]
     if lost:
         raise OutputError(
-            f"{origin}: has '{lost[0]}' under a name that the model itself does not use, so the twin was not saved.",
+            f"{origin}: has '{lost[0]}' under a name that the model itself does not use: no twin can be saved so.",
             remedy="Save the checkpoint anew from the model:  save_file(model.state_dict(), …)",
         )

@@ -32,7 +32,7 @@ RATES = {"sgd": 0.01, "adamw": 0.001}
 
 @dataclass(frozen=True)
 class Course:
-    """What twins are trained on and how: the settings, the rate, all training examples on the device."""
+    """What twins are trained on and how: the settings, the rate, all training examples, kept on the host."""
 
     spec: SamSpec
     rate: float
@@ -65,11 +65,11 @@ def read_course(spec: AuditSpec, subject: Subject, checkpoint: Path, folder: Pat
 
     Finished seeds are kept in `folder`. A file to save to that cannot be written is an error now, not after training.
     """
-    settings, dtype = spec.checks.sam, subject.theta.dtype
+    settings = spec.checks.sam
     is_file = settings.train.endswith((".npz", ".safetensors"))
     source = {"file" if is_file else "loader": settings.train}
     data = DataSpec.model_validate({**source, "batch_size": settings.batch_size})
-    sample = read_sample(data, subject.code, subject.theta.device, dtype)
+    sample = read_sample(data, subject.code, torch.device("cpu"), subject.theta.dtype)
     examples = Batch(*(torch.cat([getattr(b, side) for b in sample.batches]) for side in ("inputs", "targets")))
     rate = settings.lr or spec.protocol.learning_rate or RATES[settings.optimiser]
     path = settings.save and subject.code.base / settings.save
@@ -115,6 +115,7 @@ def trained(
         orders = _orders(course.examples.size, course.batch_size, generator)
         for step, rows in zip(range(1, stops[-1] + 1), orders, strict=False):
             batch = Batch(course.examples.inputs[rows], course.examples.targets[rows])
+            batch = batch.to(subject.theta.device, subject.theta.dtype)
             take_step(model, optimiser, lambda batch=batch: _loss(subject, model, batch), ascent)  # type: ignore[misc] # the default binds this step's batch
             spend(batch.size * (1 if ascent is None else 2))
             if step in stops:
@@ -178,7 +179,7 @@ def _loss(subject: Subject, model: nn.Module, batch: Batch) -> Tensor:
 
 def refusal(subject: Subject, course: Course) -> str:
     """Why these twins would not be comparable, or nothing. One forward of one batch in training mode."""
-    batch = course.examples.first(course.batch_size)
+    batch = course.examples.first(course.batch_size).to(subject.theta.device, subject.theta.dtype)
     with undisturbed(), torch.no_grad():
         model, watch = in_training(subject), _Autocast(subject.theta.device.type)
         with watch:

@@ -197,10 +197,11 @@ def test_what_training_and_measuring_cost_is_what_was_planned_but_for_products_t
     assert spent.hvps <= planned.hvps
 
 
-def test_twins_without_a_radius_are_one_and_an_audit_leaves_its_model_alone():
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_twins_without_a_radius_are_one_and_an_audit_leaves_its_model_alone(optimiser):
     model = network().eval()
     loss = lambda out, y: half_square(out, functional.one_hot(y, 3).float())  # noqa: E731 - a loss for one test
-    on = with_course(model, X, Y, loss, steps=4, rho=0.0, variants=["sam"])
+    on = with_course(model, X, Y, loss, steps=4, rho=0.0, variants=["sam"], optimiser=optimiser)
     before, random = on.subject.state(), torch.get_rng_state()
     generator = lambda: on.generator("x")  # noqa: E731 - equal streams
     base, other = (
@@ -229,6 +230,8 @@ def test_a_twin_that_diverges_is_a_caveat_and_no_number():
     found = measured(on, sam)
     assert found.estimates["loss_difference"].nonfinite == "nan"
     assert any("diverged" in caveat for caveat in found.caveats)
+    seed = on.take(SamTwins()).seeds[0]
+    assert str(sam_twins.SeedFound.model_validate_json(seed.model_dump_json())) == str(seed)
 
 
 def test_a_model_under_autocast_is_refused_with_the_reason():
@@ -252,6 +255,12 @@ def test_several_processes_are_refused_with_the_reason():
 # ------------------------------------------------------------------------------------------------------ from the files
 
 MODEL = "from torch import nn\n\ndef build():\n    return nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))\n"
+TIED = """
+def tied():
+    net = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    net[2].weight = net[0].weight
+    return net
+"""
 DATA = """
 import torch
 
@@ -277,11 +286,11 @@ def project(tmp_path):
     return tmp_path
 
 
-def audited(project, folder=None, **settings):
+def audited(project, folder=None, *, strict=True, **settings):
     given = {"enabled": True, "train": "data.py:training", "steps": 10, "batch_size": 8, **settings}
     spec = AuditSpec.model_validate(
         {
-            "model": {"factory": "model.py:build", "prefix": "net."},
+            "model": {"factory": "model.py:build", "prefix": "net.", "strict": strict},
             "data": {"loader": "data.py:validation"},
             "protocol": {"preset": "quick"},
             "checks": {"only": ["sam", "loss"], "sam": given},
@@ -312,6 +321,25 @@ def test_the_better_twin_is_saved_under_the_names_and_dtypes_of_the_checkpoint_a
     again = audited(project).estimates()["loss.value"].value
     assert again == pytest.approx(best, rel=0.02)  # bfloat16 moves every weight by up to 0.4 %
     assert any("Saved" in caveat and "seed" in caveat for caveat in found.caveats)
+
+
+def test_a_saved_twin_has_tied_tensors_under_both_names_statistics_and_what_the_model_does_not_use(tmp_path):
+    text = MODEL.replace("nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))", "tied()").replace(
+        "def build", TIED + "\ndef build"
+    )
+    (tmp_path / "model.py").write_text(text)
+    (tmp_path / "data.py").write_text(DATA)
+    built = {}
+    exec(text, built)  # noqa: S102 - this test's own text
+    state = {k: v.clone() for k, v in built["build"]().state_dict().items()}
+    save_file({f"net.{k}": v for k, v in state.items()} | {"net.ema": torch.ones(3)}, tmp_path / "model.safetensors")
+    audited(tmp_path, strict=False, save=tmp_path / "twin.safetensors", variants=["asam"])
+    found = load_file(tmp_path / "twin.safetensors")
+    assert torch.equal(found["net.0.weight"], found["net.2.weight"])
+    assert not torch.equal(found["net.0.weight"], state["0.weight"])
+    assert not torch.equal(found["net.1.running_mean"], state["1.running_mean"])
+    assert found["net.1.num_batches_tracked"].item() in {5, 10}
+    assert torch.equal(found["net.ema"], torch.ones(3))
 
 
 def test_the_audited_checkpoint_is_never_the_file_to_save_to(project):
