@@ -22,7 +22,7 @@ from landscape_audit.results import (
     finite_or_none,
     spread,
 )
-from landscape_audit.statistics import weighted_mean
+from landscape_audit.statistics import weighted_mean, wilson
 from landscape_audit.text import count, number
 
 Measure = Callable[[TwinFound], float]
@@ -38,7 +38,7 @@ _MOST_LOG = 300.0
     version=1,
     title="Twins trained on with SAM",
     question="Does training on with SAM or ASAM find a flatter or a better minimum than as many gradients without?",
-    source="Foret et al. 2021 (SAM); Kwon et al. 2021 (ASAM); Student's interval of paired differences",
+    source="Foret et al. 2021 (SAM); Kwon et al. 2021 (ASAM); Newcombe 1998 (difference of proportions)",
 )
 def sam(twins: Twins | Refused, facts: Facts) -> Measured | NotApplicable:
     """Twins trained on from the checkpoint: the base optimiser against SAM and ASAM. Opt-in: `[checks.sam]`.
@@ -52,10 +52,11 @@ def sam(twins: Twins | Refused, facts: Facts) -> Measured | NotApplicable:
 
     `loss_difference` and `metric_difference` are SAM minus base; `lambda_max_ratio`, `rise_ratio` and `one_step_ratio`
     are SAM over base, averaged as logarithms. Each is paired by seed. The interval adds Student's over the seeds
-    (`probe`: other orders of the batches), for the loss also Student's over the audited batches (`sampling`: other
-    examples), and for λ_max what Lanczos leaves open (`residual`). The same with `asam_` in front for ASAM. `flatter`
-    is a word for the three ratios: `flatter` or `sharper` where all intervals lie on one side of 1, `mixed` where they
-    lie on both, `undecided` else.
+    (`probe`: other orders of the batches); for loss and metric what other examples would give (`sampling`: Student over
+    the audited batches; for a proportion Newcombe's, as if of separate samples, which is wide); and for λ_max what
+    Lanczos leaves open (`residual`). The ratios are of the audited sample and do not speak of others. The same with
+    `asam_` in front for ASAM. `flatter` is a word for the three ratios: `flatter` or `sharper` where all intervals lie
+    on one side of 1, `mixed` where they lie on both, `undecided` else.
 
     The ascent is on each batch by itself, so the batch size is a setting of SAM (m-sharpness). Batch normalisation
     keeps the statistics of SAM's first pass. It is an answer for this rate, radius and number of steps, not for
@@ -106,9 +107,9 @@ class Pairs:
 
     def estimates(self) -> dict[str, Estimate]:
         """Every paired difference by its name."""
-        found = {"loss_difference": self._difference(lambda twin: twin.loss, "lower", "loss")}
+        found = {"loss_difference": self._difference(lambda twin: twin.loss, self._by_batch, "lower", "loss")}
         if all(twin.metric is not None for pair in self.both for twin in pair):
-            found["metric_difference"] = self._difference(lambda twin: twin.metric or 0.0, "higher", "share")
+            found["metric_difference"] = self._difference(_metric, self._by_proportion, "higher", "share")
         return found | self.ratios()
 
     def ratios(self) -> dict[str, Estimate]:
@@ -130,19 +131,28 @@ class Pairs:
         words = "; ".join(f"{word} by {', '.join(names)}" for word, names in told.items() if names)
         return Label(value=value, reason=f"At equal gradients the {self.variant} twin is {words}.")
 
-    def _difference(self, measure: Measure, direction: Direction, unit: str) -> Estimate:
+    def _difference(
+        self, measure: Measure, sampling: Callable[[], IntervalPart], direction: Direction, unit: str
+    ) -> Estimate:
         values = [measure(b) - measure(a) for a, b in self.both]
         if not all(map(math.isfinite, values)):
             return Estimate.exact(math.nan, unit=unit, direction=direction, n=len(values))
         mean = weighted_mean(values, [1.0] * len(values))
-        parts = [spread("probe", mean.value, mean.half_width(self.level))]
-        if unit == "loss":
-            parts.append(self._sampling())
-        return Estimate.within(
-            mean.value, tuple(parts), level=self.level, unit=unit, direction=direction, n=len(values)
-        )
+        parts = (spread("probe", mean.value, mean.half_width(self.level)), sampling())
+        return Estimate.within(mean.value, parts, level=self.level, unit=unit, direction=direction, n=len(values))
 
-    def _sampling(self) -> IntervalPart:
+    def _by_proportion(self) -> IntervalPart:
+        """What other examples would make of the difference of two proportions, as if they were of separate samples.
+
+        Both are of one sample, which agrees more: so this is wider than it need be, and never empty.
+        """
+        n = sum(self.twins.start.weights)
+        p, q = (sum(_metric(pair[side]) for pair in self.both) / len(self.both) for side in (0, 1))
+        (p_low, p_high), (q_low, q_high) = (wilson(share, n, self.level) for share in (p, q))
+        below, above = math.hypot(q - q_low, p_high - p), math.hypot(q_high - q, p - p_low)
+        return IntervalPart(kind="sampling", low=q - p - below, high=q - p + above)
+
+    def _by_batch(self) -> IntervalPart:
         """What other examples would make of the mean difference of the losses: Student over the audited batches."""
         both = self.both
         rows = [[b - a for a, b in zip(base.means, other.means, strict=True)] for base, other in both]
@@ -169,6 +179,10 @@ class Pairs:
             direction="lower",
             n=n,
         )
+
+
+def _metric(twin: TwinFound) -> float:
+    return math.nan if twin.metric is None else twin.metric
 
 
 def _log_error(value: float, error: float) -> float:

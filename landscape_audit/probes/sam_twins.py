@@ -175,11 +175,14 @@ def _finished_seeds(bench: Bench, course: Course) -> tuple[SeedFound, ...]:
 def _seed(bench: Bench, course: Course, seed: int) -> SeedFound:
     """The twins of one seed: those that an earlier run kept, and the others trained, measured and kept."""
     found = _kept(course, seed)
-    for variant in (BASE, *course.spec.variants):
-        steps = stops(course.spec, variant)
-        if all(found.has(variant, step) for step in steps):
-            bench.note(f"sam: {variant} of seed {seed} is taken from an earlier run with the same settings.")
+    wanted = (BASE, *course.spec.variants)
+    there = [name for name in wanted if all(found.has(name, step) for step in stops(course.spec, name))]
+    if there:
+        bench.note(f"sam: {', '.join(there)} of seed {seed} from an earlier run with the same settings.")
+    for variant in wanted:
+        if variant in there:
             continue
+        steps = stops(course.spec, variant)
         bench.tell(f"sam: seed {seed + 1} of {course.spec.seeds}, the {variant} twin")
         each = 1 if variant == BASE else 2
         twins = [
@@ -189,7 +192,7 @@ def _seed(bench: Bench, course: Course, seed: int) -> SeedFound:
         found = SeedFound(key=found.key, twins=(*found.twins, *twins))
         if course.folder is not None:
             write_atomically(_path(course.folder, seed), found.model_dump_json(indent=1).encode())
-    wanted = {BASE, *course.spec.variants}  # an earlier run may have kept more
+    # An earlier run may have kept more.
     return SeedFound(key=found.key, twins=tuple(twin for twin in found.twins if twin.variant in wanted))
 
 

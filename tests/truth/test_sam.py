@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from subjects import bench, half_square, measured, subject
+from subjects import bench, cross_entropy, half_square, measured, subject
 from torch import nn
 from torch.nn import functional
 
@@ -244,6 +244,16 @@ def test_a_model_under_autocast_is_refused_with_the_reason():
     outcome = sam.measure(on.take(SamTwins()), None)
     assert isinstance(outcome, NotApplicable)
     assert "autocast" in outcome.reason
+
+
+def test_seeds_that_agree_on_the_metric_do_not_make_its_difference_certain():
+    x = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
+    on = with_course(nn.Linear(2, 2), x, (x[:, 0] > 0).long(), cross_entropy, steps=2, lr=1e-6)
+    found = measured(on, sam).estimates["metric_difference"]
+    assert found.value == 0.0
+    p, z = on.take(SamTwins()).start.metric, 1.959964
+    rough = z * math.sqrt(2 * p * (1 - p) / 64)  # two independent proportions, by the normal approximation
+    assert found.high - found.low == pytest.approx(2 * rough, rel=0.1)
 
 
 def test_several_processes_are_refused_with_the_reason():
