@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from landscape_audit.checks.check import check
 from landscape_audit.probes.facts import AuditFacts, Facts
-from landscape_audit.probes.sam_twins import SIGMA, Refused, SamTwins, TwinFound, Twins, stops
+from landscape_audit.probes.kept_twins import TwinFound
+from landscape_audit.probes.sam_twins import SIGMA, Refused, SamTwins, Twins, stops
 from landscape_audit.results import (
     Column,
     Direction,

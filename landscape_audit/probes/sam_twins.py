@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from landscape_audit.files import write_atomically
 from landscape_audit.probes.bench import ProbeFailedError
+from landscape_audit.probes.kept_twins import SeedFound, TwinFound, keep, kept
 from landscape_audit.probes.krylov import HessianKrylov
 from landscape_audit.probes.perturbations import RADIUS, RandomPerturbation
 from landscape_audit.results import Cost
@@ -19,8 +16,6 @@ from landscape_audit.spec import Budgets, SamSpec
 from landscape_audit.text import count, number
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from landscape_audit.curvature.lanczos import KrylovSpace
     from landscape_audit.probes.bench import Bench, Probe, Size
     from landscape_audit.subject.subject import Subject
@@ -33,55 +28,6 @@ SIGMA = 0.1
 """The radius of the random perturbations, as a share of each filter's norm: the middle of the sweep of `flatness`."""
 LANCZOS_STEPS = 20
 """Products for one twin's λ_max, at most."""
-
-
-class _Kept(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
-
-
-class TwinFound(_Kept):
-    """What one twin is, and what was measured of it on the audited sample. Not finite where its training diverged."""
-
-    variant: str
-    steps: int
-    gradients: int
-    """Gradients of one batch that its training took."""
-    sums: tuple[float, ...]
-    """The summed loss of each audited batch."""
-    weights: tuple[float, ...]
-    metric: float | None
-    rise: float
-    """The mean rise of the loss at σ = `SIGMA`, over the same draws for all twins."""
-    lambda_max: float
-    residual: float
-    """How far an eigenvalue may be from `lambda_max`."""
-    one_step: float
-    """L(θ + ρ g/|g|) − L(θ) at ρ = 0.05: what SAM minimises."""
-
-    @property
-    def loss(self) -> float:
-        """The mean loss on the audited sample."""
-        return sum(self.sums) / sum(self.weights)
-
-    @property
-    def means(self) -> tuple[float, ...]:
-        """The mean loss of each batch; zero where no target of it counts."""
-        return tuple(total / weight if weight else 0.0 for total, weight in zip(self.sums, self.weights, strict=True))
-
-
-class SeedFound(_Kept):
-    """The twins of one seed: equal batches, order and dropout."""
-
-    key: str
-    twins: tuple[TwinFound, ...] = ()
-
-    def has(self, variant: str, steps: int) -> bool:
-        """Whether this twin was measured."""
-        return any((twin.variant, twin.steps) == (variant, steps) for twin in self.twins)
-
-    def twin(self, variant: str, steps: int) -> TwinFound:
-        """The twin of this variant after so many steps."""
-        return next(twin for twin in self.twins if (twin.variant, twin.steps) == (variant, steps))
 
 
 @dataclass(frozen=True)
@@ -174,7 +120,7 @@ def _finished_seeds(bench: Bench, course: Course) -> tuple[SeedFound, ...]:
 
 def _seed(bench: Bench, course: Course, seed: int) -> SeedFound:
     """The twins of one seed: those that an earlier run kept, and the others trained, measured and kept."""
-    found = _kept(course, seed)
+    found = kept(course, seed)
     wanted = (BASE, *course.spec.variants)
     there = [name for name in wanted if all(found.has(name, step) for step in stops(course.spec, name))]
     if there:
@@ -190,8 +136,7 @@ def _seed(bench: Bench, course: Course, seed: int) -> SeedFound:
             for step, twin in zip(steps, _trained(bench, course, variant, seed, steps), strict=True)
         ]
         found = SeedFound(key=found.key, twins=(*found.twins, *twins))
-        if course.folder is not None:
-            write_atomically(_path(course.folder, seed), found.model_dump_json(indent=1).encode())
+        keep(course, seed, found)
     # An earlier run may have kept more.
     return SeedFound(key=found.key, twins=tuple(twin for twin in found.twins if twin.variant in wanted))
 
@@ -208,20 +153,6 @@ def _trained(bench: Bench, course: Course, variant: str, seed: int, steps: tuple
         bench.spend(Cost(gradients=examples / course.audited))
 
     return trained(bench.subject, course, variant, bench.generator(f"sam_twins:{seed}"), steps, spend)
-
-
-def _path(folder: Path, seed: int) -> Path:
-    return folder / f"sam-seed-{seed}.json"
-
-
-def _kept(course: Course, seed: int) -> SeedFound:
-    """What an earlier run with the same key finished of this seed; nothing where the file is another's or damaged."""
-    if course.folder is not None:
-        with contextlib.suppress(OSError, ValidationError):
-            found = SeedFound.model_validate_json(_path(course.folder, seed).read_bytes())
-            if found.key == course.key:
-                return found
-    return SeedFound(key=course.key)
 
 
 # ----------------------------------------------------------------------------------------------------------- measuring

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-ADAPTIVE_FLOOR = 0.01
-"""η of Kwon et al. 2021: T = |θ| + η, so that a zero weight can move."""
+from landscape_audit.probes.perturbations import ADAPTIVE_FLOOR
 
 
 class Ascent(Protocol):

@@ -17,11 +17,13 @@ from landscape_audit.checks.sam import sam
 from landscape_audit.errors import ConfigError, OutputError, UsageError
 from landscape_audit.measure import audit
 from landscape_audit.probes import sam_twins
+from landscape_audit.probes.kept_twins import SeedFound
+from landscape_audit.probes.perturbations import ADAPTIVE_FLOOR
 from landscape_audit.probes.sam_twins import SamTwins
 from landscape_audit.results import NotApplicable
 from landscape_audit.spec import AuditSpec, ChecksSpec, SamSpec, validated
 from landscape_audit.subject.data import Batch
-from landscape_audit.training.sam import ADAPTIVE_FLOOR, Asam, Sam, take_step
+from landscape_audit.training.sam import Asam, Sam, take_step
 from landscape_audit.training.twins import Course, trained
 
 RATE = 0.1
@@ -231,7 +233,7 @@ def test_a_twin_that_diverges_is_a_caveat_and_no_number():
     assert found.estimates["loss_difference"].nonfinite == "nan"
     assert any("diverged" in caveat for caveat in found.caveats)
     seed = on.take(SamTwins()).seeds[0]
-    assert str(sam_twins.SeedFound.model_validate_json(seed.model_dump_json())) == str(seed)
+    assert str(SeedFound.model_validate_json(seed.model_dump_json())) == str(seed)
 
 
 def test_a_model_under_autocast_is_refused_with_the_reason():
@@ -316,7 +318,9 @@ def outcome(results):
 
 
 def test_the_better_twin_is_saved_under_the_names_and_dtypes_of_the_checkpoint_and_can_be_audited(project):
-    found = outcome(audited(project, save=project / "twin.safetensors"))
+    results = audited(project, save=project / "twin.safetensors")
+    found = outcome(results)
+    assert "sam: twins of a checkpoint in bfloat16 are trained in float32." in results.protocol.adjustments
     before, after = load_file(project / "model.safetensors"), load_file(project / "twin.safetensors")
     assert {(k, v.dtype, v.shape) for k, v in before.items()} == {(k, v.dtype, v.shape) for k, v in after.items()}
     assert not torch.equal(before["net.0.weight"], after["net.0.weight"])
