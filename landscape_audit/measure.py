@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from landscape_audit.checks import BATTERY, Check, chosen
+from landscape_audit.checks import Check, chosen, offered
+from landscape_audit.checks.sam import sam
 from landscape_audit.errors import UsageError
 from landscape_audit.forecast import forecast
 from landscape_audit.machine import device_of, environment, exact_arithmetic, memory_for
@@ -37,6 +38,7 @@ from landscape_audit.settle import settle
 from landscape_audit.spec import AuditSpec
 from landscape_audit.subject.subject import Subject, load_subject
 from landscape_audit.text import count, printable
+from landscape_audit.training.twins import read_course
 
 LIMITS = (
     "Every number is of the audited loss on the audited sample, in evaluation mode; intervals marked sampling say what "
@@ -59,11 +61,13 @@ def audit(
     policy: Policy | None = None,
     argv: Sequence[str] = (),
     progress: Progress | None = None,
+    folder: Path | None = None,
 ) -> AuditResults:
     """Measure everything `spec` asks for. Unjudged; partial, and saying so, where it was interrupted or out of time.
 
     `base` is the folder that paths in `spec` are relative to. Gates of `policy` (by default those in `spec`) that are
-    left undecided for want of products or draws may spend `max_extra_budget`.
+    left undecided for want of products or draws may spend `max_extra_budget`. In `folder`, where there is one, is kept
+    what a next run can go on from.
     """
     progress = progress or Silent()
     started, clock = _now(), time.monotonic()
@@ -75,6 +79,8 @@ def audit(
         memory = int(ranks.least(memory_for(spec.protocol, device)))
         bench = Bench(subject, spec.protocol, progress if ranks.leads else Silent(), memory, ranks)
         checks = chosen(spec.checks)
+        if sam in checks:
+            bench.course = read_course(spec, subject, checkpoint, folder)
         plan = forecast(bench, checks)
         bench.deadline = None if spec.protocol.max_time is None else clock + spec.protocol.max_seconds
         progress.planned(plan)
@@ -104,7 +110,7 @@ def audit(
         instrument=_instrument(bench, changed),
         checks=done.results,
         partial=done.partial,
-        skipped=tuple(check.id for check in BATTERY if check not in checks),
+        skipped=tuple(check.id for check in offered(spec.checks) if check not in checks),
         unreached=tuple(check.id for check in checks if check.id not in measured),
         limits=LIMITS,
     )
@@ -125,7 +131,10 @@ def plan_audit(spec: AuditSpec, checkpoint: Path, base: Path) -> Plan:
         device = device_of(spec.protocol)
         subject = load_subject(spec, checkpoint, base, device)
         bench = Bench(subject, spec.protocol, Silent(), memory_for(spec.protocol, device))
-        return forecast(bench, chosen(spec.checks))
+        checks = chosen(spec.checks)
+        if sam in checks:
+            bench.course = read_course(spec, subject, checkpoint)
+        return forecast(bench, checks)
 
 
 @dataclass(frozen=True)
@@ -144,6 +153,8 @@ def _run(bench: Bench, plan: Plan, checks: Sequence[Check], policy: Policy) -> _
         for check in checks:
             if bench.has_time_for(check.probes, plan):
                 results[check.id] = _result(check, _outcome(bench, check))
+            if bench.stopped:
+                raise bench.stopped
         if settle(bench, plan, checks, policy, lambda: _estimates(bench, checks, results)):
             results = {check.id: _result(check, _outcome(bench, check)) for check in checks if check.id in results}
     except KeyboardInterrupt as stop:

@@ -67,6 +67,13 @@ _NAMES = {
     "reparametrisation.rise_ratio": "the change of the filter-normalised rise under a rescale of layers",
     "stationarity.class": "the class of the stationary point",
     "stationarity.escape_worth": "the worth of leaving the point",
+    "sam.loss_difference": "the loss of the SAM twin less that of the base twin",
+    "sam.metric_difference": "the metric of the SAM twin less that of the base twin",
+    "sam.lambda_max_ratio": "the largest Hessian eigenvalue of the SAM twin over that of the base twin",
+    "sam.rise_ratio": "the mean rise of the loss at the SAM twin over that at the base twin",
+    "sam.one_step_ratio": "the one-step rise of the loss at the SAM twin over that at the base twin",
+    "sam.flatter": "whether the SAM twin is flatter",
+    "sam.asam_flatter": "whether the ASAM twin is flatter",
     "instrument.agreement": "the instrument",
 }
 _AT = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, ValidationError, model_validator
 
 from landscape_audit.config_error import as_config_error
 from landscape_audit.errors import ConfigError, PolicyError
@@ -18,6 +18,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 Preset = Literal["quick", "standard", "thorough"]
 BasisStorage = Literal["auto", "full", "half", "host"]
+SamVariant = Literal["sam", "asam"]
 
 
 class _Strict(BaseModel):
@@ -238,11 +239,55 @@ class ProtocolSpec(_Strict):
         return Budgets(**{**PRESETS[self.preset], **self.budgets.model_dump(exclude_none=True)})
 
 
+class SamSpec(_Strict):
+    """Twins trained on from the checkpoint, with and without sharpness-aware minimisation. Off unless enabled."""
+
+    enabled: StrictBool = Field(default=False, description="true: train and compare; `plan` tells what it costs.")
+    train: str = Field(
+        default="",
+        description="Training data: `module:function`, `file.py:function`, a .safetensors or .npz. In a fixed order, "
+        "without augmentation: the seeds shuffle.",
+    )
+    variants: tuple[SamVariant, ...] = Field(
+        default=("sam", "asam"), min_length=1, description="What is held against the base optimiser."
+    )
+    optimiser: Literal["sgd", "adamw"] = Field(default="sgd", description="The base optimiser, torch's own.")
+    lr: StrictFloat | None = Field(
+        default=None,
+        gt=0,
+        description="Constant; by default protocol.learning_rate, and without one 0.01 (sgd) or 0.001 (adamw).",
+    )
+    momentum: StrictFloat = Field(default=0.9, ge=0, lt=1, description="Of sgd; adamw has its own.")
+    weight_decay: StrictFloat = Field(default=0.0, ge=0, description="In the step, never in the ascent.")
+    rho: StrictFloat = Field(default=0.05, ge=0, description="Radius of the SAM ascent (Foret et al. 2021).")
+    adaptive_rho: StrictFloat = Field(default=0.5, ge=0, description="Radius of the ASAM ascent (Kwon et al. 2021).")
+    steps: StrictInt = Field(
+        default=200,
+        ge=2,
+        multiple_of=2,
+        description="Gradients a twin may take: so many steps of the base optimiser, half as many of SAM.",
+    )
+    batch_size: StrictInt = Field(default=64, ge=1, description="Examples a step; SAM ascends on each batch by itself.")
+    seeds: StrictInt = Field(default=3, ge=3, description="Orders of the batches; the intervals are over them.")
+    save: Path | None = Field(
+        default=None,
+        description="Write the twin of lowest validation loss there, a .safetensors from audit.toml's folder.",
+    )
+
+    @model_validator(mode="after")
+    def _has_data(self) -> Self:
+        if self.enabled and not self.train:
+            message = 'enabled, but train is missing: name the training data, such as  train = "data.py:training"'
+            raise ValueError(message)
+        return self
+
+
 class ChecksSpec(_Strict):
     """Which checks of the battery run."""
 
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    sam: SamSpec = Field(default_factory=SamSpec)
 
 
 class AuditSpec(Policy):

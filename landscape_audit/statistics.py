@@ -53,6 +53,14 @@ def ratio(above: Sequence[float], below: Sequence[float], weights: Sequence[floa
     return Mean(found, left.error / abs(bottom), left.n)
 
 
+def wilson(share: float, n: float, level: float) -> tuple[float, float]:
+    """The interval of a proportion `share` of n: never empty, also where the share is 0 or 1. Source: Wilson 1927."""
+    z = normal_quantile(level)
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return min(share, centre - half), max(share, centre + half)
+
+
 def jackknife(statistic: Callable[[Floats], float], pieces: int) -> Mean:
     """A statistic of kept pieces (a 0/1 mask of shape (pieces,)) with its delete-one standard error.
 

@@ -12,6 +12,7 @@ from landscape_audit.checks.loss import loss
 from landscape_audit.checks.negative_curvature import negative_curvature
 from landscape_audit.checks.quantisation import quantisation
 from landscape_audit.checks.reparametrisation import reparametrisation
+from landscape_audit.checks.sam import sam
 from landscape_audit.checks.sharpness import sharpness
 from landscape_audit.checks.spectral_density import spectral_density
 from landscape_audit.checks.stationarity import stationarity
@@ -40,17 +41,29 @@ BATTERY: tuple[Check, ...] = (
     surface,
 )
 
+OPT_IN: tuple[Check, ...] = (sam,)
+"""Checks that run only where their own table says `enabled = true`."""
+
+
+def offered(spec: ChecksSpec) -> tuple[Check, ...]:
+    """The battery and what was opted into."""
+    return (*BATTERY, *(check for check in OPT_IN if getattr(spec, check.id).enabled))
+
 
 def chosen(spec: ChecksSpec) -> tuple[Check, ...]:
-    """The checks of the battery that `spec` leaves in, or an error for a name there is none of."""
-    known = [check.id for check in BATTERY]
+    """The checks on offer that `spec` leaves in, or an error for a name there is none of."""
+    known = [check.id for check in (*BATTERY, *OPT_IN)]
     for name in (*spec.only, *spec.skip):
         if name not in known:
             raise UsageError(f"checks: there is no check '{name}'.", remedy=did_you_mean(name, known))
-    kept = tuple(check for check in BATTERY if check.id not in spec.skip and (not spec.only or check.id in spec.only))
+    here = offered(spec)
+    for name in spec.only:
+        if name not in {check.id for check in here}:
+            raise UsageError(f"checks: '{name}' is not enabled.", remedy=f"[checks.{name}] enabled = true")
+    kept = tuple(check for check in here if check.id not in spec.skip and (not spec.only or check.id in spec.only))
     if not kept:
         raise UsageError("checks: nothing is left to run.", remedy="Leave at least one check in --only, out of --skip.")
     return kept
 
 
-__all__ = ["BATTERY", "Check", "chosen"]
+__all__ = ["BATTERY", "OPT_IN", "Check", "chosen", "offered"]

@@ -171,7 +171,7 @@ def _balls(worst: WorstCase) -> Table:
 
 
 def _found(name: str, ball: Ball) -> str:
-    rise, one_step = (number(finite_or_none(value), 3) for value in (ball.rise, ball.ascents[0].first))
+    rise, one_step = (number(finite_or_none(value), 3) for value in (ball.rise, ball.one_step))
     return f"{name.partition(',')[0].capitalize()}: at least {rise}, where one step finds {one_step}."
 
 

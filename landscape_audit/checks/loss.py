@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from landscape_audit.checks.check import check
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.losses import CheckpointLoss, LossSample
 from landscape_audit.results import Estimate, IntervalPart, Measured, spread
-from landscape_audit.statistics import normal_quantile, weighted_mean
+from landscape_audit.statistics import weighted_mean, wilson
 
 
 @check(
@@ -46,8 +44,6 @@ def loss(sample: LossSample, facts: Facts) -> Measured:
 
 def proportion(share: float, n: float, level: float) -> Estimate:
     """A share of `n` examples with Wilson's interval: what other samples of this size would give."""
-    z = normal_quantile(level)
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    part = IntervalPart(kind="sampling", low=min(share, centre - half), high=max(share, centre + half))
+    low, high = wilson(share, n, level)
+    part = IntervalPart(kind="sampling", low=low, high=high)
     return Estimate.within(share, (part,), level=level, unit="share", direction="higher", n=int(n))

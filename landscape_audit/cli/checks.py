@@ -19,16 +19,18 @@ def checks(
 
     Example:  landscape-audit checks sharpness
     """
-    from landscape_audit.checks import BATTERY
+    from landscape_audit.checks import BATTERY, OPT_IN
 
+    known = (*BATTERY, *OPT_IN)
     if not name:
-        width = max(len(check.id) for check in BATTERY)
-        for check in BATTERY:
+        width = max(len(check.id) for check in known)
+        for check in known:
             typer.echo(f"{check.id:<{width}}  {check.question}")
         return
-    found = next((check for check in BATTERY if check.id == name), None)
+    found = next((check for check in known if check.id == name), None)
     if found is None:
-        known = [check.id for check in BATTERY]
-        raise UsageError(f"checks: there is no check '{name}'.", remedy=did_you_mean(name, known))
+        raise UsageError(
+            f"checks: there is no check '{name}'.", remedy=did_you_mean(name, (check.id for check in known))
+        )
     typer.echo(f"{found.id}, version {found.version}: {found.title}\n{found.question}\n\n{found.explanation}\n")
     typer.echo(f"Source: {found.source}\nRests on: {', '.join(probe.name for probe in found.probes)}")

@@ -7,6 +7,7 @@ import datetime as dt
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -49,6 +50,9 @@ def run(
     max_time: options.MaxTime = None,
     only: options.Only = None,
     skip: options.Skip = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", help="Write the better twin of the check `sam` there, a .safetensors.")
+    ] = None,
     pdf: Annotated[bool, typer.Option("--pdf/--no-pdf", help="Also render report.pdf (needs Pango).")] = True,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -92,6 +96,8 @@ def run(
     from landscape_audit.checks import chosen
 
     asked = options.request(checkpoint, config, flags)
+    if save is not None:
+        asked = _saving(asked, save)
     demanded = _policy(asked, policy)
     expect(demanded, (check.id for check in chosen(asked.spec.checks)))
     if not leads():
@@ -103,7 +109,7 @@ def run(
         require_pango()
     folder = _claimed(out or Path(f"audit-{asked.checkpoint.stem}"))
     try:
-        measured = _measured(asked, demanded, argv, quiet=quiet or json)
+        measured = _measured(asked, demanded, argv, folder=folder, quiet=quiet or json)
     except BaseException:
         with contextlib.suppress(OSError):
             folder.rmdir()  # nothing was measured: an empty folder would look like an audit
@@ -133,6 +139,19 @@ def _argv() -> list[str]:
     return sys.argv[1:]
 
 
+def _saving(asked: options.Request, path: Path) -> options.Request:
+    """The request with the twin saved at `path`, which starts here and not at the folder of audit.toml."""
+    checks = asked.spec.checks
+    if not checks.sam.enabled:
+        raise UsageError(
+            "--save: there is no twin to save, as the check 'sam' is not enabled.",
+            remedy='[checks.sam] enabled = true, train = "data.py:training"',
+        )
+    sam = checks.sam.model_copy(update={"save": Path.cwd() / path})
+    spec = asked.spec.model_copy(update={"checks": checks.model_copy(update={"sam": sam})})
+    return replace(asked, spec=spec)
+
+
 def _claimed(out: Path) -> Path:
     """The output folder, writable and without the files of an older audit: an audit that fails leaves none behind."""
     folder = writable_folder(out)
@@ -154,7 +173,9 @@ def _policy(asked: options.Request, path: Path | None) -> Policy:
     return read_policy(path)
 
 
-def _measured(asked: options.Request, demanded: Policy, argv: list[str], *, quiet: bool) -> AuditResults:
+def _measured(
+    asked: options.Request, demanded: Policy, argv: list[str], *, folder: Path | None = None, quiet: bool
+) -> AuditResults:
     from landscape_audit.measure import audit
 
     progress = listener(quiet=quiet)
@@ -162,7 +183,9 @@ def _measured(asked: options.Request, demanded: Policy, argv: list[str], *, quie
         stack.enter_context(_stdout_kept_clean())
         if isinstance(progress, Bar):
             stack.callback(progress.close)
-        return audit(asked.spec, asked.checkpoint, asked.base, policy=demanded, argv=argv, progress=progress)
+        return audit(
+            asked.spec, asked.checkpoint, asked.base, policy=demanded, argv=argv, progress=progress, folder=folder
+        )
 
 
 @contextlib.contextmanager

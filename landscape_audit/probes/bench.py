@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from landscape_audit.plan import Plan, Progress
+from landscape_audit.plan import Plan, Progress, Silent
 from landscape_audit.probes.ranks import Ranks
 from landscape_audit.probes.room import Room, furnish
 from landscape_audit.results import Cost, IntervalKind
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from landscape_audit.probes.evaluation import Evaluation
     from landscape_audit.probes.landscape import Landscape
     from landscape_audit.subject.subject import Subject
+    from landscape_audit.training.twins import Course
 
 Taken_co = TypeVar("Taken_co", covariant=True)
 
@@ -71,6 +72,7 @@ class Size:
     n_batches: int
     layers: int
     budgets: Budgets
+    course: Course | None = None
 
 
 def with_needs(probes: Iterable[Probe[Any]]) -> tuple[Probe[Any], ...]:
@@ -113,6 +115,8 @@ class Bench:
         self._memory = memory
         self._progress = progress
         self.deadline: float | None = None
+        self.course: Course | None = None
+        self.stopped: KeyboardInterrupt | None = None
         self._taken: dict[Probe[Any], Any] = {}
         self._before: dict[Probe[Any], Any] = {}
         self._open: list[str] = []
@@ -120,7 +124,9 @@ class Bench:
     @property
     def size(self) -> Size:
         """What costs depend on."""
-        return Size(self.subject.layout.size, len(self.subject.sample.batches), len(self.layers), self.budgets)
+        return Size(
+            self.subject.layout.size, len(self.subject.sample.batches), len(self.layers), self.budgets, self.course
+        )
 
     def take(self, probe: Probe[Taken_co]) -> Taken_co:
         """The result of a probe: measured the first time, remembered after, failure included."""
@@ -200,6 +206,25 @@ class Bench:
         ledger = self.ledgers[self._open[-1]]
         ledger.cost = ledger.cost + cost
         self._progress.spent(cost)
+
+    def tell(self, doing: str) -> None:
+        """Say which part of the running probe is being done."""
+        self._progress.started(doing)
+
+    def beside(self, subject: Subject, budgets: Budgets) -> Bench:
+        """A bench for another point, with the same random streams; what is spent there is written down here.
+
+        Products are in full precision, as nothing measures them again. Has half of the memory of this one, whose
+        graphs are kept meanwhile.
+        """
+        protocol = self.protocol.model_copy(update={"budgets": budgets, "products": "full"})
+        return Bench(subject, protocol, _Relay(self), self._memory // 2, self.ranks)
+
+    def adopt(self, other: Bench) -> None:
+        """Take over what was done differently there, once."""
+        for message in other.adjustments:
+            if message not in self._notes:
+                self.note(message)
 
     @contextlib.contextmanager
     def outside_the_ledger(self, reason: str) -> Iterator[None]:
@@ -329,3 +354,14 @@ class Bench:
         found = self.landscape.gradient(theta)
         self.spend(Cost(gradients=1))
         return found
+
+
+class _Relay(Silent):
+    """Passes on what one bench spends to another."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    def spent(self, cost: Cost) -> None:
+        """Write it down there."""
+        self._bench.spend(cost)

@@ -85,6 +85,11 @@ class Subject:
         sample = self.sample.to(self.theta.device, dtype)
         return replace(self, theta=self.theta.to(dtype), sample=sample, fixed=fixed)
 
+    def at(self, model: nn.Module) -> Subject:
+        """The same function at the parameters and buffers of another module of this architecture, copied."""
+        device = self.theta.device
+        return replace(self, theta=_theta(model, device).to(self.theta.dtype), fixed=_fixed(model, device))
+
     def state(self) -> str:
         """SHA-256 over all that an audit must leave alone: the module's tensors and flags, and torch's random state."""
         tensors = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}

@@ -6,7 +6,7 @@ import sys
 import typer
 from typer.testing import CliRunner, Result
 
-from landscape_audit.checks import BATTERY
+from landscape_audit.checks import BATTERY, OPT_IN
 from landscape_audit.cli.checks import checks
 from landscape_audit.errors import UsageError
 
@@ -19,12 +19,12 @@ def run(*arguments: str) -> Result:
 
 def test_every_check_is_listed_with_its_question_in_the_order_of_the_report() -> None:
     lines = run().stdout.splitlines()
-    assert [line.split()[0] for line in lines] == [check.id for check in BATTERY]
-    assert all(line.endswith(check.question) for line, check in zip(lines, BATTERY, strict=True))
+    assert [line.split()[0] for line in lines] == [check.id for check in (*BATTERY, *OPT_IN)]
+    assert all(line.endswith(check.question) for line, check in zip(lines, (*BATTERY, *OPT_IN), strict=True))
 
 
 def test_every_check_explains_its_definition_and_its_source() -> None:
-    for check in BATTERY:
+    for check in (*BATTERY, *OPT_IN):
         text = run(check.id).stdout
         assert check.explanation in text
         assert len(check.explanation) > 100

@@ -177,3 +177,16 @@ def test_the_same_audit_twice_differs_only_in_its_run_block(project):
         del results["run"]
         found.append(results)
     assert found[0] == found[1]
+
+
+def test_a_twin_is_saved_where_the_flag_says_and_only_if_there_are_twins(project):
+    code, _, err = run(project, "--save", "twin.safetensors")
+    assert code == 2
+    assert "the check 'sam' is not enabled" in err
+    table = '[checks.sam]\nenabled = true\ntrain = "data.py:validation"\nsteps = 4\n'
+    (project / "audit.toml").write_text(CONFIG.format(limit=100) + table)
+    code, _, err = run(project, "--only", "sam", "--only", "loss", "--no-pdf", "--save", "twin.safetensors")
+    assert code == 0, err
+    assert "sam: seed 3 of 3, the asam twin" in err
+    assert (project / "twin.safetensors").is_file()
+    assert {path.name for path in (project / "audit-model").glob("sam-*")} == {f"sam-seed-{k}.json" for k in range(3)}

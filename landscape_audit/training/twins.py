@@ -1,0 +1,210 @@
+"""Twins: copies of the audited model, trained on from it with the same batches, order and dropout."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
+from torch.overrides import TorchFunctionMode
+
+from landscape_audit import __version__
+from landscape_audit.errors import DataError, LossError, ModelError
+from landscape_audit.spec import AuditSpec, DataSpec, SamSpec
+from landscape_audit.subject.code import is_out_of_memory, undisturbed
+from landscape_audit.subject.data import Batch, read_sample
+from landscape_audit.subject.subject import Subject
+from landscape_audit.text import count
+from landscape_audit.training.sam import Asam, Ascent, Sam, take_step
+from landscape_audit.training.twin_file import TwinFile
+
+RATES = {"sgd": 0.01, "adamw": 0.001}
+"""Rates where none is given: small for training from scratch, usual for training on."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """What twins are trained on and how: the settings, the rate, all training examples, kept on the host."""
+
+    spec: SamSpec
+    rate: float
+    examples: Batch
+    audited: int
+    """N, the size of the audited sample: a gradient of that is the unit of cost."""
+    key: str
+    """SHA-256 over all that a twin's numbers depend on, but for the seed: what resuming goes by."""
+    folder: Path | None
+    """Where finished seeds are kept."""
+    save: TwinFile | None
+
+    @property
+    def batch_size(self) -> int:
+        """Examples a step: never more than there are."""
+        return min(self.spec.batch_size, self.examples.size)
+
+    @property
+    def gradient(self) -> float:
+        """What the gradient of one batch costs, in gradients of the audited sample."""
+        return self.batch_size / self.audited
+
+    def ascent(self, variant: str) -> Ascent | None:
+        """The ascent of a variant; none for the base optimiser."""
+        return {"base": None, "sam": Sam(self.spec.rho), "asam": Asam(self.spec.adaptive_rho)}[variant]
+
+
+def read_course(spec: AuditSpec, subject: Subject, checkpoint: Path, folder: Path | None = None) -> Course:
+    """The training data that `[checks.sam]` names, and the settings with their defaults filled in.
+
+    Finished seeds are kept in `folder`. A file to save to that cannot be written is an error now, not after training.
+    """
+    settings = spec.checks.sam
+    is_file = settings.train.endswith((".npz", ".safetensors"))
+    source = {"file" if is_file else "loader": settings.train}
+    data = DataSpec.model_validate({**source, "batch_size": settings.batch_size})
+    sample = read_sample(data, subject.code, torch.device("cpu"), subject.theta.dtype)
+    examples = Batch(*(torch.cat([getattr(b, side) for b in sample.batches]) for side in ("inputs", "targets")))
+    rate = settings.lr or spec.protocol.learning_rate or RATES[settings.optimiser]
+    path = settings.save and subject.code.base / settings.save
+    save = TwinFile.at(path, checkpoint, subject, spec.model) if path else None
+    key = _key(spec, subject, sample.fingerprint, rate)
+    return Course(settings, rate, examples, subject.sample.size, key, folder, save)
+
+
+def _key(spec: AuditSpec, subject: Subject, training_data: str, rate: float) -> str:
+    told = {
+        "landscape_audit": __version__,
+        "torch": torch.__version__,
+        "device": subject.theta.device.type,
+        "checkpoint": subject.info.tensor_digest,
+        "model": [spec.model.model_dump(mode="json"), str(subject.model)],
+        "loss": spec.loss.model_dump(mode="json"),
+        "data": [subject.data.fingerprint, [batch.size for batch in subject.sample.batches], training_data],
+        "protocol": [spec.protocol.seed, spec.protocol.dtype, spec.protocol.budget().model_dump(mode="json")],
+        "course": [spec.checks.sam.model_dump(mode="json", exclude={"enabled", "seeds", "save", "variants"}), rate],
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def trained(
+    subject: Subject,
+    course: Course,
+    variant: str,
+    generator: Generator,
+    stops: Sequence[int],
+    spend: Callable[[int], None],
+) -> list[Subject]:
+    """The twin as it is after each of `stops` steps, ascending, as subjects to measure; `subject` stays as it is.
+
+    Everything in train() mode, but batch normalisation whose own parameters are frozen. `generator` decides the order
+    of the batches and the dropout: equal generators make twins. `spend` is told the examples of every gradient.
+    Cost: a gradient of one batch a step, two with an ascent.
+    """
+    ascent, found = course.ascent(variant), []
+    with undisturbed():
+        model = in_training(subject)
+        optimiser = _optimiser(model, course)
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        orders = _orders(course.examples.size, course.batch_size, generator)
+        for step, rows in zip(range(1, stops[-1] + 1), orders, strict=False):
+            batch = Batch(course.examples.inputs[rows], course.examples.targets[rows])
+            batch = batch.to(subject.theta.device, subject.theta.dtype)
+            take_step(model, optimiser, lambda batch=batch: _loss(subject, model, batch), ascent)  # type: ignore[misc] # the default binds this step's batch
+            spend(batch.size * (1 if ascent is None else 2))
+            if step in stops:
+                found.append(subject.at(model))
+    return found
+
+
+def in_training(subject: Subject) -> nn.Module:
+    """A copy of the audited module on its device, in the mode in which it is trained."""
+    try:
+        model = copy.deepcopy(subject.model).to(subject.theta.device)
+    except Exception as raised:
+        raise ModelError(
+            f"{subject.info.model}: cannot be copied, so there are no twins: {type(raised).__name__}: {raised}.",
+            remedy="copy.deepcopy(model) must work: keep no file, lock or computed tensor in the module.",
+        ) from raised
+    model.train()
+    for module in model.modules():
+        own = list(module.parameters(recurse=False))
+        if isinstance(module, _BatchNorm) and own and not any(parameter.requires_grad for parameter in own):
+            module.eval()
+    return model
+
+
+def _optimiser(model: nn.Module, course: Course) -> Optimizer:
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    spec = course.spec
+    if spec.optimiser == "adamw":
+        return torch.optim.AdamW(parameters, lr=course.rate, weight_decay=spec.weight_decay)
+    return torch.optim.SGD(parameters, lr=course.rate, momentum=spec.momentum, weight_decay=spec.weight_decay)
+
+
+def _orders(n: int, size: int, generator: Generator) -> Iterator[Tensor]:
+    """Batches of exactly `size` of n rows, for ever: one permutation after another."""
+    left = torch.empty(0, dtype=torch.int64)
+    while True:
+        while len(left) < size:
+            left = torch.cat([left, torch.randperm(n, generator=generator)])
+        yield left[:size]
+        left = left[size:]
+
+
+def _loss(subject: Subject, model: nn.Module, batch: Batch) -> Tensor:
+    """The mean loss of one batch in training mode; zero where no target of it counts."""
+    try:
+        with subject.code.lent(f"{subject.info.model}: forward in training", ModelError):
+            outputs = model(batch.inputs)
+        loss = subject.loss.measure(outputs, batch.targets)
+    except (RuntimeError, MemoryError) as raised:
+        if not is_out_of_memory(raised):
+            raise
+        raise DataError(
+            f"checks.sam: out of memory in training, with {count(batch.size, 'example')} a step.",
+            remedy=f"[checks.sam] batch_size = {max(1, batch.size // 2)}",
+        ) from None
+    return loss.total / loss.weight.clamp(min=1e-300)
+
+
+# --------------------------------------------------------------------------------------------------------------- trial
+
+
+def refusal(subject: Subject, course: Course) -> str:
+    """Why these twins would not be comparable, or nothing. One forward of one batch in training mode."""
+    batch = course.examples.first(course.batch_size).to(subject.theta.device, subject.theta.dtype)
+    with undisturbed(), torch.no_grad():
+        model, watch = in_training(subject), _Autocast(subject.theta.device.type)
+        with watch:
+            loss = _loss(subject, model, batch)
+        with subject.code.lent(f"{course.spec.train}: first batch", LossError):
+            subject.loss.check(model(batch.inputs), batch.targets)
+    if watch.seen:
+        return (
+            "the model computes under autocast: SAM's second gradient is of a step of the size of its rounding, and a "
+            "loss scaler would skip steps of one twin and not of the other. Remove autocast from the model."
+        )
+    if not loss.isfinite():
+        raise LossError(f"{course.spec.train}: the training loss of the first batch is {float(loss)}.")
+    return ""
+
+
+class _Autocast(TorchFunctionMode):
+    """Watches whether anything is computed under autocast while it lasts."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self.device, self.seen = device, False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """What torch calls in place of `func`."""
+        del types
+        self.seen = self.seen or torch.is_autocast_enabled(self.device)
+        return func(*args, **(kwargs or {}))
