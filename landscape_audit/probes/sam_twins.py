@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from landscape_audit.probes.ascent import RADIUS
 from landscape_audit.probes.bench import ProbeFailedError
 from landscape_audit.probes.kept_twins import SeedFound, TwinFound, keep, kept
 from landscape_audit.probes.krylov import HessianKrylov
-from landscape_audit.probes.perturbations import RADIUS, RandomPerturbation
+from landscape_audit.probes.perturbations import RandomPerturbation
 from landscape_audit.results import Cost
 from landscape_audit.spec import Budgets, SamSpec
 from landscape_audit.text import count, number

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from landscape_audit.probes.perturbations import ADAPTIVE_FLOOR
+from landscape_audit.probes.ascent import ADAPTIVE_FLOOR
 
 
 class Ascent(Protocol):

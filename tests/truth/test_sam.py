@@ -17,8 +17,8 @@ from landscape_audit.checks.sam import sam
 from landscape_audit.errors import ConfigError, OutputError, UsageError
 from landscape_audit.measure import audit
 from landscape_audit.probes import sam_twins
+from landscape_audit.probes.ascent import ADAPTIVE_FLOOR
 from landscape_audit.probes.kept_twins import SeedFound
-from landscape_audit.probes.perturbations import ADAPTIVE_FLOOR
 from landscape_audit.probes.sam_twins import SamTwins
 from landscape_audit.results import NotApplicable
 from landscape_audit.spec import AuditSpec, ChecksSpec, SamSpec, validated
