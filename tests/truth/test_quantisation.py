@@ -235,7 +235,7 @@ def test_a_tied_weight_is_rounded_once_and_an_audit_does_not_move_the_model():
 
 
 def test_the_sweep_is_read_exactly_where_the_loss_is_a_quadratic_and_not_beyond_its_last_radius():
-    clouds = [Cloud(sigma, (3 * sigma**2, 5 * sigma**2), ()) for sigma in (0.01, 0.1, 0.4)]
+    clouds = [Cloud(sigma, (3 * sigma**2, 5 * sigma**2), (0.0, 0.0), ()) for sigma in (0.01, 0.1, 0.4)]
     for sigma in (0.001, 0.01, 0.05, 0.4):
         value, half = predicted(clouds, sigma, 0.95)
         assert value == pytest.approx(4 * sigma**2, rel=1e-12)
