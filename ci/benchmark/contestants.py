@@ -51,7 +51,7 @@ class Contestant(Protocol):
     parts: Mapping[str, Part]
     """Its calls by name."""
     groups: Mapping[str, Sequence[str]]
-    """Which parts together answer `lambda_max`, `ends`, `trace` and `battery`; a part may serve several."""
+    """Which parts together answer `lambda_max`, `ends`, `trace`, `spectrum` and `battery`; a part may serve several."""
 
     def product(self) -> Tensor:
         """The Hessian times the workload's direction, shape (P,)."""

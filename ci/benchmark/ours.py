@@ -39,6 +39,7 @@ class Ours:
             "lambda_max": Part(self._lambda_max),
             "ends": Part(self._ends),
             "trace": Part(self._trace),
+            "spectrum": Part(self._spectrum),
             "battery": Part(self._battery),
         }
         self.groups = {name: (name,) for name in self.parts}
@@ -115,10 +116,17 @@ class Ours:
         found = on.take(KrylovTrace())
         return Answer(products, trace=found.whole.value, enough=_precise(found))
 
+    def _spectrum(self, seed: int, _: int) -> Answer:
+        """Both ends, the trace and the density."""
+        return self._everything(seed, KrylovTrace())
+
     def _battery(self, seed: int, _: int) -> Answer:
-        """Both ends, the trace, the density, and what another sample would do to the eigenvalues."""
+        """The same, and what another sample would do to the eigenvalues."""
+        return self._everything(seed, KrylovTrace(), RitzRayleigh())
+
+    def _everything(self, seed: int, *probes: Any) -> Answer:
         on = self.bench(seed, top_k=TOP, eigen_tolerance=LAMBDA_MAX_TOLERANCE, trace_tolerance=TRACE_TOLERANCE)
-        products = _spent(on, KrylovTrace(), RitzRayleigh())
+        products = _spent(on, *probes)
         measured(on, spectral_density)
         found = on.take(KrylovTrace())
         return Answer(

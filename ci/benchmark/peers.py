@@ -40,6 +40,7 @@ GROUPS = {
     "lambda_max": ("lambda_max",),
     "ends": ("top", "lambda_min"),
     "trace": ("trace",),
+    "spectrum": ("top", "lambda_min", "trace", "density"),
     "battery": ("top", "lambda_min", "trace", "density"),
 }
 RESTARTS = 15

@@ -14,7 +14,7 @@ from clock import cpu
 from contestants import Answer, Contestant, Part
 from reference import Reference
 
-GROUPS = ("lambda_max", "ends", "trace", "battery")
+GROUPS = ("lambda_max", "ends", "trace", "spectrum", "battery")
 GRADIENTS = 5
 
 

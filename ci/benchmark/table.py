@@ -12,12 +12,14 @@ TITLES = {
     "lambda_max": "λ_max to 1e-3",
     "ends": "λ_max and the five largest to 1e-2, and λ_min to 1e-2 of λ_max",
     "trace": "The trace to a standard error of 2 %",
-    "battery": "The five largest, λ_min, the trace and the density; by us with sampling errors too",
+    "spectrum": "The five largest, λ_min, the trace and the density",
+    "battery": "The same; by us with sampling errors too",
 }
 ERRORS = {
     "lambda_max": {"lambda_max": "λ_max"},
     "ends": {"top": "top 5", "lambda_min": "λ_min"},
     "trace": {"trace": "trace"},
+    "spectrum": {"top": "top 5", "lambda_min": "λ_min", "trace": "trace"},
     "battery": {"top": "top 5", "lambda_min": "λ_min", "trace": "trace"},
 }
 LIMITS = {
