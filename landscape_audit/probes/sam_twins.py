@@ -192,6 +192,7 @@ def _budgets(own: Budgets) -> Budgets:
             "top_k": 1,
             "eigen_tolerance": 1e-2,
             "flatness_sigmas": (SIGMA,),
+            "flatness_tolerance": None,  # all draws: twins are compared on the same ones
             "trust_region_steps": 1,
             "ggn_steps": 1,
             "layer_steps": 0,
