@@ -1,0 +1,62 @@
+"""Advice as a reader sees it: the first of it on the first page, all of it with its steps and papers further down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from landscape_audit.advice import Advised, Evidence, advice, advised
+from landscape_audit.results import AuditResults
+from landscape_audit.text import count, printable
+
+FIRST = 5
+"""Pieces of advice on the first page; more are read by nobody, and stand with the others."""
+
+
+@dataclass(frozen=True)
+class AdviceView:
+    """One piece of advice: what it says, what it rests on, what to try, and who says so."""
+
+    say: str
+    because: str
+    evidence: tuple[tuple[str, str, str], ...]
+    steps: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True)
+class AdviceListView:
+    """All advice that holds, worst first, and the papers it rests on by their short names."""
+
+    first: tuple[AdviceView, ...]
+    more: str
+    whole: tuple[AdviceView, ...]
+    papers: tuple[tuple[str, str], ...]
+
+
+def advice_of(results: AuditResults) -> AdviceListView:
+    """What follows from an audit; empty where nothing does, which is not the same as nothing to do."""
+    found = advised(results)
+    whole = tuple(_view(each) for each in found)
+    left = len(whole) - FIRST
+    named = {paper for each in found for paper in each.rule.source}
+    return AdviceListView(
+        first=whole[:FIRST],
+        more=f"{count(left, 'more piece', 'more pieces')} under Advice." if left > 0 else "",
+        whole=whole,
+        papers=tuple((short, title) for short, title in sorted(advice().papers.items()) if short in named),
+    )
+
+
+def _view(found: Advised) -> AdviceView:
+    evidence = tuple(map(_shown, found.evidence))
+    return AdviceView(
+        say=found.rule.say,
+        because="; ".join(f"{name}: {value}" for name, value, _ in evidence),
+        evidence=evidence,
+        steps=found.rule.steps,
+        source="; ".join(found.rule.source),
+    )
+
+
+def _shown(evidence: Evidence) -> tuple[str, str, str]:
+    return printable(evidence.name), printable(evidence.found), printable(evidence.reason, 600)
