@@ -77,7 +77,7 @@ CASES: dict[str, AuditResults] = {
     "duplicate_inputs": found({"data.reason": "duplicate inputs"}),
     "underflow": found({"gradient.reason": "underflow"}),
     "vanishing_layers": found({"gradient.reason": "vanishing layers"}),
-    "metric_gate": found(gates={"loss.value": at_most(0.01)}),
+    "loss_gate": found(gates={"loss.value": at_most(0.01)}),
     "maximum": found(at("maximum")),
     "not_critical": found(at("not_critical")),
     "saddle": found(at("saddle")),
@@ -321,10 +321,21 @@ WORST = found(
 
 def test_the_first_page_has_the_worst_five_and_the_report_has_them_all():
     seen = view(WORST).advice
-    wanted = ["instrument", "duplicate_inputs", "vanishing_layers", "metric_gate", "saddle"]
+    wanted = ["instrument", "duplicate_inputs", "vanishing_layers", "loss_gate", "saddle"]
     assert [each.say for each in seen.first] == [RULES[name].say for name in wanted]
     assert len(seen.first) == FIRST < len(seen.whole) == len(ids(WORST))
+    assert [each.say for each in seen.whole[-2:]] == [
+        RULES[name].say for name in ("beyond_the_edge_of_stability", "reparametrisation")
+    ]
     assert seen.more == f"{len(seen.whole) - FIRST} more pieces under Advice."
+
+
+def test_a_remark_is_on_the_first_page_only_where_there_is_nothing_else():
+    moved = {"reparametrisation.lambda_max_ratio": between(23.0, 23.0, None)}
+    minimum, unmeasured = view(found(estimates=moved)).advice, view(found(estimates=moved, partial="x")).advice
+    assert [each.say for each in minimum.first] == [RULES["nothing"].say]
+    assert minimum.more == "1 more piece under Advice."
+    assert [each.say for each in unmeasured.first] == [RULES["reparametrisation"].say]
 
 
 def test_the_page_and_the_summary_show_advice_with_its_evidence_and_its_source():

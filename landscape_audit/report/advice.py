@@ -9,7 +9,7 @@ from landscape_audit.results import AuditResults
 from landscape_audit.text import count, printable
 
 FIRST = 5
-"""Pieces of advice on the first page; more are read by nobody, and stand with the others."""
+"""Pieces of advice on the first page; the others, and remarks where there is something to do, stand further down."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,14 @@ class AdviceListView:
 def advice_of(results: AuditResults) -> AdviceListView:
     """What follows from an audit; empty where nothing does, which is not the same as nothing to do."""
     found = advised(results)
-    whole = tuple(_view(each) for each in found)
-    left = len(whole) - FIRST
+    acting = [each for each in found if not each.rule.remark]
+    first = tuple(map(_view, (acting or found)[:FIRST]))
+    left = len(found) - len(first)
     named = {paper for each in found for paper in each.rule.source}
     return AdviceListView(
-        first=whole[:FIRST],
+        first=first,
         more=f"{count(left, 'more piece', 'more pieces')} under Advice." if left > 0 else "",
-        whole=whole,
+        whole=tuple(map(_view, found)),
         papers=tuple((short, title) for short, title in sorted(advice().papers.items()) if short in named),
     )
 
