@@ -349,6 +349,14 @@ def test_the_page_and_the_summary_show_advice_with_its_evidence_and_its_source()
     assert all(step.replace("'", "&#39;") in section for step in RULES["saddle"].steps)
 
 
+def test_of_many_gates_that_fail_alike_a_few_are_named():
+    rises = {f"flatness.rise@{index}": exactly(2.0) for index in range(100)}
+    seen = view(found(estimates=rises, gates=dict.fromkeys(rises, at_most(1.0)))).advice.first[0]
+    assert seen.say == RULES["not_flat"].say
+    assert len(seen.evidence) == 5
+    assert seen.because.endswith("; and 95 more")
+
+
 def test_a_page_without_advice_has_no_list_of_it():
     assert '<section id="advice">' not in html(view(found(partial="interrupted")))
 

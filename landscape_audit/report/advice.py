@@ -10,6 +10,8 @@ from landscape_audit.text import count, printable
 
 FIRST = 5
 """Pieces of advice on the first page; the others, and remarks where there is something to do, stand further down."""
+MOST_EVIDENCE = 5
+"""Gates or numbers named for one piece of advice; a policy may have hundreds that fail alike."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,12 @@ def advice_of(results: AuditResults) -> AdviceListView:
 
 
 def _view(found: Advised) -> AdviceView:
-    evidence = tuple(map(_shown, found.evidence))
+    evidence = tuple(map(_shown, found.evidence[:MOST_EVIDENCE]))
+    left = len(found.evidence) - len(evidence)
+    because = [f"{name}: {value}" for name, value, _ in evidence]
     return AdviceView(
         say=found.rule.say,
-        because="; ".join(f"{name}: {value}" for name, value, _ in evidence),
+        because="; ".join([*because, *([f"and {left:,} more"] if left else [])]),
         evidence=evidence,
         steps=found.rule.steps,
         source="; ".join(found.rule.source),
