@@ -15,10 +15,12 @@ def checks(
 ) -> None:
     """List the checks of the battery, or explain one.
 
-    The explanation holds the definition, what its interval means, its caveats, and the source.
+    The explanation holds the definition, what its interval means, its caveats, the source, and the advice that can
+    follow from it.
 
     Example:  landscape-audit checks sharpness
     """
+    from landscape_audit.advice import following_from
     from landscape_audit.checks import BATTERY, OPT_IN
 
     known = (*BATTERY, *OPT_IN)
@@ -34,3 +36,7 @@ def checks(
         )
     typer.echo(f"{found.id}, version {found.version}: {found.title}\n{found.question}\n\n{found.explanation}\n")
     typer.echo(f"Source: {found.source}\nRests on: {', '.join(probe.name for probe in found.probes)}")
+    if rules := following_from(found.id):
+        typer.echo("\nAdvice that can follow from it:")
+    for rule in rules:
+        typer.echo(f"  {rule.say} ({'; '.join(rule.source)})")

@@ -61,7 +61,7 @@ def check_of(check: CheckResult, results: AuditResults) -> CheckView:
     measured = outcome if isinstance(outcome, Measured) else Measured()
     spent = sum((probe.cost for probe in results.protocol.probes if probe.name in check.probes), Cost())
     return CheckView(
-        id=check.id,
+        id=printable(check.id),
         title=printable(check.title, 400),
         question=printable(check.question, 400),
         source=printable(check.source, 400),

@@ -9,7 +9,7 @@ from landscape_audit.demand import with_interval
 from landscape_audit.names import name_of
 from landscape_audit.report.tables import TableView, capped, cell
 from landscape_audit.results import Estimate
-from landscape_audit.text import number
+from landscape_audit.text import number, printable
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ def estimate_of(key: str, estimate: Estimate) -> EstimateView:
     short = key.partition(".")[2].replace("_", " ")
     value, _, interval = shown.partition(" (")
     named = name if name != key else short
-    return EstimateView(key, named, value, interval.removesuffix(")"), estimate.unit, f"{kinds}{level}")
+    unit = printable(estimate.unit)
+    return EstimateView(printable(key), printable(named), value, interval.removesuffix(")"), unit, f"{kinds}{level}")
 
 
 def estimates_table(title: str, estimates: Mapping[str, Estimate]) -> TableView:
@@ -47,8 +48,8 @@ def estimates_table(title: str, estimates: Mapping[str, Estimate]) -> TableView:
 def values_table(estimates: Mapping[str, Estimate]) -> TableView:
     """Estimates under their ids, to more digits than a person needs."""
     rows = [
-        [key, number(e.value, 6), cell(e.low, 6), cell(e.high, 6), e.unit, estimate_of(key, e).uncertainty]
-        for key, e in estimates.items()
+        [seen.key, number(e.value, 6), cell(e.low, 6), cell(e.high, 6), seen.unit, seen.uncertainty]
+        for e, seen in ((e, estimate_of(key, e)) for key, e in estimates.items())
     ]
     heads = ["Id", "Value", "Low", "High", "Unit", "Interval"]
     return capped("Every value", "", heads, rows, numeric=[False, True, True, True, False, False])

@@ -1,9 +1,8 @@
-"""What stands around the verdict: what to know before it, what it rests on, and what to do after it."""
+"""What stands around the verdict: what to know before it, and what it rests on."""
 
 from __future__ import annotations
 
 from landscape_audit.names import name_of
-from landscape_audit.report.words import NEXT
 from landscape_audit.results import AuditResults, Verdict
 from landscape_audit.text import printable
 
@@ -31,12 +30,3 @@ def class_of_point(results: AuditResults) -> tuple[tuple[str, str, str], ...]:
     key = "stationarity.class"
     label = results.labels().get(key)
     return () if label is None else ((name_of(key), printable(label.value), printable(label.reason, 600)),)
-
-
-def advice_on(results: AuditResults) -> tuple[str, ...]:
-    """What each gate that did not pass, and the class of the point, suggest to do next."""
-    keys = [gate.key for gate in results.gates if gate.status != "pass" and gate.waiver is None]
-    labels = {f"{key}={label.value}" for key, label in results.labels().items()}
-    demanded = [gate for gate in results.gates if gate.level == "error" and gate.waiver is None]
-    wanted = [*keys, *sorted(labels), *(gate.status for gate in demanded if gate.status == "undecided")]
-    return tuple(dict.fromkeys(NEXT[key] for key in wanted if key in NEXT)) or (NEXT["nothing"],)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from landscape_audit.names import HEADLINES
+from landscape_audit.report.advice import AdviceListView, advice_of
 from landscape_audit.report.check import CheckView, FigureView, check_of
 from landscape_audit.report.cost import CostView, cost_of
 from landscape_audit.report.estimate import EstimateView, estimate_of, values_table
 from landscape_audit.report.gate import GateView, gate_of
 from landscape_audit.report.provenance import identity_of, method_of, provenance_of
 from landscape_audit.report.tables import TableView
-from landscape_audit.report.verdict import advice_on, banners_of, class_of_point, counts_of
+from landscape_audit.report.verdict import banners_of, class_of_point, counts_of
 from landscape_audit.report.words import GLOSSARY, HOW, INTERVALS, WORDS
 from landscape_audit.results import AuditResults
 from landscape_audit.text import printable
@@ -39,7 +40,7 @@ class ReportView:
     counts: str
     headlines: tuple[EstimateView, ...]
     labels: tuple[tuple[str, str, str], ...]
-    advice: tuple[str, ...]
+    advice: AdviceListView
     identity: tuple[tuple[str, str], ...]
     panels: tuple[FigureView, ...]
     checks: tuple[CheckView, ...]
@@ -74,7 +75,7 @@ def view(results: AuditResults) -> ReportView:
         counts=counts_of(verdict),
         headlines=tuple(estimate_of(key, estimates[key]) for key in HEADLINES if key in estimates),
         labels=class_of_point(results),
-        advice=advice_on(results),
+        advice=advice_of(results),
         identity=identity_of(results),
         panels=tuple(pictures[place] for place in PANELS if place in pictures),
         checks=checks,

@@ -1,4 +1,4 @@
-"""The fixed sentences of a report: what words mean, and what to do next. Data, not code paths."""
+"""The fixed sentences of a report: what words mean. Data, not code paths."""
 
 from __future__ import annotations
 
@@ -32,32 +32,6 @@ INTERVALS = (
     ("bound", "One side only: nothing is known on the other."),
     ("exact", "Counted, or computed without estimation on this sample; rounding apart."),
 )
-
-# A gate that did not pass, a label, or a status: what one can do.
-NEXT = {
-    "sharpness.lambda_max": "Sharper than allowed: a lower final learning rate does not flatten; larger steps, smaller "
-    "batches or sharpness-aware training do (Cohen et al. 2021; Foret et al. 2021).",
-    "flatness.tolerance": "The loss is sensitive to small weight changes: sharpness-aware training or weight averaging "
-    "flatten it (Foret et al. 2021; Izmailov et al. 2018).",
-    "loss.metric": "The metric is the problem before any geometry is: look at data and training first.",
-    "data.reason=contradictory labels": "Equal inputs have different targets: look at how labels were joined to inputs "
-    "before anything else.",
-    "data.reason=constant inputs": "Inputs do not change: look at reading and normalising before anything else.",
-    "data.reason=no better than a constant": "The model has learnt nothing from its inputs: are checkpoint, labels and "
-    "preprocessing those of training?",
-    "gradient.reason=vanishing layers": "Layers without a gradient do not train: look for detached, dead or saturated "
-    "ones.",
-    "gradient.reason=underflow": "The checkpoint's dtype loses the gradient: train with loss scaling, or in bfloat16.",
-    "stationarity.class=saddle": "Leaving along the direction of negative curvature pays: perturb and train on "
-    "(Jin et al. 2017).",
-    "stationarity.class=not_critical": "The audited loss still falls along its gradient. On validation data that is "
-    "usual after training on other data; on training data, train longer.",
-    "stationarity.class=plateau": "Nothing moves the loss: look for dead or saturated units before training longer.",
-    "stationarity.class=undecided": "The class is open: the reason in the report says what would settle it.",
-    "undecided": "An undecided gate needs a narrower interval: more examples for sampling, more draws for probe "
-    "(--preset thorough).",
-    "nothing": "Nothing needs to be done.",
-}
 
 GLOSSARY = (
     ("θ, P", "The trainable parameters as one vector, and how many numbers it has."),
