@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Annotated
 
 import typer
@@ -15,19 +16,20 @@ def checks(
 ) -> None:
     """List the checks of the battery, or explain one.
 
-    The explanation holds the definition, what its interval means, its caveats, the source, and the advice that can
-    follow from it.
+    The explanation holds the definition, what its interval means, its caveats, the source, what it rests on and what
+    that costs, and the advice that can follow from it.
 
     Example:  landscape-audit checks sharpness
     """
     from landscape_audit.advice import following_from
     from landscape_audit.checks import BATTERY, OPT_IN
+    from landscape_audit.probes.bench import with_needs
 
     known = (*BATTERY, *OPT_IN)
     if not name:
         width = max(len(check.id) for check in known)
         for check in known:
-            typer.echo(f"{check.id:<{width}}  {check.question}")
+            typer.echo(f"{check.id:<{width}}  {check.question}{' (opt-in)' if check in OPT_IN else ''}")
         return
     found = next((check for check in known if check.id == name), None)
     if found is None:
@@ -35,7 +37,12 @@ def checks(
             f"checks: there is no check '{name}'.", remedy=did_you_mean(name, (check.id for check in known))
         )
     typer.echo(f"{found.id}, version {found.version}: {found.title}\n{found.question}\n\n{found.explanation}\n")
-    typer.echo(f"Source: {found.source}\nRests on: {', '.join(probe.name for probe in found.probes)}")
+    typer.echo(f"Source: {found.source}\n\nRests on, each measured once for all checks:")
+    probes = with_needs(found.probes)
+    width = max(len(probe.name) for probe in probes)
+    for probe in probes:
+        typer.echo(f"  {probe.name:<{width}}  {inspect.getdoc(probe.cost)}")
+    typer.echo("`landscape-audit plan` says what that comes to.")
     if rules := following_from(found.id):
         typer.echo("\nAdvice that can follow from it:")
     for rule in rules:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 from landscape_audit.checks import BATTERY, OPT_IN
 from landscape_audit.cli.checks import checks
 from landscape_audit.errors import UsageError
+from landscape_audit.probes.bench import with_needs
 
 
 def run(*arguments: str) -> Result:
@@ -20,7 +21,8 @@ def run(*arguments: str) -> Result:
 def test_every_check_is_listed_with_its_question_in_the_order_of_the_report() -> None:
     lines = run().stdout.splitlines()
     assert [line.split()[0] for line in lines] == [check.id for check in (*BATTERY, *OPT_IN)]
-    assert all(line.endswith(check.question) for line, check in zip(lines, (*BATTERY, *OPT_IN), strict=True))
+    assert all(line.endswith(check.question) for line, check in zip(lines, BATTERY, strict=False))
+    assert all(line.endswith(f"{check.question} (opt-in)") for line, check in zip(lines[-1:], OPT_IN, strict=True))
 
 
 def test_every_check_explains_its_definition_and_its_source() -> None:
@@ -29,6 +31,7 @@ def test_every_check_explains_its_definition_and_its_source() -> None:
         assert check.explanation in text
         assert len(check.explanation) > 100
         assert f"Source: {check.source}" in text
+        assert all(probe.name in text and probe.cost.__doc__ in text for probe in with_needs(check.probes))
 
 
 def test_an_unknown_check_is_told_the_nearest() -> None:
