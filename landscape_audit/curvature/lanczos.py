@@ -97,6 +97,10 @@ class KrylovSpace:
         points = np.array([self.ritz_values[0] - below, self.ritz_values[-1] + above])
         return bool(np.all(self._log_polynomials(points) >= self._limit(failure)))
 
+    def floor(self, failure: float) -> float:
+        """What λ_min is not below, with probability 1 − `failure`; the residual makes room for inexact products."""
+        return float(self.ritz_values[0] - self.residuals[0]) - self.reach(failure).below
+
     @property
     def _is_invariant(self) -> bool:
         """Whether the space holds every eigenvector that its start touches."""
