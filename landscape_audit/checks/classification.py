@@ -56,12 +56,16 @@ def decide(seen: Evidence) -> tuple[Branch, ...]:
     return (*(Branch(name, *rule(seen)) for name, rule in rules), Branch(UNDECIDED, (), undecided(seen)[0]))
 
 
-def _at_most(says: str, value: float, limit: float) -> Condition:
-    return Condition(f"{says} ≤", value, limit, value <= limit)
+def _at_most(says: str, value: float, limit: float, half: float | None = None) -> Condition:
+    return Condition(f"{says} ≤", value, limit, value <= limit, *_around(value, half))
 
 
-def _above(says: str, value: float, limit: float) -> Condition:
-    return Condition(f"{says} >", value, limit, value > limit)
+def _above(says: str, value: float, limit: float, half: float | None = None) -> Condition:
+    return Condition(f"{says} >", value, limit, value > limit, *_around(value, half))
+
+
+def _around(value: float, half: float | None) -> tuple[float | None, float | None]:
+    return (None, None) if half is None else (value - half, value + half)
 
 
 def _below_zero(says: str, estimate: Estimate) -> Condition:
@@ -97,7 +101,7 @@ def _not_critical(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
     real = "real" if seen.gradient_real else "not told from noise"
     chance = Condition("chance of no mean gradient ≤", seen.probability, DISTINGUISHABLE, seen.gradient_real)
     return (
-        (_above("drop by a first-order step", drop, seen.delta), chance),
+        (_above("drop by a first-order step", drop, seen.delta, seen.half(seen.slope_drop)), chance),
         f"A first-order step within {number(100 * SMALL)} % of the filters' norms lowers the loss by "
         f"{_worth(drop, seen)}; the mean gradient is {real} (p = {number(seen.probability, 2)}, "
         f"threshold {DISTINGUISHABLE}).",
@@ -106,7 +110,10 @@ def _not_critical(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
 
 def _saddle(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
     worth = seen.escape.worth if seen.escape else 0.0
-    conditions = (_below_zero("vᵀHv", seen.lambda_min), _above("worth of the escape", worth, seen.delta))
+    conditions = (
+        _below_zero("vᵀHv", seen.lambda_min),
+        _above("worth of the escape", worth, seen.delta, seen.half_of_escape),
+    )
     if seen.escape is None:
         return conditions, "No negative Ritz value: there is nothing to leave along."
     certain = "certain" if seen.certainly_negative else "not certain"
@@ -134,7 +141,7 @@ def _plateau(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
 
 
 def _degenerate(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
-    drop = _above("best drop", seen.best_drop.drop, seen.delta)
+    drop = _above("best drop", seen.best_drop.drop, seen.delta, seen.half(seen.best_drop))
     return (
         (*_flat(seen), _not_below_zero("vᵀHv", seen.lambda_min), drop),
         "Where gradient and curvature vanish a step that pays shows what the second-order test cannot; the best step "
@@ -144,7 +151,7 @@ def _degenerate(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
 
 def _nothing_pays(seen: Evidence) -> tuple[Condition, ...]:
     return (
-        _at_most("best drop", seen.best_drop.drop, seen.delta),
+        _at_most("best drop", seen.best_drop.drop, seen.delta, seen.half(seen.best_drop)),
         _at_most("worth of the escape", seen.escape_worth, seen.delta),
         _above("rise along the top", seen.rise_on_top, seen.noise),
     )

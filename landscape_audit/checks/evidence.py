@@ -40,6 +40,7 @@ class Evidence:
     rounding: float
     """How far rounding may have moved vᵀHv."""
     radius: float
+    level: float
     escape: Escape | None
     """Along the lowest vector; None where that does not curve down."""
     escape_worth: float
@@ -49,6 +50,16 @@ class Evidence:
     rise_on_top: float
     """How much higher the loss is within SMALL along the top of the spectrum, on the side where it rises less."""
     dtype: str
+
+    def half(self, point: Point) -> float:
+        """How far other examples may move the drop at a point: paired over batches; nothing at the checkpoint."""
+        return point.rise.half_width(self.level) if point.radius else 0.0
+
+    @property
+    def half_of_escape(self) -> float:
+        """The same for the worth of the escape; both of its ends count."""
+        ends = (self.escape.end, self.escape.control) if self.escape else ()
+        return math.hypot(*(end.rise.half_width(self.level) for end in ends))
 
     @property
     def certainly_negative(self) -> bool:
@@ -111,6 +122,7 @@ def gather(seen: Surroundings) -> Evidence:
         lambda_max=largest(seen.rayleigh, seen.krylov, facts.level),
         rounding=seen.lowest.rounding,
         radius=facts.radius,
+        level=facts.level,
         escape=seen.escapes[-1] if seen.escapes else None,
         escape_worth=seen.escape_worth,
         level_out_to=min(moved, default=1.0),

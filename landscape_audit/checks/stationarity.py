@@ -11,10 +11,8 @@ from landscape_audit.checks.data import reason_of as reason_of_sample
 from landscape_audit.checks.evidence import Evidence, gather
 from landscape_audit.demand import UNDECIDED
 from landscape_audit.probes.causes import Causes, CausesFound
-from landscape_audit.probes.escape import Escape
-from landscape_audit.probes.facts import Facts
 from landscape_audit.probes.surroundings import Around, InDouble, Surroundings
-from landscape_audit.probes.walks import Point, Walk
+from landscape_audit.probes.walks import Walk
 from landscape_audit.results import (
     Axis,
     Column,
@@ -72,8 +70,8 @@ def stationarity(here: Surroundings, double: Surroundings | None, causes: Causes
     return Measured(
         estimates={
             "delta": Estimate.exact(evidence.delta, unit="loss"),
-            "best_drop": _drop(evidence.best_drop, deciding.facts),
-            "escape_worth": _escape_worth(evidence.escape, deciding.facts),
+            "best_drop": _best_drop(evidence),
+            "escape_worth": _escape_worth(evidence),
         },
         labels={"class": label},
         details=(_branches(branches), _conditions(branches), _descents(deciding, evidence)),
@@ -121,20 +119,19 @@ def _how(here: Surroundings, double: Surroundings | None, label: Label) -> tuple
     return tuple(told)
 
 
-def _drop(point: Point, facts: Facts) -> Estimate:
-    value = max(0.0, point.drop)
-    part = spread("sampling", value, point.rise.half_width(facts.level) if point.radius else 0.0)
-    return Estimate.within(value, (part,), level=facts.level, unit="loss", direction="lower", n=point.rise.n)
+def _paired(value: float, half: float, seen: Evidence, n: int) -> Estimate:
+    part = spread("sampling", value, half)
+    return Estimate.within(value, (part,), level=seen.level, unit="loss", direction="lower", n=n)
 
 
-def _escape_worth(escape: Escape | None, facts: Facts) -> Estimate:
-    if escape is None:
+def _best_drop(seen: Evidence) -> Estimate:
+    return _paired(max(0.0, seen.best_drop.drop), seen.half(seen.best_drop), seen, seen.best_drop.rise.n)
+
+
+def _escape_worth(seen: Evidence) -> Estimate:
+    if seen.escape is None:
         return Estimate.exact(0.0, unit="loss", direction="lower")
-    half = math.hypot(escape.end.rise.half_width(facts.level), escape.control.rise.half_width(facts.level))
-    part = spread("sampling", escape.worth, half)
-    return Estimate.within(
-        escape.worth, (part,), level=facts.level, unit="loss", direction="lower", n=escape.end.rise.n
-    )
+    return _paired(seen.escape.worth, seen.half_of_escape, seen, seen.escape.end.rise.n)
 
 
 def _branches(branches: tuple[Branch, ...]) -> Table:

@@ -101,11 +101,12 @@ class FurtherStarts:
 
     def take(self, bench: Bench) -> Starts:
         """Until the floor is high enough, a lower Ritz value worth δ has settled, or the budget or time is spent."""
-        first, least = bench.take(HessianKrylov()), _least(bench)
-        found = bench.before(self) or Starts(first, (_floors(bench, first),), (first.steps,))
+        first, before, least = bench.take(HessianKrylov()), bench.before(self), _least(bench)
+        found = before or Starts(first, (_floors(bench, first),), (first.steps,))
         most = first.steps + (bench.budgets.lanczos_steps or 0)
-        index = 0
-        while index < STARTS and found.leaves_open(least) and not bench.out_of_time():
+        # With a larger budget only the first run goes on: that is what brings a floor up.
+        index, starts = 0, 1 if before else STARTS
+        while index < starts and found.leaves_open(least) and not bench.out_of_time():
             steps = most - sum(found.steps)
             if index and (steps := min(steps, _rows(bench))) < 2:
                 break
@@ -141,11 +142,12 @@ def _explored(bench: Bench, found: Starts, index: int, steps: int, least: float)
     """The same with up to `steps` products more: in the first run where `index` is 0, or from a fresh start."""
     from landscape_audit.curvature.lanczos import lanczos
 
-    share = shares(bench.protocol.level)[max(index, len(found.steps) - 1)]
+    # The first run may bring its own floor up; that of a later one counts together with those before it.
+    share = shares(bench.protocol.level)[index]
 
     def done(space: KrylovSpace) -> bool:
         value = float(space.ritz_values[0])
-        settled = space.residuals[0] <= CLOSE * abs(value) if value < least else space.floor(share) >= least
+        settled = space.residuals[0] <= CLOSE * abs(value) if value < least else space.has_none_below(least, share)
         return bench.out_of_time() or bench.ranks.agree(bool(settled))
 
     before = found.steps[0] if index == 0 else 0

@@ -95,7 +95,7 @@ def starts_of(spectrum, steps, generator, level):
 
 @pytest.mark.parametrize("starts", range(1, STARTS + 1))
 def test_the_floor_of_several_starts_is_above_the_smallest_eigenvalue_no_more_often_than_it_says(starts):
-    # At a level of 60 % a bound that did not hold would be seen: 200 runs on a spectrum with one eigenvalue well below the rest.
+    # At a level of 60 % a bound that did not hold would be seen.
     spectrum = torch.cat([torch.tensor([-1.0]), torch.linspace(0.0, 1.0, 299)]).double()
     generator, misses, level, draws = torch.Generator().manual_seed(0), 0, 0.6, 200
     finite = 0
@@ -117,3 +117,14 @@ def test_more_starts_never_lower_the_floor_and_raise_it_where_they_agree():
 
 def test_k_shares_multiply_to_an_equal_part_of_the_chance_that_is_left():
     assert [share**k for k, share in enumerate(shares(0.95), 1)] == pytest.approx([0.05 / STARTS] * STARTS)
+
+
+def test_a_run_has_none_below_its_floor_and_cannot_say_so_above_it():
+    spectrum = torch.linspace(-1.0, 1.0, 200).double()
+    generator = torch.Generator().manual_seed(0)
+    run = lanczos(lambda v: spectrum * v, vectors.unit_gaussian(200, generator, spectrum), 12, generator)
+    floor = run.floor(0.01)
+    assert floor < -1.0
+    assert run.has_none_below(floor - 0.01, 0.01)
+    assert not run.has_none_below(floor + 0.01, 0.01)
+    assert not run.has_none_below(0.0, 0.01)
