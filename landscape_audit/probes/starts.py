@@ -106,9 +106,12 @@ class FurtherStarts:
         most = first.steps + (bench.budgets.lanczos_steps or 0)
         # With a larger budget only the first run goes on: that is what brings a floor up.
         index, starts = 0, 1 if before else STARTS
-        while index < starts and found.leaves_open(least) and not bench.out_of_time():
+        while index < starts and bench.ranks.agree(found.leaves_open(least)) and not bench.out_of_time():
             steps = most - sum(found.steps)
-            if index and (steps := min(steps, _rows(bench))) < 2:
+            if index and (rows := _rows(bench)) < steps:
+                bench.note(f"Beside the Krylov basis there was room for a further start of {rows} steps, not {steps}.")
+                steps = rows
+            if index and steps < 2:
                 break
             found = _explored(bench, found, index, steps, least)
             index = len(found.steps)
@@ -135,7 +138,7 @@ def _rows(bench: Bench) -> int:
     if storage.device != theta.device:
         return theta.numel()
     left = bench.room.graphs - bench.landscape.kept_bytes
-    return max(0, left // storage.row_bytes(theta.numel()) - 2)
+    return max(0, int(bench.ranks.least(left // storage.row_bytes(theta.numel()))) - 2)
 
 
 def _explored(bench: Bench, found: Starts, index: int, steps: int, least: float) -> Starts:
@@ -174,7 +177,7 @@ def _lower(bench: Bench, found: Starts, run: KrylovSpace) -> Lower | None:
     """The lowest Ritz vector of the run, where it is negative and lower than what is known by more than rounding."""
     bottom, first = bench.take(RitzRayleigh()).bottom, bench.take(HessianKrylov())
     known = found.lower.quotients if found.lower else bottom
-    if not run.ritz_values[0] < min(0.0, known.value - known.rounding):
+    if not bench.ranks.agree(bool(run.ritz_values[0] < min(0.0, known.value - known.rounding))):
         return found.lower
     told, _ = quotients(bench, run, 0)
     direction = bench.scale.stretched(run.ritz_vector(0))

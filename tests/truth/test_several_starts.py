@@ -12,6 +12,7 @@ from subjects import bench, measured
 from landscape_audit.checks.stationarity import stationarity
 from landscape_audit.curvature import vectors
 from landscape_audit.curvature.lanczos import lanczos
+from landscape_audit.probes import starts
 from landscape_audit.probes.krylov import HessianKrylov
 from landscape_audit.probes.starts import STARTS, FurtherStarts, Starts, shares
 
@@ -93,14 +94,14 @@ def starts_of(spectrum, steps, generator, level):
     return Starts(run, tuple(floors), steps)
 
 
-@pytest.mark.parametrize("starts", range(1, STARTS + 1))
-def test_the_floor_of_several_starts_is_above_the_smallest_eigenvalue_no_more_often_than_it_says(starts):
+@pytest.mark.parametrize("count", range(1, STARTS + 1))
+def test_the_floor_of_several_starts_is_above_the_smallest_eigenvalue_no_more_often_than_it_says(count):
     # At a level of 60 % a bound that did not hold would be seen.
     spectrum = torch.cat([torch.tensor([-1.0]), torch.linspace(0.0, 1.0, 299)]).double()
     generator, misses, level, draws = torch.Generator().manual_seed(0), 0, 0.6, 200
     finite = 0
     for _ in range(draws):
-        floor = starts_of(spectrum, (3,) * starts, generator, level).floor
+        floor = starts_of(spectrum, (3,) * count, generator, level).floor
         misses += floor > -1.0
         finite += math.isfinite(floor)
     assert finite == draws
@@ -128,3 +129,12 @@ def test_a_run_has_none_below_its_floor_and_cannot_say_so_above_it():
     assert run.has_none_below(floor - 0.01, 0.01)
     assert not run.has_none_below(floor + 0.01, 0.01)
     assert not run.has_none_below(0.0, 0.01)
+
+
+def test_a_second_basis_is_held_only_where_there_is_room_and_what_was_left_out_is_told(monkeypatch):
+    blind(monkeypatch)
+    monkeypatch.setattr(starts, "_rows", lambda _: 1)
+    on = bench(valley(), dtype="float64", budgets=SHORT)
+    assert len(on.take(FurtherStarts()).steps) == 1
+    assert any("room for a further start of 1 steps" in note for note in on.adjustments)
+    assert measured(on, stationarity).labels["class"].value == "undecided"
