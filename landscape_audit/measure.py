@@ -24,7 +24,6 @@ from landscape_audit.results import (
     AuditResults,
     CheckResult,
     Cost,
-    Estimate,
     Failed,
     InstrumentInfo,
     Measured,
@@ -34,7 +33,7 @@ from landscape_audit.results import (
     RunInfo,
     Verdict,
 )
-from landscape_audit.settle import settle
+from landscape_audit.settle import Found, settle
 from landscape_audit.spec import AuditSpec
 from landscape_audit.subject.subject import Subject, load_subject
 from landscape_audit.text import count, printable
@@ -155,7 +154,7 @@ def _run(bench: Bench, plan: Plan, checks: Sequence[Check], policy: Policy) -> _
                 results[check.id] = _result(check, _outcome(bench, check))
             if bench.stopped:
                 raise bench.stopped
-        if settle(bench, plan, checks, policy, lambda: _estimates(bench, checks, results)):
+        if settle(bench, plan, checks, policy, lambda: _found(bench, checks, results)):
             results = {check.id: _result(check, _outcome(bench, check)) for check in checks if check.id in results}
     except KeyboardInterrupt as stop:
         done = f"interrupted: {len(results)} of {len(checks)} checks are done"
@@ -170,15 +169,15 @@ def _run(bench: Bench, plan: Plan, checks: Sequence[Check], policy: Policy) -> _
     return _Run(found)
 
 
-def _estimates(bench: Bench, checks: Sequence[Check], reached: Mapping[str, object]) -> dict[str, Estimate]:
-    """Every estimate as the probes stand now."""
+def _found(bench: Bench, checks: Sequence[Check], reached: Mapping[str, object]) -> dict[str, Found]:
+    """Every estimate and label as the probes stand now."""
     outcomes = {check.id: _outcome(bench, check) for check in checks if check.id in reached}
-    return {
-        f"{name}.{key}": estimate
-        for name, outcome in outcomes.items()
-        if isinstance(outcome, Measured)
-        for key, estimate in outcome.estimates.items()
-    }
+    found: dict[str, Found] = {}
+    for name, outcome in outcomes.items():
+        if isinstance(outcome, Measured):
+            found |= {f"{name}.{key}": each for key, each in outcome.estimates.items()}
+            found |= {f"{name}.{key}": each for key, each in outcome.labels.items()}
+    return found
 
 
 def _result(check: Check, outcome: Outcome) -> CheckResult:

@@ -148,6 +148,9 @@ class Label(Record):
     value: str
     reason: str
     direction: Literal["neither"] = "neither"
+    open: IntervalKind | None = Field(
+        default=None, description="Where the word is `undecided`: which uncertainty would have to be smaller."
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ details

@@ -7,16 +7,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from landscape_audit.checks import Check
-from landscape_audit.demand import on_number
+from landscape_audit.demand import on_label, on_number
 from landscape_audit.plan import Plan
 from landscape_audit.policy import Gate, Policy
-from landscape_audit.probes.bench import Bench, Growth, Probe, ProbeFailedError
-from landscape_audit.results import Cost, Estimate, IntervalKind
+from landscape_audit.probes.bench import Bench, Growth, Probe, ProbeFailedError, with_needs
+from landscape_audit.results import Cost, Estimate, IntervalKind, Label
 
 GROWTH = 1.5
 """How much a budget grows at once: three rounds triple it."""
 BOUGHT: tuple[IntervalKind, ...] = ("residual", "probe")
 """What more products or draws make narrower; more examples and more digits are not for sale here."""
+
+Found = Estimate | Label
+"""What a gate can be on."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,12 @@ class _Open:
 
 
 def settle(
-    bench: Bench, plan: Plan, checks: Sequence[Check], policy: Policy, outcomes: Callable[[], dict[str, Estimate]]
+    bench: Bench, plan: Plan, checks: Sequence[Check], policy: Policy, outcomes: Callable[[], dict[str, Found]]
 ) -> bool:
     """Spend up to `max_extra_budget` gradients on gates that are undecided for want of products or draws.
 
-    `outcomes` gives the estimates as they stand. True where something was measured again, and told on the bench.
+    `outcomes` gives the estimates and the labels as they stand. True where something was measured
+    again, and told on the bench.
     """
     allowance, before = bench.protocol.max_extra_budget, _spent(bench, plan)
     grown: dict[str, str] = {}
@@ -54,18 +58,31 @@ def settle(
     return bool(grown)
 
 
-def _open_gates(checks: Sequence[Check], policy: Policy, estimates: dict[str, Estimate]) -> Iterator[_Open]:
+def _open_gates(checks: Sequence[Check], policy: Policy, found: dict[str, Found]) -> Iterator[_Open]:
     """Undecided gates that would be decided without the parts that can be bought, and the probe that sells them."""
     for key, gate in policy.gates.items():
-        estimate = estimates.get(key)
-        if estimate is None or gate.one_of is not None or gate.level == "off" or not _can_be_bought(gate, estimate):
+        judged = found.get(key)
+        if judged is None or gate.level == "off":
             continue
         check = next(check for check in checks if check.id == key.partition(".")[0])
-        kinds = {part.kind for part in estimate.parts}
-        for probe in check.probes:
+        kinds = _wanted_of_label(gate, judged) if isinstance(judged, Label) else _wanted(gate, judged)
+        # A label rests on many probes: the last to grow is the one that was made for it.
+        probes = reversed(with_needs(check.probes)) if isinstance(judged, Label) else check.probes
+        for probe in probes:
             growth: Growth | None = getattr(probe, "GROWTH", None)
             if growth is not None and growth.kind in kinds:
                 yield _Open(key, probe, growth)
+
+
+def _wanted(gate: Gate, estimate: Estimate) -> set[IntervalKind]:
+    bought = gate.one_of is None and _can_be_bought(gate, estimate)
+    return {part.kind for part in estimate.parts} if bought else set()
+
+
+def _wanted_of_label(gate: Gate, label: Label) -> set[IntervalKind]:
+    """What an undecided label says would settle it, if that is for sale and the gate asks for a label."""
+    asked = gate.one_of is not None and on_label(gate, label).status == "undecided"
+    return {label.open} & set(BOUGHT) if asked and label.open else set()
 
 
 def _can_be_bought(gate: Gate, estimate: Estimate) -> bool:
@@ -79,7 +96,8 @@ def _can_be_bought(gate: Gate, estimate: Estimate) -> bool:
 def _price(bench: Bench, found: _Open) -> Cost:
     """What one more round costs at most: what the grown probe has not spent yet, and all that follows it again."""
     grown = replace(bench.size, budgets=bench.grown(found.growth, GROWTH))
-    most, spent = found.probe.cost(grown), bench.ledgers[found.probe.name].cost
+    # A probe that is planned at nothing, as it is rarely needed, says what it costs where it is.
+    most, spent = getattr(found.probe, "if_needed", found.probe.cost)(grown), bench.ledgers[found.probe.name].cost
     more = Cost(
         forwards=max(0.0, most.forwards - spent.forwards),
         gradients=max(0.0, most.gradients - spent.gradients),

@@ -6,7 +6,8 @@ import time
 
 import pytest
 import torch
-from subjects import bench, cross_entropy, subject
+from landscapes import landscape
+from subjects import bench, cross_entropy, measured, subject
 from torch import nn
 
 from landscape_audit.checks import BATTERY
@@ -170,4 +171,46 @@ def test_nothing_is_bought_where_no_product_could_close_the_interval():
     on = small(products="bfloat16")
     grew, before, _ = settled(on, "sharpness.lambda_max", at_most=1e6)
     assert before.high is None
+    assert not grew
+
+
+def bowl_with_a_hidden_end():
+    """A minimum whose smallest eigenvalue eight products leave open: more of them say that none is negative."""
+    spectrum = torch.cat([torch.tensor([0.02]), torch.linspace(0.5, 40.0, 79)]).double()
+    audited = landscape(lambda t: 0.01 + 0.5 * (spectrum.to(t) * t * t).sum(), [0.0] * 80)
+    budgets = {"lanczos_steps": 8, "top_k": 1, "eigen_tolerance": 1e-12}
+    return bench(audited, preset="quick", dtype="float64", budgets=budgets, max_extra_budget=1000.0)
+
+
+def label_settled(on, **gate):
+    checks = tuple(check for check in BATTERY if check.id == "stationarity")
+    policy = Policy.model_validate({"gates": {"stationarity.class": {"why": "a test", **gate}}})
+
+    def found():
+        return {f"stationarity.{name}": label for name, label in measured(on, checks[0]).labels.items()}
+
+    plan = forecast(on, checks)
+    before = found()["stationarity.class"]
+    return settle(on, plan, checks, policy, found), before, found()["stationarity.class"]
+
+
+def test_a_class_that_is_open_for_want_of_products_buys_them():
+    on = bowl_with_a_hidden_end()
+    grew, before, after = label_settled(on, one_of=["minimum"])
+    assert (before.value, before.open) == ("undecided", "residual")
+    assert grew
+    assert after.value == "minimum"
+    assert on.take(HessianKrylov()).steps == 8  # no other number moves
+    assert any("for the gate on stationarity.class" in note for note in on.adjustments)
+
+
+def test_a_class_buys_nothing_where_nothing_may_be_spent_or_no_product_would_settle_it():
+    on = bowl_with_a_hidden_end()
+    on.protocol = on.protocol.model_copy(update={"max_extra_budget": 0.0})
+    grew, before, after = label_settled(on, one_of=["minimum"])
+    assert not grew
+    assert before == after
+    on = bowl_with_a_hidden_end()
+    grew, before, _ = label_settled(on, one_of=["minimum"], level="off")
+    assert before.value == "undecided"
     assert not grew

@@ -8,7 +8,7 @@ import numpy as np
 
 from landscape_audit.checks.activation_layers import Layer, head_tables, layers_of, unit_table
 from landscape_audit.checks.check import check
-from landscape_audit.probes.activations import Observed, WatchedForward
+from landscape_audit.probes.activations import Kind, Observed, WatchedForward
 from landscape_audit.results import Estimate, Label, Measured, NotApplicable
 from landscape_audit.text import count
 
@@ -54,7 +54,7 @@ def activations(seen: Observed) -> Measured | NotApplicable:
         return NotApplicable(reason=f"{nothing} {hidden}".strip())
     return Measured(
         estimates={**_of_relu(relu), **_of_sigmoid(sigmoid), **_of_attention(attention)},
-        labels={"reason": _reason(relu, sigmoid, attention)},
+        labels={"reason": reason_of(seen)},
         details=(
             *([unit_table("relu", "dead", relu)] if relu else []),
             *([unit_table("sigmoid", "saturated", sigmoid)] if sigmoid else []),
@@ -109,9 +109,14 @@ def _of_attention(layers: Sequence[Layer]) -> dict[str, Estimate]:
     }
 
 
-def _reason(*kinds: Sequence[Layer]) -> Label:
+def reason_of(seen: Observed) -> Label:
     """The kind whose worst layer is worst, if that layer has lost most of itself."""
-    worst = max((layers[0] for layers in kinds if layers), key=lambda layer: layer.share)
+    kinds: tuple[Kind, ...] = ("relu", "sigmoid", "attention")
+    worst = max(
+        (layers[0] for kind in kinds if (layers := layers_of(seen, kind))), key=lambda layer: layer.share, default=None
+    )
+    if worst is None:
+        return Label(value="none", reason="The model has no unit or head that is watched.")
     if worst.share < MOST:
         return Label(value="none", reason="No layer has lost half of its units or heads on this sample.")
     word, state = {

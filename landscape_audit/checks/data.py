@@ -82,7 +82,7 @@ def data(inputs: InputSample, constant: ConstantSample | None, loss: LossSample,
         caveats.append("Duplicates are not independent: every interval from examples is too narrow.")
     return Measured(
         estimates=estimates,
-        labels={"reason": _reason(inputs, constant, gain, facts)},
+        labels={"reason": reason_of(inputs, constant, loss, facts)},
         details=tuple(details),
         caveats=tuple(caveats),
     )
@@ -154,7 +154,9 @@ def _missing(constant: ConstantSample) -> list[str]:
     return [f"{len(absent):,} of {count(len(constant.shares), 'output')} {how} in this sample: {listed}."]
 
 
-def _reason(inputs: InputSample, constant: ConstantSample | None, gain: Mean | None, facts: Facts) -> Label:
+def reason_of(inputs: InputSample, constant: ConstantSample | None, loss: LossSample, facts: Facts) -> Label:
+    """The first thing about the sample that explains where the checkpoint sits, by itself."""
+    gain = None if constant is None else _gain(constant, loss)
     branches = (*_input_branches(inputs, facts), *_target_branches(inputs, constant, gain, facts))
     repeated = inputs.examples - inputs.distinct
     last = (

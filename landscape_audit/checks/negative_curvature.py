@@ -9,7 +9,7 @@ from landscape_audit.checks.eigenvalue import UNIT, smallest
 from landscape_audit.checks.walk_line import walk_line
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.krylov import HessianKrylov
-from landscape_audit.probes.rayleigh import RayleighSample, RitzRayleigh
+from landscape_audit.probes.rayleigh import RayleighQuotients, RayleighSample, RitzRayleigh
 from landscape_audit.probes.walks import Slices, Walk
 from landscape_audit.results import Estimate, IntervalPart, Label, Measured, spread
 from landscape_audit.statistics import weighted_mean
@@ -42,7 +42,7 @@ def negative_curvature(
     fall of the loss measured within 10 % along ±v, with its paired standard error over batches.
     """
     lambda_min = smallest(rayleigh, krylov, facts.level)
-    quotient = certificate(rayleigh, facts.level)
+    quotient = certificate(rayleigh.bottom, facts.level, exact=rayleigh.exact)
     walk = next(walk for walk in slices if walk.direction == "v_min")
     best = walk.best(reach=0.1)
     estimates = {
@@ -69,12 +69,11 @@ def negative_curvature(
     return Measured(estimates=estimates, labels={"certainty": Label(value=word, reason=reason)}, details=(line,))
 
 
-def certificate(rayleigh: RayleighSample, level: float) -> Estimate:
+def certificate(bottom: RayleighQuotients, level: float, *, exact: bool) -> Estimate:
     """vᵀHv at the lowest Ritz vector, with what other examples and rounding could make of it."""
-    bottom = rayleigh.bottom
     mean = weighted_mean(bottom.forms, bottom.weights)
     rounding = spread("rounding", mean.value, bottom.rounding)
-    if not rayleigh.exact:  # differences once made λ_min = −9 of −0.2: they may support λ_max, never this
+    if not exact:  # differences once made λ_min = −9 of −0.2: they may support λ_max, never this
         rounding = IntervalPart(kind="rounding", low=rounding.low, high=None)
     parts = (spread("sampling", mean.value, mean.half_width(level)), rounding)
     return Estimate.within(mean.value, parts, level=level, unit=UNIT, direction="higher", n=mean.n)

@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
+from landscape_audit.checks.activations import reason_of as reason_of_units
 from landscape_audit.checks.check import check
-from landscape_audit.checks.classification import SMALL, Branch, Evidence, decide
-from landscape_audit.checks.eigenvalue import largest, smallest
-from landscape_audit.checks.gradient import distinguishable, null_probability
-from landscape_audit.checks.negative_curvature import certificate
-from landscape_audit.probes.facts import AuditFacts, Facts
-from landscape_audit.probes.gradients import BatchGradients, GradientSample
-from landscape_audit.probes.instrument import InstrumentSample, InstrumentTrial
-from landscape_audit.probes.krylov import HessianKrylov
-from landscape_audit.probes.losses import CheckpointLoss, LossSample
-from landscape_audit.probes.rayleigh import RayleighSample, RitzRayleigh
-from landscape_audit.probes.walks import (
-    Escape,
-    NegativeCurvatureEscape,
-    Point,
-    Slices,
-    TrustRegion,
-    TrustRegionPoint,
-    Walk,
-)
+from landscape_audit.checks.classification import Branch, decide, undecided
+from landscape_audit.checks.data import reason_of as reason_of_sample
+from landscape_audit.checks.evidence import Evidence, gather
+from landscape_audit.demand import UNDECIDED
+from landscape_audit.probes.causes import Causes, CausesFound
+from landscape_audit.probes.surroundings import Around, InDouble, Surroundings
+from landscape_audit.probes.walks import Walk
 from landscape_audit.results import (
     Axis,
     Column,
     Estimate,
+    IntervalKind,
     Label,
     Line,
     Mark,
@@ -38,39 +27,20 @@ from landscape_audit.results import (
     finite_or_none,
     spread,
 )
-from landscape_audit.text import number
-
-if TYPE_CHECKING:
-    from landscape_audit.curvature.lanczos import KrylovSpace
+from landscape_audit.text import count, number
 
 
 @check(
     "stationarity",
-    CheckpointLoss(),
-    BatchGradients(),
-    HessianKrylov(),
-    RitzRayleigh(),
-    Slices(),
-    TrustRegion(),
-    NegativeCurvatureEscape(),
-    InstrumentTrial(),
-    AuditFacts(),
-    version=1,
+    Around(),
+    InDouble(),
+    Causes(),
+    version=2,
     title="Where the checkpoint sits",
     question="Minimum, saddle, plateau, or still on a slope?",
     source="Nesterov & Polyak 2006; Jin et al. 2017 (second-order stationarity); Gould et al. 1999 (trust region)",
 )
-def stationarity(
-    loss: LossSample,
-    gradients: GradientSample,
-    krylov: KrylovSpace,
-    rayleigh: RayleighSample,
-    slices: tuple[Walk, ...],
-    trust_region: tuple[TrustRegionPoint, ...],
-    escape: Escape | None,
-    trial: InstrumentSample,
-    facts: Facts,
-) -> Measured:
+def stationarity(here: Surroundings, double: Surroundings | None, causes: CausesFound) -> Measured:
     """The class of the point, in units of loss: what would it be worth to leave?
 
     Nearly every trained network has some negative curvature, and float32 cannot see an eigenvalue below rounding; so
@@ -80,113 +50,95 @@ def stationarity(
     v_min is followed by a short descent and compared with the same descent from the checkpoint.
 
     `not_critical`: a first-order step pays, and the mean gradient is real. `saddle`: not that, but negative
-    curvature is certain and leaving along it pays. `approximate_minimum`: negative curvature is seen beyond
-    rounding and does not pay. `minimum`: none is seen, no step pays, and the loss rises along the top. `plateau`:
-    nothing moves the loss.
-    `maximum`: curvature is certainly negative in all directions. `degenerate`: gradient and curvature vanish, yet
-    some step pays. `undecided`: what would settle it is in the reason.
+    curvature is certain and leaving along it pays. `approximate_minimum`: negative curvature is seen on this sample
+    beyond rounding, and does not pay. `minimum`: none is seen, what rounding hides and the runs have missed is not
+    worth δ, nothing that was visited is lower by δ, and the loss rises along the top. `plateau`: nothing moves the
+    loss by δ; the reason names what could be behind that. `maximum`: critical, and curvature certainly negative in all
+    directions. `degenerate`: gradient and curvature vanish, yet some step pays. `undecided`: the reason says what
+    would settle it. Every condition is in the table `conditions` with its number, its limit and its interval.
+
+    Where curvature that no run has seen could be worth δ and the class turns on it, the Lanczos run goes on, and up to
+    two fresh random starts follow, with `lanczos_steps` more products at most; a lower vector is certified, walked and
+    escaped along. k starts miss with the product of their chances, and 1 − level is shared by all looks. Below 100 000
+    parameters, where float32's rounding leaves the class open, everything is measured again in float64, and that
+    decides. None of this is planned, and it costs nothing where it is not needed.
     """
-    seen = gather(loss, gradients, krylov, rayleigh, slices, trust_region, escape, trial, facts)
-    branches = decide(seen)
-    taken = next(branch for branch in branches if branch.holds)
-    estimates = {"delta": Estimate.exact(seen.delta, unit="loss"), "best_drop": _drop(seen.best_drop, facts)}
-    if escape is not None:
-        estimates["escape_worth"] = _escape_worth(escape, facts)
-    else:
-        estimates["escape_worth"] = Estimate.exact(0.0, unit="loss", direction="lower")
+    deciding = here if double is None else double
+    evidence = gather(deciding)
+    branches = decide(evidence)
+    label = _class(branches, undecided(evidence)[1] if double is None else None, _cause(causes, deciding))
     return Measured(
-        estimates=estimates,
-        labels={"class": Label(value=taken.name, reason=taken.reason)},
-        details=(_branches(branches), _descents(slices, trust_region, seen)),
+        estimates={
+            "delta": Estimate.exact(evidence.delta, unit="loss"),
+            "best_drop": _best_drop(evidence),
+            "escape_worth": _escape_worth(evidence),
+        },
+        labels={"class": label},
+        details=(_branches(branches), _conditions(branches), _descents(deciding, evidence)),
         caveats=(
             "The class is of the audited loss on the audited sample. The minimum of a training loss, or of a loss with "
             "weight decay, is usually not critical for a validation loss without it.",
+            *_how(here, double, label),
         ),
     )
 
 
-def gather(
-    loss: LossSample,
-    gradients: GradientSample,
-    krylov: KrylovSpace,
-    rayleigh: RayleighSample,
-    slices: tuple[Walk, ...],
-    trust_region: tuple[TrustRegionPoint, ...],
-    escape: Escape | None,
-    trial: InstrumentSample,
-    facts: Facts,
-) -> Evidence:
-    """What the probes say, in the terms of the decision."""
-    value = loss.evaluation.loss
-    delta = max(facts.materiality * abs(value), trial.loss_noise)
-    probability = null_probability(gradients)
-    down = [walk for walk in slices if walk.direction == "-g"]
-    first_order = [point for walk in down for point in walk.points if 0 <= point.radius <= SMALL]
-    first_order += [s.measured for s in trust_region if s.slope_share > delta and s.measured.radius <= SMALL]
-    steps = [point for walk in slices for point in walk.points] + [step.measured for step in trust_region]
-    top = next(walk for walk in slices if walk.direction == "v_max")
-    moved = [abs(point.radius) for point in steps if not abs(point.rise.value) <= delta]
-    real = distinguishable(gradients, probability)
-    return Evidence(
-        loss=value,
-        delta=delta,
-        gradient_real=gradients.norm * facts.radius > trial.loss_noise if real is None else real,
-        gradient_norm=gradients.norm,
-        probability=probability,
-        slope_drop=max(first_order, key=_dropped, default=_here(top)),
-        best_drop=max(steps, key=_dropped),
-        lambda_min=certificate(rayleigh, facts.level),
-        lambda_min_floor=_floor(smallest(rayleigh, krylov, facts.level)),
-        lambda_max=largest(rayleigh, krylov, facts.level),
-        rounding=rayleigh.bottom.rounding,
-        radius=facts.radius,
-        escape=escape,
-        level_out_to=min(moved, default=1.0),
-        rises_on_top=_rises(top, trial.loss_noise),
-    )
+def _class(branches: tuple[Branch, ...], open_for: IntervalKind | None, cause: str) -> Label:
+    taken = _taken(branches)
+    if taken.name == UNDECIDED:
+        return Label(value=taken.name, reason=taken.reason, open=open_for)
+    explained = taken.name in {"plateau", "degenerate"}
+    return Label(value=taken.name, reason=f"{taken.reason} {cause}".strip() if explained else taken.reason)
 
 
-def _floor(lambda_min: Estimate) -> float:
-    solver = lambda_min.parts[0]
-    return -math.inf if solver.low is None else solver.low
+def _taken(branches: tuple[Branch, ...]) -> Branch:
+    return next(branch for branch in branches if branch.holds)
 
 
-def _dropped(point: Point) -> float:
-    return point.drop
+def _cause(causes: CausesFound, seen: Surroundings) -> str:
+    """What the units and the sample say of why nothing moves the loss."""
+    found = [reason_of_units(causes.units)] if causes.units else []
+    if causes.sample:
+        found.append(reason_of_sample(*causes.sample, seen.loss, seen.facts))
+    told = [f"{label.value}: {label.reason}" for label in found if label.value != "none"]
+    return f"What could be behind it: {' '.join(told)}" if told else ""
 
 
-def _here(walk: Walk) -> Point:
-    return next(point for point in walk.points if point.radius == 0)
+def _how(here: Surroundings, double: Surroundings | None, label: Label) -> tuple[str, ...]:
+    """What was measured beyond the plan."""
+    told, starts = [], (double or here).starts
+    if double is not None:
+        before = _taken(decide(gather(here))).name
+        told.append(f"Measured again in float64, which decides: {label.value}; in float32 it was {before}.")
+    if more := sum(starts.steps) - (double or here).krylov.steps:
+        found = "found a lower one" if starts.lower else "found none lower"
+        told.append(
+            f"{count(more, 'product')} more in search of negative curvature, from {count(len(starts.steps), 'start')} "
+            f"in all, {found}."
+        )
+    return tuple(told)
 
 
-def _rises(walk: Walk, noise: float) -> bool:
-    """Whether the loss is higher on both sides somewhere within SMALL, by more than rounding."""
-    sides = [
-        max((p.rise.value for p in walk.points if 0 < sign * p.radius <= SMALL), default=-math.inf) for sign in (1, -1)
-    ]
-    return min(sides) > noise
+def _paired(value: float, half: float, seen: Evidence, n: int) -> Estimate:
+    part = spread("sampling", value, half)
+    return Estimate.within(value, (part,), level=seen.level, unit="loss", direction="lower", n=n)
 
 
-def _drop(point: Point, facts: Facts) -> Estimate:
-    value = max(0.0, point.drop)
-    part = spread("sampling", value, point.rise.half_width(facts.level) if point.radius else 0.0)
-    return Estimate.within(value, (part,), level=facts.level, unit="loss", direction="lower", n=point.rise.n)
+def _best_drop(seen: Evidence) -> Estimate:
+    return _paired(max(0.0, seen.best_drop.drop), seen.half(seen.best_drop), seen, seen.best_drop.rise.n)
 
 
-def _escape_worth(escape: Escape, facts: Facts) -> Estimate:
-    half = math.hypot(escape.end.rise.half_width(facts.level), escape.control.rise.half_width(facts.level))
-    part = spread("sampling", escape.worth, half)
-    return Estimate.within(
-        escape.worth, (part,), level=facts.level, unit="loss", direction="lower", n=escape.end.rise.n
-    )
+def _escape_worth(seen: Evidence) -> Estimate:
+    if seen.escape is None:
+        return Estimate.exact(0.0, unit="loss", direction="lower")
+    return _paired(seen.escape.worth, seen.half_of_escape, seen, seen.escape.end.rise.n)
 
 
 def _branches(branches: tuple[Branch, ...]) -> Table:
-    taken = next(branch.name for branch in branches if branch.holds)
     return Table(
         name="branches",
         title="The decision",
-        finding=f"The first class whose conditions hold is {taken}.",
+        finding=f"The first class whose conditions hold is {_taken(branches).name}.",
         columns=(
             Column(name="class", title="Class"),
             Column(name="holds", title="Holds"),
@@ -196,17 +148,40 @@ def _branches(branches: tuple[Branch, ...]) -> Table:
     )
 
 
-def _descents(slices: tuple[Walk, ...], trust_region: tuple[TrustRegionPoint, ...], seen: Evidence) -> Line:
+def _conditions(branches: tuple[Branch, ...]) -> Table:
+    asked = [(branch.name, condition) for branch in branches for condition in branch.conditions]
+    return Table(
+        name="conditions",
+        title="What every class asks for",
+        finding=f"{count(sum(condition.holds for _, condition in asked), 'condition')} of {len(asked)} hold.",
+        columns=(
+            Column(name="class", title="Class"),
+            Column(name="condition", title="Asks for"),
+            Column(name="limit", title="Limit"),
+            Column(name="value", title="Value"),
+            Column(name="low", title="From"),
+            Column(name="high", title="To"),
+            Column(name="holds", title="Holds"),
+        ),
+        rows=tuple((name, c.says, c.limit, *map(_finite, (c.value, c.low, c.high)), c.holds) for name, c in asked),
+    )
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None else finite_or_none(value)
+
+
+def _descents(around: Surroundings, seen: Evidence) -> Line:
     """The best that each kind of step does at each radius."""
     series = [
         Series(name=walk.direction, x=tuple(radii), y=tuple(drops))
-        for walk in slices
+        for walk in around.walks
         for radii, drops in [_best_by_radius(walk)]
     ]
-    if trust_region:
-        radii = tuple(step.measured.radius for step in trust_region)
-        measured = tuple(finite_or_none(step.measured.drop) for step in trust_region)
-        promised = tuple(step.promised for step in trust_region)
+    if around.trust_region:
+        radii = tuple(step.measured.radius for step in around.trust_region)
+        measured = tuple(finite_or_none(step.measured.drop) for step in around.trust_region)
+        promised = tuple(step.promised for step in around.trust_region)
         series.append(Series(name="trust region", x=radii, y=measured))
         series.append(Series(name="trust region, promised", role="predicted", x=radii, y=promised))
     return Line(

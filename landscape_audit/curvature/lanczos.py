@@ -97,6 +97,21 @@ class KrylovSpace:
         points = np.array([self.ritz_values[0] - below, self.ritz_values[-1] + above])
         return bool(np.all(self._log_polynomials(points) >= self._limit(failure)))
 
+    def floor(self, failure: float) -> float:
+        """What λ_min is not below, with probability 1 − `failure`; the residual makes room for inexact products."""
+        return float(self.ritz_values[0] - self.residuals[0]) - self.reach(failure).below
+
+    def has_none_below(self, bound: float, failure: float) -> bool:
+        """Whether `floor` is at least `bound`: one evaluation, for a rule that asks after every step.
+
+        Asked a thousandth of the way above, as `floor` is found by a search that rounds down by less.
+        """
+        room = float(self.ritz_values[0] - self.residuals[0]) - bound
+        if room < 0 or self._is_invariant:
+            return room >= 0
+        point = np.array([self.ritz_values[0] - 0.999 * room])
+        return bool(self._log_polynomials(point)[0] >= self._limit(failure))
+
     @property
     def _is_invariant(self) -> bool:
         """Whether the space holds every eigenvector that its start touches."""

@@ -23,6 +23,8 @@ class Facts:
     learning_rate: float | None
     radius: float
     """|θ| over the filters: one unit of relative distance in plain Euclidean terms."""
+    dtype: str
+    """What is computed in: float32 or float64."""
 
 
 @dataclass(frozen=True)
@@ -47,4 +49,5 @@ class AuditFacts:
             materiality=bench.protocol.materiality,
             learning_rate=bench.protocol.learning_rate,
             radius=bench.scale.radius,
+            dtype=str(bench.subject.theta.dtype).removeprefix("torch."),
         )

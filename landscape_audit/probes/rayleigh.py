@@ -70,17 +70,18 @@ class RitzRayleigh:
         """Forms in the audit's dtype; rounding against float64 on the first batch."""
         space = bench.take(HessianKrylov())
         count = min(bench.budgets.top_k or 1, space.steps)
-        first, coupled = _quotients(bench, space, space.top(1), lambda u: _coupling(space, u))
-        others = [_quotients(bench, space, space.top(rank))[0] for rank in range(2, count + 1)]
-        bottom = first if space.steps == 1 else _quotients(bench, space, 0)[0]
+        first, coupled = quotients(bench, space, space.top(1), lambda u: _coupling(space, u))
+        others = [quotients(bench, space, space.top(rank))[0] for rank in range(2, count + 1)]
+        bottom = first if space.steps == 1 else quotients(bench, space, 0)[0]
         bias = jackknife_bias(space, coupled, first.weights)
         certified = bench.protocol.products == "full"
         return RayleighSample((first, *others), bottom, bias, bench.landscape.exact, certified)
 
 
-def _quotients(
+def quotients(
     bench: Bench, space: KrylovSpace, index: int, more: Callable[[Tensor], list[float]] = lambda _: []
 ) -> tuple[RayleighQuotients, Floats]:
+    """One Ritz vector of the run put to the test, and what `more` reads off every batch's product with it."""
     from landscape_audit.curvature.vectors import dot, norm
 
     vector, landscape = space.ritz_vector(index), bench.landscape
@@ -90,14 +91,14 @@ def _quotients(
     residual = norm(found.product.sub_(vector, alpha=value))
     read, weights = found.read, found.weights
     del found  # a vector as long as θ, before float64 takes the room of many
-    quotients = RayleighQuotients(
+    told = RayleighQuotients(
         value=value,
         residual=residual,
         forms=tuple(read[:, 0].tolist()),
         weights=tuple(weights.tolist()),
         rounding=bench.ranks.most(max(hvp_rounding(bench, vector), _arithmetic(bench, space))),
     )
-    return quotients, read[:, 1:]
+    return told, read[:, 1:]
 
 
 def _coupling(space: KrylovSpace, u: Tensor) -> list[float]:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from landscape_audit.probes.bench import Bench, Probe, Size
 
-CLOSER = 5
-"""How often an escape quarters the shortest radius in search of a lower point: down to a millionth."""
+SMALL = 0.1
+"""Within this share of the filters' norms it is still this landscape: a step that pays there leaves no doubt."""
 SMALLEST_RADIUS = 1e-3
 """The shortest walk, as a share of the filters' norms; the longest is 1."""
 
@@ -100,15 +100,16 @@ class Slices:
         ]
         radii = walk_radii((bench.budgets.slice_points or 5) // 2)
         return tuple(
-            _walked(bench, name, direction(), curvature, here, radii)
+            walked(bench, name, direction(), curvature, here, radii)
             for name, direction, curvature in chosen
             if name != "-g" or sample.norm > 0
         )
 
 
-def _walked(
+def walked(
     bench: Bench, name: str, direction: Tensor, curvature: float | None, here: Evaluation, radii: Sequence[float]
 ) -> Walk:
+    """The walk along `direction`, one unit of radius long; a product where its curvature is not known."""
     slope = _slope(bench.take(BatchGradients()).mean, direction)
     bend = _form(bench, direction) if curvature is None else curvature
     return Walk(name, _walk(bench, here, direction, radii), slope, bend)
@@ -181,74 +182,6 @@ class TrustRegion:
             measured = point(radius, here, bench.evaluate(step.step))
             taken.append(TrustRegionPoint(step.decrease, step.slope_share, measured))
         return tuple(taken)
-
-
-@dataclass(frozen=True)
-class Escape:
-    """What leaving along the lowest Ritz vector is worth: a short descent from there, against the same from θ."""
-
-    radius: float
-    start: Point
-    end: Point
-    control: Point
-
-    @property
-    def worth(self) -> float:
-        """How much lower the escaped descent ends than the control, in units of loss."""
-        return self.control.rise.value - self.end.rise.value
-
-
-@dataclass(frozen=True)
-class NegativeCurvatureEscape:
-    """Escape along ±v_min, where the lowest Ritz value is negative; None where it is not."""
-
-    name: str = "negative_curvature_escape"
-    needs: tuple[Probe[object], ...] = (Slices(),)
-
-    def cost(self, size: Size) -> Cost:
-        """A search for where to start, and two descents."""
-        return Cost(forwards=3 + 2 * CLOSER, gradients=2 * (size.budgets.descent_steps or 0))
-
-    def take(self, bench: Bench) -> Escape | None:
-        """From the lowest point along v_min, at most 10 % away so that it is still this landscape.
-
-        Where no point of the walk is lower, closer ones are tried: in a narrow valley 0.1 % can be far.
-        """
-        space = bench.take(HessianKrylov())
-        walk = next(walk for walk in bench.take(Slices()) if walk.direction == "v_min")
-        if space.ritz_values[0] >= 0:
-            return None
-        here = bench.evaluate()
-        direction = bench.scale.stretched(space.ritz_vector(0))
-        left = max((p for p in walk.points if 0 < abs(p.radius) <= 0.1), key=lambda p: p.drop)
-        radius = SMALLEST_RADIUS
-        for _ in range(CLOSER if left.drop <= 0 else 0):
-            radius /= 4
-            pair = [point(r, here, bench.evaluate(r * direction)) for r in (radius, -radius)]
-            left = max(left, *pair, key=lambda p: p.drop)
-        step = 1.0 / float(abs(space.ritz_values).max())
-        start = left.radius * direction
-        ends = [_descend(bench, origin, step) for origin in (start, 0.0 * start)]
-        escaped, control = (point(left.radius, here, bench.evaluate(end)) for end in ends)
-        return Escape(left.radius, left, escaped, control)
-
-
-def _descend(bench: Bench, displacement: Tensor, step: float) -> Tensor:
-    """The lowest point of a gradient descent with step 1/|λ|_max, halved wherever the loss climbs: it never diverges.
-
-    Both descents of an escape take the same number of gradients.
-    """
-    lowest, slope, best = displacement, None, math.inf
-    for _ in range(bench.budgets.descent_steps or 0):
-        gradient, loss = bench.gradient(displacement)
-        if loss < best:
-            lowest, slope, best = displacement, gradient, loss
-        else:
-            step /= 2
-        if slope is None:
-            break
-        displacement = lowest - step * slope
-    return lowest
 
 
 @dataclass(frozen=True)
