@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from landscape_audit.demand import with_interval
 from landscape_audit.names import name_of
-from landscape_audit.results import AuditResults, Estimate, Failed
+from landscape_audit.results import AuditResults, Estimate, Failed, IntervalKind
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class _Strict(BaseModel):
 
 
 class OfLabel(_Strict):
-    """A label that has one of these values; with `because`, only where its reason contains that."""
+    """A label that has one of these values; with `open`, only where that uncertainty leaves it undecided, or nothing."""
 
     label: str
     one_of: tuple[str, ...] = Field(min_length=1)
-    because: str = ""
+    open: IntervalKind | Literal["nothing"] | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -49,7 +49,7 @@ class OfLabel(_Strict):
     def evidence(self, results: AuditResults) -> tuple[Evidence, ...]:
         """The label, if it is so."""
         found = results.labels().get(self.label)
-        if found is None or found.value not in self.one_of or self.because not in found.reason:
+        if found is None or found.value not in self.one_of or self.open not in {None, found.open or "nothing"}:
             return ()
         return (Evidence(name_of(self.label), found.value, found.reason),)
 
