@@ -35,7 +35,7 @@ class _Strict(BaseModel):
 
 
 class OfLabel(_Strict):
-    """A label that has one of these values; with `open`, only where that uncertainty leaves it undecided, or nothing."""
+    """A label that has one of these values; with `open`, only where that is what leaves it undecided, or nothing is."""
 
     label: str
     one_of: tuple[str, ...] = Field(min_length=1)

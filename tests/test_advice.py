@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from results_factory import OUTCOMES, SHA256, an_audit, between
 from typer.testing import CliRunner
 
+from landscape_audit import demand
 from landscape_audit.advice import Advice, OfAudit, OfEstimate, OfGate, OfLabel, advice, advised, following_from
 from landscape_audit.checks import BATTERY, OPT_IN, classification
 from landscape_audit.cli.main import app
@@ -252,7 +253,8 @@ def test_a_condition_names_what_some_check_can_find(condition):
         case OfLabel():
             code = inspect.getsource(inspect.getmodule(CHECKS[condition.label.partition(".")[0]].measure))
             assert name_of(condition.label) != condition.label
-            assert all(f'"{value}"' in code + inspect.getsource(classification) for value in condition.one_of)
+            code += inspect.getsource(classification) + inspect.getsource(demand)
+            assert all(f'"{value}"' in code for value in condition.one_of)
         case OfGate():
             assert all(key.partition(".")[0] in CHECKS for key in condition.keys)
         case OfEstimate():
@@ -347,7 +349,7 @@ def test_a_page_without_advice_has_no_list_of_it():
 
 def test_hostile_words_in_evidence_are_shown_and_do_nothing():
     results = found(
-        at("saddle", HOSTILE) | {f"stationarity.{HOSTILE}": HOSTILE},
+        {"stationarity.class": Label(value="saddle", reason=HOSTILE)} | {f"stationarity.{HOSTILE}": HOSTILE},
         {f"trace.{HOSTILE}": exactly(2.0)},
         {f"trace.{HOSTILE}": at_most(1.0)},
         instrument=InstrumentInfo(agrees=False, disagreements=(HOSTILE,)),
