@@ -6,3 +6,4 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests share small builders: subjects.py, results_factory.py
+sys.path.insert(0, str(Path(__file__).parent / "truth"))  # and what is known of landscapes: known_landscapes.py

@@ -14,11 +14,12 @@ from landscape_audit.curvature.layout import Layout
 from landscape_audit.plan import Silent
 from landscape_audit.probes.bench import Bench
 from landscape_audit.results import DataInfo, Measured, SubjectInfo
-from landscape_audit.spec import ProtocolSpec
+from landscape_audit.spec import ProtocolSpec, SamSpec
 from landscape_audit.subject.code import UserCode
 from landscape_audit.subject.data import Batch, Sample
 from landscape_audit.subject.loss import BatchLoss, Loss
 from landscape_audit.subject.subject import Subject
+from landscape_audit.training.twins import Course
 
 INFO = SubjectInfo(
     files=(),
@@ -113,6 +114,22 @@ class Landscape(nn.Module):
 def bench(audited: Subject, **protocol: object) -> Bench:
     """A subject on the bench, with the protocol's settings given by name."""
     return Bench(audited, ProtocolSpec.model_validate(protocol), Silent(), memory=1 << 30)
+
+
+def with_course(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    loss: Callable[[Tensor, Tensor], BatchLoss] | None = None,
+    *,
+    seed: int = 0,
+    **settings: object,
+) -> Bench:
+    """A model on the bench with what SAM twins need; they are trained on the audited sample."""
+    on = bench(subject(model, loss or half_square, x, y), preset="quick", seed=seed)
+    spec = SamSpec.model_validate({"enabled": True, "train": "tests:none", "batch_size": 8, **settings})
+    on.course = Course(spec, spec.lr or 0.01, Batch(x, y), len(x), "key", None, None)
+    return on
 
 
 def measured(on: Bench, check: Check) -> Measured:

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from known_trainings import Valleys, line
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from subjects import bench, cross_entropy, half_square, measured, subject
+from subjects import cross_entropy, half_square, measured, with_course
 from torch import nn
 from torch.nn import functional
 
@@ -21,10 +22,9 @@ from landscape_audit.probes.ascent import ADAPTIVE_FLOOR
 from landscape_audit.probes.kept_twins import SeedFound
 from landscape_audit.probes.sam_twins import SamTwins
 from landscape_audit.results import NotApplicable
-from landscape_audit.spec import AuditSpec, ChecksSpec, SamSpec, validated
-from landscape_audit.subject.data import Batch
+from landscape_audit.spec import AuditSpec, ChecksSpec, validated
 from landscape_audit.training.sam import Asam, Sam, take_step
-from landscape_audit.training.twins import Course, trained
+from landscape_audit.training.twins import trained
 
 RATE = 0.1
 
@@ -146,35 +146,9 @@ def test_a_zero_gradient_divides_nothing(ascent):
 # --------------------------------------------------------------------------------------------------------------- twins
 
 
-class Valleys(nn.Module):
-    """Two factors whose product fits the data: every scale fits, and the balanced one is the flattest."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
-        nn.init.constant_(self.first.weight, 4.0)
-        nn.init.constant_(self.second.weight, 0.25)
-
-    def forward(self, x):
-        return self.second(self.first(x))
-
-
-def with_course(model, x, y, loss=half_square, **settings):
-    audited = subject(model, loss, x, y)
-    on = bench(audited, preset="quick")
-    spec = SamSpec.model_validate({"enabled": True, "train": "tests:none", "batch_size": 8, **settings})
-    on.course = Course(spec, spec.lr or 0.01, Batch(x, y), len(x), "key", None, None)
-    return on
-
-
-def line(n=64):
-    x = torch.randn(n, 1, generator=torch.Generator().manual_seed(0))
-    return x, x + 0.3 * torch.randn(n, 1, generator=torch.Generator().manual_seed(1))
-
-
 def test_where_one_end_of_a_valley_is_sharper_the_sam_twin_is_flatter():
     # λ_max along the valley first·second = 1 is about first² + second²: 16 at the start, 2 where they balance.
-    on = with_course(Valleys(), *line(), steps=200, lr=0.03, rho=0.3, momentum=0.0, variants=["sam"])
+    on = with_course(Valleys(), *line(0), steps=200, lr=0.03, rho=0.3, momentum=0.0, variants=["sam"])
     found = measured(on, sam)
     assert found.estimates["lambda_max_ratio"].high < 0.9
     assert "flatter by λ_max" in found.labels["flatter"].reason
@@ -183,14 +157,14 @@ def test_where_one_end_of_a_valley_is_sharper_the_sam_twin_is_flatter():
 
 
 def test_twins_have_equal_gradients_in_one_accounting_and_equal_steps_in_the_other():
-    on = with_course(nn.Linear(1, 1), *line(), steps=10)
+    on = with_course(nn.Linear(1, 1), *line(0), steps=10)
     seed = on.take(SamTwins()).seeds[0]
     cost = {(twin.variant, twin.steps): twin.gradients for twin in seed.twins}
     assert cost == {("base", 10): 10, ("sam", 5): 10, ("sam", 10): 20, ("asam", 5): 10, ("asam", 10): 20}
 
 
 def test_what_training_and_measuring_cost_is_what_was_planned_but_for_products_that_converged_early():
-    on = with_course(nn.Linear(1, 1), *line(), steps=10)
+    on = with_course(nn.Linear(1, 1), *line(0), steps=10)
     planned = SamTwins().cost(on.size)
     on.take(SamTwins())
     spent = on.ledgers["sam_twins"].cost
@@ -228,7 +202,7 @@ def test_frozen_parameters_and_the_statistics_of_frozen_normalisation_stay():
 
 
 def test_a_twin_that_diverges_is_a_caveat_and_no_number():
-    on = with_course(nn.Linear(1, 1), *line(), steps=200, lr=100.0, momentum=0.0, variants=["sam"])
+    on = with_course(nn.Linear(1, 1), *line(0), steps=200, lr=100.0, momentum=0.0, variants=["sam"])
     found = measured(on, sam)
     assert found.estimates["loss_difference"].nonfinite == "nan"
     assert any("diverged" in caveat for caveat in found.caveats)
@@ -242,7 +216,7 @@ def test_a_model_under_autocast_is_refused_with_the_reason():
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 return super().forward(x).float()
 
-    on = with_course(Mixed(1, 1), *line())
+    on = with_course(Mixed(1, 1), *line(0))
     outcome = sam.measure(on.take(SamTwins()), None)
     assert isinstance(outcome, NotApplicable)
     assert "autocast" in outcome.reason
@@ -259,7 +233,7 @@ def test_seeds_that_agree_on_the_metric_do_not_make_its_difference_certain():
 
 
 def test_several_processes_are_refused_with_the_reason():
-    on = with_course(nn.Linear(1, 1), *line())
+    on = with_course(nn.Linear(1, 1), *line(0))
     on.ranks = replace(on.ranks, size=2)
     assert "2 processes" in SamTwins().take(on).reason
 

@@ -13,11 +13,11 @@ the largest |λ| for the largest λ, by seed
     truth/test_lanczos.py               both_ends_are_algebraic
 a maximum, where λ_max is negative
     truth/test_traps.py                 at_a_maximum_the_largest_eigenvalue_is_negative
-    truth/test_stationary_points.py     a_function_with_a_known_critical_point_is_classified
+    truth/test_known_landscapes.py      a_known_landscape_is_what_it_is
 λ_min by shifting, lost in the tolerance of λ_max; a saddle by the share of negative Ritz values
     truth/test_traps.py                 a_smallest_eigenvalue_of_a_thousandth_of_the_largest_is_found
     truth/test_traps.py                 the_smallest_eigenvalue_is_inside_its_interval
-    truth/test_stationary_points.py     a_function_with_a_known_critical_point_is_classified
+    truth/test_known_landscapes.py      a_known_landscape_is_what_it_is
 repeated eigenvalues
     truth/test_traps.py                 every_copy_of_the_largest_eigenvalue
     truth/test_traps.py                 hidden_units_that_are_alike_share_the_largest_eigenvalue

@@ -1,0 +1,42 @@
+"""What is known of a landscape is what the audit says of it. `ci/landscapes` goes through 20 seeds."""
+
+from __future__ import annotations
+
+import pytest
+from known import between, exactly, verdict
+from known_landscapes import KNOWN, bowl, saddle
+
+SEEDS = range(3)
+DEAR = "SAM twin"
+"""Nine trainings a seed: one seed is enough for every day."""
+TODAY_WRONG = {
+    ("quadratic saddle", 19): "leaving starts at 10 % of the radius at most, and is worth 0.9995 δ after the descent; "
+    "the walk along v_min to 100 % gains 29 δ and is not looked at"
+}
+
+
+def cases():
+    for known in KNOWN:
+        for seed in SEEDS if not known.name.startswith(DEAR) else SEEDS[:1]:
+            yield pytest.param(known, seed, id=f"{known.name}-{seed}")
+    for (name, seed), reason in TODAY_WRONG.items():
+        known = next(each for each in KNOWN if each.name == name)
+        yield pytest.param(known, seed, id=f"{name}-{seed}", marks=pytest.mark.xfail(strict=True, reason=reason))
+
+
+@pytest.mark.parametrize(("known", "seed"), list(cases()))
+def test_a_known_landscape_is_what_it_is(known, seed):
+    assert not verdict(known, seed).wrong
+
+
+def test_a_wrong_truth_is_told():
+    on = saddle(0).on
+    assert exactly("λ_min", "negative_curvature.lambda_min", -0.4).error(on) > 1
+    assert between("λ_max", "sharpness.lambda_max", 100).error(on) > 1
+    assert between("λ_max", "sharpness.lambda_max", 0, 0.1).error(on) > 1
+
+
+def test_a_seed_changes_both_the_landscape_and_the_audits_own_streams():
+    first, second = bowl(0), bowl(2)
+    assert first.on.seed("any") != second.on.seed("any")
+    assert first.numbers[0].low != second.numbers[0].low
