@@ -22,7 +22,7 @@ def row(known: Known, found: Sequence[Verdict]) -> str:
     counts = Counter(each.named for each in found if each.named)
     classes = [_bold(f"{name} {n}", wrong=name not in known.classes) for name, n in counts.most_common()]
     worst = {name: max(each.errors[name] for each in found) for name in found[0].errors}
-    numbers = [_bold(f"{name} {error:.1f}", wrong=error > 1) for name, error in worst.items()]
+    numbers = [_bold(f"{name} {error:.2f}", wrong=error > 1) for name, error in worst.items()]
     words = sorted({each for verdict in found for each in verdict.wrong if " is " in each})
     gradients = sum(each.gradients for each in found) / len(found)
     last = ", ".join([*numbers, *(_bold(each, wrong=True) for each in words)])

@@ -114,7 +114,7 @@ def verdict(known: Known, seed: int) -> Verdict:
     named = measured(placed.on, stationarity).labels["class"].value if known.classes else None
     errors = {number.name: number.error(placed.on) for number in placed.numbers}
     wrong = [f"class {named}"] if known.classes and named not in known.classes else []
-    wrong += [f"{name} off by {error:.3g} of what is allowed" for name, error in errors.items() if not error <= 1]
+    wrong += [f"{name} off by {error:.3g} of the allowed" for name, error in errors.items() if not error <= 1]
     for key, expected in placed.labels.items():
         check, _, label = key.partition(".")
         found = measured(placed.on, CHECKS[check]).labels[label].value

@@ -17,7 +17,6 @@ from known_trainings import (
     minimise,
     rescaled_relu_network,
     sam_in_a_valley,
-    sam_of_a_network,
     sam_on_a_quadratic,
     split_neuron_in_a_bowl,
     split_neuron_worth_leaving,
@@ -216,7 +215,6 @@ KNOWN = (
     Known("saturated sigmoids", "`activations` names the saturation", saturated_network, ("plateau",)),
     Known("gradient descent at the edge of stability", "λ_max·η/2 = 1 ± 0.15", edge_of_stability),
     Known("ReLU network, layers rescaled", "λ_max × 10 or more, invariants ± 5 %", rescaled_relu_network),
-    Known("SAM twin of a tanh network", "λ_max and the filter-normalised rise fall", sam_of_a_network),
     Known("SAM twin in a valley", "λ_max falls", sam_in_a_valley),
     Known("SAM twin of linear regression", "one curvature everywhere: not called flatter", sam_on_a_quadratic),
 )

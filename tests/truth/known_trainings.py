@@ -165,18 +165,6 @@ def sam_in_a_valley(seed: int) -> Placed:
     return Placed(on, (between("λ_max ratio", "sam.lambda_max_ratio", 0.0, 0.9),))
 
 
-def sam_of_a_network(seed: int) -> Placed:
-    """A tanh network that starts to fit wrong labels: SAM holds it back. The one-step rise is the gradient's too."""
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(64, 4, generator=generator)
-    y = ((x[:, 0] * x[:, 1] > 0) ^ (torch.rand(64, generator=generator) < 0.1)).long()
-    torch.manual_seed(seed)
-    course = {**TWINS, "steps": 200, "momentum": 0.9, "batch_size": 16}
-    on = with_course(network(4, 16, 2), x, y, cross_entropy, **course, seed=seed, lr=0.1)
-    names = {"λ_max ratio": "sam.lambda_max_ratio", "filter-normalised ratio": "sam.rise_ratio"}
-    return Placed(on, tuple(between(name, key, 0.0, 0.9) for name, key in names.items()))
-
-
 def sam_on_a_quadratic(seed: int) -> Placed:
     """Linear regression has one curvature everywhere: no twin can be flatter."""
     on = with_course(nn.Linear(1, 1), *line(seed), **TWINS, seed=seed, lr=0.03)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from known import between, exactly, verdict
 from known_landscapes import KNOWN, bowl, saddle
 
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 SEEDS = range(3)
 DEAR = "SAM twin"
 """Nine trainings a seed: one seed is enough for every day."""
@@ -40,3 +43,9 @@ def test_a_seed_changes_both_the_landscape_and_the_audits_own_streams():
     first, second = bowl(0), bowl(2)
     assert first.on.seed("any") != second.on.seed("any")
     assert first.numbers[0].low != second.numbers[0].low
+
+
+def test_the_table_in_the_readme_has_every_landscape_in_its_order():
+    table = README.partition("<!-- landscapes -->")[2].partition("<!-- /landscapes -->")[0]
+    named = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")][2:]
+    assert named == [known.name for known in KNOWN]
