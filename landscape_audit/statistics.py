@@ -75,7 +75,11 @@ def jackknife(statistic: Callable[[Floats], float], pieces: int) -> Mean:
     return Mean(value, math.sqrt((pieces - 1) / pieces * spread), pieces)
 
 
-def sign_flip_p(gram: Floats, seed: int, flips: int = 1999) -> float:
+FLIPS = 1999
+"""Random signs drawn for a sign-flip test."""
+
+
+def sign_flip_p(gram: Floats, seed: int, flips: int = FLIPS) -> float:
     """How often random signs make |Σ s_b g_b|² as large as |Σ g_b|², for vectors known by their Gram matrix.
 
     The p-value of the hypothesis that the vectors are symmetric around zero, exact whatever their distribution;

@@ -17,7 +17,7 @@ from landscape_audit.results import (
     Label,
     Measured,
 )
-from landscape_audit.statistics import Floats, Mean, jackknife, sign_flip_p, t_quantile
+from landscape_audit.statistics import FLIPS, Floats, Mean, jackknife, sign_flip_p, t_quantile, wilson
 from landscape_audit.text import count, number
 
 UNIT = "loss per unit of parameter"
@@ -71,7 +71,7 @@ def gradient(sample: GradientSample, facts: Facts) -> Measured:
             "signal_norm": _root(signal, facts.level),
             "noise_scale": _noise_scale(signal, noise, facts.level),
             "batch_cosine": _cosine_within(sample, facts.level),
-            "null_probability": Estimate.exact(probability, unit="probability", n=len(sample.weights)),
+            "null_probability": _chance(probability, facts.level),
             **ratios(sample.blocks),
             **underflow(sample),
         },
@@ -82,6 +82,12 @@ def gradient(sample: GradientSample, facts: Facts) -> Measured:
         details=(bars(blocks), table(blocks, sample.held)),
         caveats=_caveats(sample, signal),
     )
+
+
+def _chance(probability: float, level: float) -> Estimate:
+    low, high = wilson(probability, FLIPS, level)
+    part = IntervalPart(kind="probe", low=min(probability, low), high=max(probability, high))
+    return Estimate.within(probability, (part,), level=level, unit="probability", n=FLIPS)
 
 
 def _caveats(sample: GradientSample, signal: Mean) -> tuple[str, ...]:

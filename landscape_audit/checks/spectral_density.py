@@ -27,20 +27,20 @@ NEAR_ZERO = 0.01
     "spectral_density",
     HessianKrylov(),
     AuditFacts(),
-    version=1,
+    version=2,
     title="Spectral density",
     question="Are most directions flat, and how many stand out?",
-    source="Ubaru, Chen & Saad 2017; Ghorbani, Krishnan & Xiao 2019",
+    source="Ubaru, Chen & Saad 2017; Ghorbani, Krishnan & Xiao 2019; Jawecki 2022 (intervals)",
 )
 def spectral_density(krylov: KrylovSpace, facts: Facts) -> Measured:
     """The density of eigenvalues by stochastic Lanczos quadrature, from the same run as the extreme eigenvalues.
 
     Eigenvalues with small residuals outside the bulk are drawn one by one with their residual intervals.
     `near_zero_share` and `negative_share` are shares of all P eigenvalues, below 1 % of |λ|_max in size and below
-    −1 % of it. One random start is one sample of the density: the interval is its exact spread for a share,
-    2 w (1 − w) / (P + 2); the quadrature itself cannot tell apart eigenvalues closer than its nodes.
+    −1 % of it. Their intervals hold what the quadrature cannot tell, all that a spectrum with this run could have on
+    either side of the limit, and that one random start is one sample, with the exact spread 2 w (1 − w) / (P + 2).
     """
-    from landscape_audit.curvature.quadrature import density
+    from landscape_audit.curvature.quadrature import density, mass_below
 
     values, weights = krylov.ritz_values, krylov.eigen[1][0] ** 2
     if krylov.complete:
@@ -54,12 +54,12 @@ def spectral_density(krylov: KrylovSpace, facts: Facts) -> Measured:
         for value, r in zip(values[resolved], residuals[resolved], strict=True)
     )
 
-    def share(inside: NDArray[np.bool_]) -> Estimate:
-        return _share(float(weights[inside].sum()), facts, complete=krylov.complete)
-
-    near = share(np.abs(values) <= NEAR_ZERO * largest)
+    limit = NEAR_ZERO * largest
+    (least, most), (up_to_least, up_to_most) = mass_below(krylov, -limit), mass_below(krylov, limit)
+    near = _share(weights[np.abs(values) <= limit].sum(), (up_to_least - most, up_to_most - least), krylov, facts)
+    negative = _share(weights[values < -limit].sum(), (least, most), krylov, facts)
     return Measured(
-        estimates={"near_zero_share": near, "negative_share": share(values < -NEAR_ZERO * largest)},
+        estimates={"near_zero_share": near, "negative_share": negative},
         details=(
             Spectrum(
                 name="density",
@@ -88,10 +88,14 @@ def _resolved(krylov: KrylovSpace) -> NDArray[np.bool_]:
     return resolved
 
 
-def _share(weight: float, facts: Facts, *, complete: bool) -> Estimate:
-    weight = min(1.0, max(0.0, weight))
-    if complete:
+def _share(weight: float, between: tuple[float, float], krylov: KrylovSpace, facts: Facts) -> Estimate:
+    weight = min(1.0, max(0.0, float(weight)))
+    if krylov.complete:
         return Estimate.exact(weight, unit="share of eigenvalues", n=facts.parameters)
     half = normal_quantile(facts.level) * math.sqrt(2 * weight * (1 - weight) / (facts.parameters + 2))
-    part = IntervalPart(kind="probe", low=max(0.0, weight - half), high=min(1.0, weight + half))
-    return Estimate.within(weight, (part,), level=facts.level, unit="share of eigenvalues", n=1)
+    low, high = max(0.0, min(weight, between[0])), min(1.0, max(weight, between[1]))
+    parts = (
+        IntervalPart(kind="residual", low=low, high=high),
+        IntervalPart(kind="probe", low=weight - min(half, low), high=weight + min(half, 1 - high)),
+    )
+    return Estimate.within(weight, parts, level=facts.level, unit="share of eigenvalues", n=1)

@@ -51,3 +51,26 @@ def density(space: KrylovSpace, singles: Floats, points: int = 241) -> Density:
     axis = np.linspace(low, high, points)
     kernel = np.exp(-0.5 * ((axis[:, None] - places) / width) ** 2) / (width * np.sqrt(2 * np.pi))
     return Density(np.sinh(axis) * linear, kernel @ weights, np.sort(nodes[resolved]), linear)
+
+
+def mass_below(space: KrylovSpace, point: float) -> tuple[float, float]:
+    """Between what the share of the start's spectral measure below `point` certainly lies, up to rounding.
+
+    The measure has mass ⟨x, v_1⟩² at every eigenvalue whose unit eigenvector is x. Of all measures that give the same
+    T, none has less below the point than the nodes to its left of the quadrature that has a node at the point itself
+    (Gauss-Radau: one more row in T, its α chosen so), and none has more than those with that node.
+
+    Source: the theorem of Chebyshev, Markov and Stieltjes, for Krylov spaces in Jawecki 2022.
+    """
+    if 0.0 in space.beta:  # the quadrature is the measure
+        exact = float((space.eigen[1][0] ** 2)[space.ritz_values < point].sum())
+        return exact, exact
+    tridiagonal = np.diag(space.alpha) + np.diag(space.beta[:-1], 1) + np.diag(space.beta[:-1], -1)
+    last = np.zeros(space.steps)
+    last[-1] = space.beta[-1]
+    behind = np.linalg.solve(tridiagonal - point * np.eye(space.steps), last)
+    row = np.append(last, point + last @ behind)
+    values, vectors = np.linalg.eigh(np.block([[tridiagonal, last[:, None]], [row[None]]]))
+    weights, node = vectors[0] ** 2, int(np.argmin(np.abs(values - point)))
+    below = float(weights[:node].sum())
+    return below, below + float(weights[node])
