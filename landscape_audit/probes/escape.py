@@ -63,8 +63,8 @@ def escape_cost(size: Size) -> Cost:
 def escape_along(bench: Bench, walk: Walk, direction: Tensor, sharpest: float) -> Escape:
     """From the lowest point of a walk along `direction`, at most SMALL away so that it is still this landscape.
 
-    Where no point of the walk is lower, closer ones are tried: in a narrow valley 0.1 % can be far. `sharpest` is
-    |λ|_max, for the step of the descents.
+    Where no point of the walk is lower, closer ones are tried: in a narrow valley 0.1 % can be far. Where the walk
+    itself gets lower than the descent, further out, it ends there. `sharpest` is |λ|_max, for the step of the descents.
     """
     here = bench.evaluate()
     left = max((p for p in walk.points if 0 < abs(p.radius) <= SMALL), key=lambda p: p.drop)
@@ -76,7 +76,7 @@ def escape_along(bench: Bench, walk: Walk, direction: Tensor, sharpest: float) -
     start = left.radius * direction
     ends = [_descend(bench, origin, 1.0 / sharpest) for origin in (start, 0.0 * start)]
     escaped, control = (point(left.radius, here, bench.evaluate(end)) for end in ends)
-    return Escape(left.radius, left, escaped, control)
+    return Escape(left.radius, left, max(escaped, *walk.points, key=lambda p: p.drop), control)
 
 
 def _descend(bench: Bench, displacement: Tensor, step: float) -> Tensor:

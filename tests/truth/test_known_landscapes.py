@@ -12,19 +12,17 @@ README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 SEEDS = range(3)
 DEAR = "SAM twin"
 """Nine trainings a seed: one seed is enough for every day."""
-TODAY_WRONG = {
-    ("quadratic saddle", 19): "leaving starts at 10 % of the radius at most, and is worth 0.9995 δ after the descent; "
-    "the walk along v_min to 100 % gains 29 δ and is not looked at"
-}
+ONCE_WRONG = (("quadratic saddle", 19),)
+"""Beyond the seeds of every run: leaving is worth the material δ only further out than the escape begins."""
 
 
 def cases():
     for known in KNOWN:
         for seed in SEEDS if not known.name.startswith(DEAR) else SEEDS[:1]:
             yield pytest.param(known, seed, id=f"{known.name}-{seed}")
-    for (name, seed), reason in TODAY_WRONG.items():
+    for name, seed in ONCE_WRONG:
         known = next(each for each in KNOWN if each.name == name)
-        yield pytest.param(known, seed, id=f"{name}-{seed}", marks=pytest.mark.xfail(strict=True, reason=reason))
+        yield pytest.param(known, seed, id=f"{name}-{seed}")
 
 
 @pytest.mark.parametrize(("known", "seed"), list(cases()))
