@@ -172,3 +172,28 @@ def test_a_split_neuron_is_never_called_a_minimum(seed):
     split = subject(wide, half_square, x, y, dtype=torch.float64)
     assert class_of(split, dtype="float64", seed=seed) in {"approximate_minimum", "saddle", "undecided"}
     assert class_of(subject(narrow, half_square, x, y, dtype=torch.float64), dtype="float64", seed=seed) == "minimum"
+
+
+def few_examples(sizes: list[int], *, alike: bool = False) -> Subject:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1 if alike else sum(sizes), 4, generator=generator).expand(sum(sizes), 4)
+    torch.manual_seed(0)
+    return subject(nn.Linear(4, 3), cross_entropy, x, torch.zeros(sum(sizes)).long(), sizes=sizes)
+
+
+@pytest.mark.parametrize("sizes", [[1], [1, 1], [2, 3, 2]])
+def test_too_few_batches_cannot_tell_a_gradient_from_noise_and_so_no_class_rests_on_it(sizes):
+    label = measured(bench(few_examples(sizes)), stationarity).labels["class"]
+    assert label.value == "undecided"
+    assert label.open == "sampling"
+    assert "audit more examples" in label.reason
+
+
+def test_batches_that_are_all_alike_have_no_noise_and_their_gradient_is_real():
+    assert class_of(few_examples([2, 2, 2], alike=True)) == "not_critical"
+
+
+def test_one_example_on_a_slope_of_negative_curvature_is_at_no_maximum():
+    point = torch.zeros(1, 1)
+    made = Landscape(lambda t: 1 - ((t - 0.5) ** 2).sum(), torch.tensor([1.0, 1.0]))
+    assert class_of(subject(made, output, point, point, dtype=torch.float64), dtype="float64") == "undecided"
