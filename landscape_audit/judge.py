@@ -61,15 +61,16 @@ def expect(policy: Policy, checks: Iterable[str]) -> None:
             )
 
 
-def last_line(results: AuditResults, report: Path | None) -> str:
+def last_line(results: AuditResults, report: Path | None, code: int) -> str:
     """`landscape-audit: FAIL  3 passed, 1 failed, 1 undecided  (exit 1)  report: out/report.html`.
 
-    The first three counts are always there; warned, waived and crashed only where there are any.
+    `code` is the one that the process ends with: the verdict's, or that of a signal. The first three counts are
+    always there; warned, waived and crashed only where there are any.
     """
     verdict = results.verdict
     counts = [f"{getattr(verdict, name)} {name}" for name in ("passed", "failed", "undecided")]
     counts += [f"{number} {name}" for name in ("warned", "waived", "crashed") if (number := getattr(verdict, name))]
-    line = f"landscape-audit: {verdict.word}  {', '.join(counts)}  (exit {verdict.exit_code})"
+    line = f"landscape-audit: {verdict.word}  {', '.join(counts)}  (exit {code})"
     return f"{line}  report: {printable(report)}" if report else line
 
 

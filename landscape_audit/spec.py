@@ -7,7 +7,17 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from landscape_audit.config_error import as_config_error
 from landscape_audit.errors import ConfigError, PolicyError
@@ -102,8 +112,8 @@ class Budgets(_Strict):
         lt=1,
         description="No more pairs once the standard error of the rise, at the radius nearest 0.05, is this share.",
     )
-    flatness_sigmas: tuple[Annotated[StrictFloat, Field(gt=0)], ...] | None = Field(
-        default=None, min_length=1, description="Radii as shares of a filter's norm."
+    flatness_sigmas: tuple[Annotated[StrictFloat, Field(ge=1e-6, le=100)], ...] | None = Field(
+        default=None, min_length=1, description="Radii as shares of a filter's norm, from 1e-6 to 100, each once."
     )
     ascent_steps: StrictInt | None = Field(
         default=None, ge=1, description="Gradient steps from each of three starts for the worst case in a ball."
@@ -120,6 +130,17 @@ class Budgets(_Strict):
     surface_points: StrictInt | None = Field(
         default=None, ge=3, description="Points along one side of the 2-D surface."
     )
+
+    @field_validator("flatness_sigmas")
+    @classmethod
+    def _are_told_apart(cls, sigmas: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        """By their six digits, which name `rise@σ`."""
+        names = [f"{sigma:g}" for sigma in sigmas or ()]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            message = f"{twice} stands there more than once, to six digits: each radius has one estimate, rise@{twice}"
+            raise ValueError(message)
+        return sigmas
 
 
 PRESETS: dict[Preset, dict[str, Any]] = {

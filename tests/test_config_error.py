@@ -45,7 +45,7 @@ def config_message(tmp_path: Path, text: str) -> str:
         (WHOLE + '[protocol]\nseed = "1"', "protocol.seed is '1': it must be a whole number."),
         (WHOLE + "[protocol]\nlearning_rate = true", "protocol.learning_rate is True: it must be a number."),
         (WHOLE + "[protocol.budgets]\nflatness_sigmas = []", "flatness_sigmas is []: it must not be empty."),
-        (WHOLE + "[protocol.budgets]\nflatness_sigmas = [0]", "flatness_sigmas[0] is 0: it must be greater than 0"),
+        (WHOLE + "[protocol.budgets]\nflatness_sigmas = [0]", "flatness_sigmas[0] is 0: it must be at least 1e-06"),
         (WHOLE.replace("[data]", 'strict = "no"\n[data]'), "model.strict is 'no': it must be true or false."),
         (WHOLE + "[protocol]\nseed = -1", "protocol.seed is -1: it must be at least 0."),
         (WHOLE + "[protocol]\nlevel = 1.0", "protocol.level is 1.0: it must be less than 1"),

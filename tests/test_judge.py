@@ -312,11 +312,11 @@ def test_a_waiver_of_a_gate_there_is_none_of_is_an_error() -> None:
 
 
 def test_the_last_line_has_one_shape() -> None:
-    assert last_line(judge(FAILING), Path("out/report.html")) == (
+    assert last_line(judge(FAILING), Path("out/report.html"), 1) == (
         "landscape-audit: FAIL  0 passed, 1 failed, 0 undecided  (exit 1)  report: out/report.html"
     )
     waived = judge(FAILING, waivers=[a_waiver()])
-    assert last_line(waived, None) == "landscape-audit: PASS  0 passed, 0 failed, 0 undecided, 1 waived  (exit 0)"
+    assert last_line(waived, None, 0) == "landscape-audit: PASS  0 passed, 0 failed, 0 undecided, 1 waived  (exit 0)"
 
 
 def test_the_counts_are_the_gates() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from landscape_audit.checks.evidence import Evidence
-from landscape_audit.checks.gradient import DISTINGUISHABLE
+from landscape_audit.checks.gradient import DISTINGUISHABLE, FEWEST_GROUPS
 from landscape_audit.demand import UNDECIDED
 from landscape_audit.probes.walks import SMALL
 from landscape_audit.results import Estimate, IntervalKind
@@ -90,7 +90,7 @@ def _worth(drop: float, seen: Evidence) -> str:
 def _maximum(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
     top = "no bound" if seen.lambda_max.high is None else number(seen.lambda_max.high)
     slope = _at_most("worth of the gradient", seen.gradient_worth, seen.delta)
-    if not seen.gradient_real:
+    if seen.gradient_real is False:
         slope = Condition("chance of no mean gradient >", seen.probability, DISTINGUISHABLE, holds=True)
     conditions = (_below_zero("λ_max", seen.lambda_max), slope)
     return conditions, f"All curvature is negative only if λ_max is; it reaches up to {top}."
@@ -99,7 +99,7 @@ def _maximum(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
 def _not_critical(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
     drop = seen.slope_drop.drop
     real = "real" if seen.gradient_real else "not told from noise"
-    chance = Condition("chance of no mean gradient ≤", seen.probability, DISTINGUISHABLE, seen.gradient_real)
+    chance = Condition("chance of no mean gradient ≤", seen.probability, DISTINGUISHABLE, seen.gradient_real is True)
     return (
         (_above("drop by a first-order step", drop, seen.delta, seen.half(seen.slope_drop)), chance),
         f"A first-order step within {number(100 * SMALL)} % of the filters' norms lowers the loss by "
@@ -189,6 +189,12 @@ def undecided(seen: Evidence) -> tuple[str, IntervalKind | None]:
     digits = "audit with --dtype float64" if seen.dtype == "float32" else "float64 has no more digits"
     pays = seen.best_drop.drop > seen.delta
     causes: tuple[tuple[bool, str, IntervalKind | None], ...] = (
+        (
+            pays and seen.gradient_real is None,
+            "A step lowers this sample's loss, and too few batches cannot tell its gradient from noise: audit more "
+            f"examples, in {FEWEST_GROUPS} batches or more.",
+            "sampling",
+        ),
         (
             not seen.negative_here and seen.hidden_worth > seen.delta,
             f"Rounding could hide negative curvature that matters: {digits}.",

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from landscape_audit.checks.eigenvalue import largest
-from landscape_audit.checks.gradient import distinguishable, null_probability
+from landscape_audit.checks.gradient import distinguishable, null_probability, without_spread
 from landscape_audit.checks.negative_curvature import certificate
 from landscape_audit.probes.escape import Escape
 from landscape_audit.probes.materiality import curvature_worth
@@ -24,7 +24,8 @@ class Evidence:
     """What is worth having: a share of the loss, never less than rounding leaves of a difference."""
     noise: float
     """What rounding leaves of a difference."""
-    gradient_real: bool
+    gradient_real: bool | None
+    """Whether the mean gradient is no noise; None where there are too few batches to tell."""
     gradient_norm: float
     probability: float
     slope_drop: Point
@@ -103,7 +104,6 @@ def gather(seen: Surroundings) -> Evidence:
     """What the probes say, in the terms of the decision."""
     gradients, facts = seen.gradients, seen.facts
     probability = null_probability(gradients)
-    real = distinguishable(gradients, probability)
     here = next(point for point in steps(seen) if point.radius == 0)
     left = [point for escape in seen.escapes for point in (escape.start, escape.end, escape.control)]
     moved = [abs(point.radius) for point in steps(seen) if not abs(point.rise.value) <= seen.delta]
@@ -111,7 +111,7 @@ def gather(seen: Surroundings) -> Evidence:
         loss=seen.loss.evaluation.loss,
         delta=seen.delta,
         noise=seen.trial.loss_noise,
-        gradient_real=gradients.norm * facts.radius > seen.trial.loss_noise if real is None else real,
+        gradient_real=_is_real(seen, probability),
         gradient_norm=gradients.norm,
         probability=probability,
         slope_drop=max(_first_order(seen), key=_dropped, default=here),
@@ -129,6 +129,15 @@ def gather(seen: Surroundings) -> Evidence:
         rise_on_top=min(seen.rises("v_max")),
         dtype=facts.dtype,
     )
+
+
+def _is_real(seen: Surroundings, probability: float) -> bool | None:
+    """By the sign-flip test; of fewer batches only where the gradient is below rounding, or in all of them the same."""
+    gradients = seen.gradients
+    told = distinguishable(gradients, probability)
+    if told is None and gradients.norm * seen.facts.radius <= seen.trial.loss_noise:
+        return False
+    return True if told is None and without_spread(gradients) else told
 
 
 def steps(seen: Surroundings) -> list[Point]:

@@ -56,7 +56,8 @@ def flatness(
     `rise@σ` is E L(θ + σ d) − L(θ): every filter is moved by σ times its own norm in a random direction, biases and
     normalisation are not. Antithetic pairs with the quadratic of the Krylov space as control variate, which leaves the
     mean what it is; Student over the draws, and rounding. `tolerance` is the σ at which the loss has risen by 10 %,
-    read between the radii on the curve and on both edges of its interval. `metric@σ` is what is kept of the metric.
+    read between the radii on the curve and on both edges of its interval; below the first radius it is a guess from
+    the quadratic, with the bounds 0 and that radius. `metric@σ` is what is kept of the metric.
 
     `worst_case` (|ε| ≤ 0.05) and `worst_case_adaptive` (each weight by its own size, ≤ 0.5) are the highest losses
     found by ascents from the one-step (SAM) point and from both ends of v_max: lower bounds of the true maximum, never

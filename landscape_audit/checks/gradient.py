@@ -24,6 +24,8 @@ UNIT = "loss per unit of parameter"
 FEWEST_GROUPS = 6
 """Sign flips of fewer than 6 vectors cannot reach a p-value below 1/32."""
 DISTINGUISHABLE = 0.05
+SAME = 1e-12
+"""Of |g|²: how far apart rounding may put two gradients that are the same, squared."""
 LISTED = 8
 """Names in one sentence; the table has all."""
 
@@ -132,6 +134,13 @@ def null_probability(sample: GradientSample) -> float:
 def distinguishable(sample: GradientSample, probability: float) -> bool | None:
     """Whether the mean gradient is not zero; None where there are too few batches to tell."""
     return probability <= DISTINGUISHABLE if len(sample.weights) >= FEWEST_GROUPS else None
+
+
+def without_spread(sample: GradientSample) -> bool:
+    """Whether there are several batches, and all have the same gradient to the last digits."""
+    squares = np.diag(sample.gram)
+    apart = squares[:, None] + squares[None, :] - 2 * sample.gram
+    return len(squares) > 1 and bool(apart.max() <= SAME * squares.max())
 
 
 def _distinguishable(sample: GradientSample, probability: float) -> tuple[str, str]:

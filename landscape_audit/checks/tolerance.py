@@ -3,51 +3,69 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from landscape_audit.probes.perturbations import Cloud
 from landscape_audit.results import Estimate, IntervalPart
 
 
+@dataclass(frozen=True)
+class _Crossing:
+    """Where a curve reaches the target: the best guess, and between which radii it certainly does."""
+
+    low: float
+    guess: float
+    high: float
+
+    @property
+    def read(self) -> bool:
+        """Whether it was read between two radii; otherwise it is only known to lie between `low` and `high`."""
+        return self.low == self.high
+
+
 def tolerance(clouds: Sequence[Cloud], target: float, level: float, rounding: float) -> Estimate:
     """Where the curve of mean rises reaches `target`; its interval is where the curve's two edges do.
 
-    Between the radii the curve is read on rise / σ², linear in log σ: exact for a quadratic.
+    Between the radii the curve is read on rise / σ², linear in log σ: exact for a quadratic. Below the first radius
+    nothing is known but that the curve starts at zero: a curve that is above `target` there already has a bound.
     """
     sigmas = [cloud.sigma for cloud in clouds]
     half = [cloud.rise.half_width(level) + rounding for cloud in clouds]
 
-    def crossing(shift: Callable[[float], float]) -> float | None:
-        return _crossing(sigmas, [c.rise.value + shift(h) for c, h in zip(clouds, half, strict=True)], target)
-
-    value, early, late = crossing(lambda _: 0.0), crossing(lambda h: h), crossing(lambda h: -h)
-    unit = "share of the filters' norms"
-    if value is None:
-        beyond = IntervalPart(kind="bound", low=sigmas[-1] if early is None else early, high=None)
-        return Estimate.within(
-            sigmas[-1], (beyond,), level=level, unit=unit, direction="higher", n=len(clouds[0].rises)
+    def crossing(sign: float) -> _Crossing | None:
+        shifted = (
+            cloud.rise.value + sign * h if sign else cloud.rise.value for cloud, h in zip(clouds, half, strict=True)
         )
-    part = IntervalPart(kind="probe", low=0.0 if early is None else min(early, value), high=late and max(late, value))
-    return Estimate.within(value, (part,), level=level, unit=unit, direction="higher", n=len(clouds[0].rises))
+        return _crossing(sigmas, list(shifted), target)
+
+    here, early, late = crossing(0.0), crossing(1.0), crossing(-1.0)
+    if here is None:
+        guess, part = sigmas[-1], IntervalPart(kind="bound", low=early.low if early else sigmas[-1], high=None)
+    else:
+        low, high = min(early.low if early else 0.0, here.low), late and max(late.high, here.high)
+        more_draws_help = here.read or high != here.high
+        guess, part = here.guess, IntervalPart(kind="probe" if more_draws_help else "bound", low=low, high=high)
+    unit = "share of the filters' norms"
+    return Estimate.within(guess, (part,), level=level, unit=unit, direction="higher", n=len(clouds[0].rises))
 
 
-def _crossing(sigmas: Sequence[float], rises: Sequence[float], target: float) -> float | None:
-    """The first σ at which the piecewise curve σ² · (rise/σ²) reaches `target`; NaN counts as above.
+def _crossing(sigmas: Sequence[float], rises: Sequence[float], target: float) -> _Crossing | None:
+    """The first σ at which the piecewise curve σ² · (rise/σ²) reaches `target`; what is not finite is above it.
 
-    Between two radii rise/σ² is taken as linear in log σ, which is exact for a quadratic; below the first radius it
-    is constant.
+    Below the first radius the guess takes rise/σ² as constant.
     """
+    index = next((index for index, rise in enumerate(rises) if not rise < target), None)
+    if index is None:
+        return None
+    before = sigmas[index - 1] if index else 0.0
+    if not math.isfinite(rises[index]):
+        return _Crossing(before, before, sigmas[index])
+    if index == 0:
+        return _Crossing(0.0, sigmas[0] * math.sqrt(target / rises[0]), sigmas[0])
     scaled = [rise / sigma**2 for sigma, rise in zip(sigmas, rises, strict=True)]
-    for index, rise in enumerate(rises):
-        if rise < target:
-            continue
-        if index == 0:
-            return sigmas[0] * min(1.0, math.sqrt(target / rise)) if math.isfinite(rise) else 0.0
-        if not math.isfinite(rise):
-            return sigmas[index - 1]
-        return _between(sigmas[index - 1 : index + 1], scaled[index - 1 : index + 1], target)
-    nan = [index for index, rise in enumerate(rises) if math.isnan(rise)]
-    return sigmas[max(0, nan[0] - 1)] if nan else None
+    read = _between(sigmas[index - 1 : index + 1], scaled[index - 1 : index + 1], target)
+    return _Crossing(read, read, read)
 
 
 def _between(ends: Sequence[float], scaled: Sequence[float], target: float) -> float:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from landscape_audit.cli.summary import gate_table
+from landscape_audit.cli.summary import failures, gate_table
 from landscape_audit.errors import UsageError
 from landscape_audit.policy import Policy
 from landscape_audit.results import AuditResults
@@ -44,7 +44,9 @@ def gate(
         typer.echo(verdict.to_json(), nl=False)
     if not quiet:
         typer.echo(gate_table(verdict), err=True)
-    typer.echo(last_line(verdict, None), err=True)
+    for line in failures(verdict):
+        typer.echo(line, err=True)
+    typer.echo(last_line(verdict, None, verdict.verdict.exit_code), err=True)
     raise typer.Exit(verdict.verdict.exit_code)
 
 

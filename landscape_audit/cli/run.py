@@ -15,7 +15,7 @@ import typer
 
 from landscape_audit.cli import options
 from landscape_audit.cli.progress import Bar, listener
-from landscape_audit.cli.summary import summary
+from landscape_audit.cli.summary import failures, summary
 from landscape_audit.cli.torchrun import leads
 from landscape_audit.errors import OutputError, UsageError
 from landscape_audit.files import writable_folder, write_atomically
@@ -123,8 +123,11 @@ def run(
         sys.stdout.write(results.to_json())
     elif not quiet:
         typer.echo(summary(results), err=True)
-    typer.echo(last_line(results, report), err=True)
-    raise typer.Exit(EXIT_BY_SIGNAL[results.run.signal] if results.run.signal else results.verdict.exit_code)
+    for line in failures(results):
+        typer.echo(line, err=True)
+    code = EXIT_BY_SIGNAL[results.run.signal] if results.run.signal else results.verdict.exit_code
+    typer.echo(last_line(results, report, code), err=True)
+    raise typer.Exit(code)
 
 
 def _argv() -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from landscape_audit.demand import with_interval
 from landscape_audit.names import HEADLINES
-from landscape_audit.results import AuditResults, Estimate, GateResult
+from landscape_audit.results import AuditResults, Estimate, Failed, GateResult
 from landscape_audit.text import printable
 
 
@@ -25,6 +25,15 @@ def gate_table(results: AuditResults) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "\n".join((sentence, "", *(f"  {line}" for line in lines), ""))
+
+
+def failures(results: AuditResults) -> tuple[str, ...]:
+    """Why each check failed that did, a line each; told also where nothing else is."""
+    return tuple(
+        f"landscape-audit: the check {printable(check.id)} failed: {printable(check.outcome.error, limit=1000)}"
+        for check in results.checks
+        if isinstance(check.outcome, Failed)
+    )
 
 
 def _row(gate: GateResult) -> tuple[str, str, str, str]:

@@ -133,6 +133,7 @@ def _grown(bench: Bench, cloud: Cloud, direction: Tensor, surprise: float, here:
     pair = [bench.evaluate(sign * cloud.sigma * direction) for sign in (1.0, -1.0)]
     rise = sum(evaluation.loss for evaluation in pair) / 2 - here
     kept = [evaluation.metric for evaluation in pair if evaluation.metric is not None]
-    metrics = (*cloud.metrics, sum(kept) / 2) if kept else ()
+    metric = sum(kept) / 2 if math.isfinite(rise) else math.nan  # outputs that are not numbers have no metric
+    metrics = (*cloud.metrics, metric) if kept else ()
     control = 0.5 * cloud.sigma**2 * surprise
     return Cloud(cloud.sigma, (*cloud.rises, rise), (*cloud.controls, control), metrics)

@@ -78,7 +78,8 @@ class Watch(TorchFunctionMode):
     A site is the innermost running module, the function, and how often that module has called it in this pass. Of an
     activation only counts by unit are kept. A unit is a channel behind a convolution and its like, and one of the
     last dimension otherwise; where nothing told so on the way, tensors of four and more dimensions are taken to have
-    their channels second. A vector is one unit.
+    their channels second. A vector is one unit, a single
+    number, such as a learnt gate, is none.
     """
 
     def __init__(self) -> None:
@@ -88,6 +89,7 @@ class Watch(TorchFunctionMode):
         self._axes: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
         self._tallies: dict[Site, tuple[Tensor, Tensor]] = {}
         self._hidden: dict[str, None] = {}
+        self._broken: Exception | None = None
 
     def begin(self) -> None:
         """A pass begins: calls are counted anew."""
@@ -108,7 +110,9 @@ class Watch(TorchFunctionMode):
             self._hidden.setdefault(name)
 
     def observed(self) -> Observed:
-        """What was seen, on the host."""
+        """What was seen, on the host; or what went wrong with seeing it."""
+        if self._broken:
+            raise self._broken
         tallies = {
             site: Tally(*(part.cpu().numpy() for part in (sums, counts)))
             for site, (sums, counts) in self._tallies.items()
@@ -121,9 +125,31 @@ class Watch(TorchFunctionMode):
         del types
         kwargs = kwargs or {}
         name = _name(func)
-        first: Any = args[0] if args else kwargs.get("input")
-        before = SMOOTH[name](first) if name in SMOOTH and _is_dense(first) else None  # it may be overwritten
+        before = None
+        with self._own():
+            before = self._before(name, args, kwargs)
         out = func(*args, **kwargs)
+        with self._own():
+            self._after(name, before, out, args, kwargs)
+        return out
+
+    @contextlib.contextmanager
+    def _own(self) -> Iterator[None]:
+        """What fails in here is no fault of the model: nothing is thrown into its forward, but kept until after it."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - raised again by `observed`
+            self._broken = self._broken or error
+
+    def _before(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor | None:
+        """Where a function of `SMOOTH` is off: its input may be overwritten."""
+        first: Any = args[0] if args else kwargs.get("input")
+        return SMOOTH[name](first) if name in SMOOTH and _is_dense(first) else None
+
+    def _after(
+        self, name: str, before: Tensor | None, out: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> None:
+        first: Any = args[0] if args else kwargs.get("input")
         self._follow(name, args, out)
         result = out[0] if isinstance(out, tuple) else out
         rule = _rule(name, kwargs)
@@ -135,7 +161,6 @@ class Watch(TorchFunctionMode):
             self._count(rule[0], name, out, rule[1](out))
         elif name in ATTENTION or (name == "softmax" and _is_attention(first, out, args, kwargs)):
             self._attend(name, first, out, args, kwargs)
-        return out
 
     # ----------------------------------------------------------------------------------------------------- counting
 
@@ -144,6 +169,8 @@ class Watch(TorchFunctionMode):
         return self._running[-1] if self._running else ""
 
     def _count(self, kind: Kind, name: str, out: Tensor, off: Tensor) -> None:
+        if not off.ndim:
+            return
         off = off[..., None] if off.ndim < 2 else off
         axis = self._axes[out] if out in self._axes else 1 if out.ndim > 3 else off.ndim - 1
         others = [dim for dim in range(off.ndim) if dim != axis]

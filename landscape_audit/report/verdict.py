@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from landscape_audit.names import name_of
-from landscape_audit.results import AuditResults, Verdict
+from landscape_audit.results import AuditResults, Failed, Verdict
 from landscape_audit.text import printable
 
 
@@ -12,10 +12,23 @@ def banners_of(results: AuditResults) -> tuple[str, ...]:
     banners = []
     if results.partial is not None:
         banners.append(f"This audit is not whole: {printable(results.partial, 400)}.")
+    banners += _failures(results)
     if not results.instrument.agrees:
         told = printable("; ".join(results.instrument.disagreements), 600)
         banners.append(f"The instrument disagrees with itself, so no number here should be trusted: {told}.")
     return tuple(banners)
+
+
+def _failures(results: AuditResults) -> list[str]:
+    """Why checks failed; once for all that failed alike, as those do that rest on one probe."""
+    alike: dict[str, list[str]] = {}
+    for check in results.checks:
+        if isinstance(check.outcome, Failed):
+            alike.setdefault(check.outcome.error, []).append(printable(check.id))
+    return [
+        f"The {'checks' if len(ids) > 1 else 'check'} {', '.join(ids)} failed: {printable(error, 400)}"
+        for error, ids in alike.items()
+    ]
 
 
 def counts_of(verdict: Verdict) -> str:

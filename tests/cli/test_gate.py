@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from landscape_audit.cli.gate import gate
 from landscape_audit.errors import ResultsError, UsageError
 from landscape_audit.policy import Policy
-from landscape_audit.results import AuditResults, Label, Measured
+from landscape_audit.results import AuditResults, Failed, Label, Measured
 
 STRICT = '[gates."sharpness.lambda_max"]\nat_most = 20\nwhy = "w"\n'
 LOOSE = STRICT.replace("20", "50")
@@ -93,3 +93,12 @@ def test_a_label_cannot_print_a_line_of_its_own(tmp_path: Path) -> None:
     lines = run(path).stderr.splitlines()
     assert not [line for line in lines if line.startswith(("::", forged))]
     assert lines[-1].startswith("landscape-audit: FAIL  ")
+
+
+def test_why_a_check_failed_is_a_line_of_its_own_even_where_nothing_else_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(an_audit({"sharpness": Failed(error="disk\x1b[2J\nfull")}).to_json(), encoding="utf-8")
+    result = run(path, "--quiet")
+    reason, last = result.stderr.splitlines()
+    assert reason == "landscape-audit: the check sharpness failed: disk\\x1b[2J\\nfull"
+    assert last.startswith("landscape-audit: ERROR  ")

@@ -161,8 +161,9 @@ def test_an_interrupted_run_keeps_what_was_measured_and_says_that_it_is_partial(
         if "trust region" in line:
             process.send_signal(stop)
             break
-    process.communicate(timeout=60)
+    _, rest = process.communicate(timeout=60)
     assert process.returncode == code, seen
+    assert f"(exit {code})  report: " in rest.splitlines()[-1]
     kept = AuditResults.model_validate_json((project / "audit-model/results.json").read_text())
     assert kept.partial
     assert kept.checks

@@ -187,3 +187,13 @@ def test_garbage_is_collected_after_a_report_as_it_was_before(collecting, tmp_pa
         assert gc.isenabled() is collecting
     finally:
         gc.enable()
+
+
+def test_why_checks_failed_is_in_the_summary_once_for_all_that_failed_alike_and_then_there_is_something_to_do():
+    failed = {"gradient": "disk <b>\x1b\nfull", "sharpness": "no memory", "trace": "no memory"}
+    audit = an_audit({name: Failed(error=error) for name, error in failed.items()})
+    text = markdown(view(judged(audit, Policy(), dt.date(2026, 1, 1))))
+    assert "checks sharpness, trace failed: no memory" in text
+    assert r"The check gradient failed: disk" in text
+    assert "\x1b" not in text
+    assert "Nothing to do" not in text

@@ -18,9 +18,10 @@ from landscape_audit.checks.activations import activations
 from landscape_audit.errors import ModelError
 from landscape_audit.probes import attention as attention_probe
 from landscape_audit.probes.activations import WatchedForward, merged
+from landscape_audit.probes.bench import ProbeFailedError
 from landscape_audit.probes.evaluation import by_batch, passes
 from landscape_audit.probes.ranks import Ranks
-from landscape_audit.probes.watch import observe, watching
+from landscape_audit.probes.watch import Watch, observe, watching
 from landscape_audit.results import Cost, NotApplicable
 
 DEAD = -1e6
@@ -513,3 +514,31 @@ def test_a_table_names_the_worst_layers_and_sums_the_rest():
     assert rows[-1]["layer"] == "5 other layers"
     assert rows[0]["dead"] == 3
     assert sum(row["units"] for row in rows) == 3 * (MOST_ROWS + 5)
+
+
+class Gated(nn.Module):
+    """A layer's output scaled by functions of single numbers: a parameter, and a product of two vectors."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+        self.alpha = nn.Parameter(torch.tensor(0.3))
+
+    def forward(self, x):
+        gate = torch.tanh(self.alpha) + torch.sigmoid(torch.matmul(self.layer.bias, self.layer.bias))
+        return (functional.gelu(self.alpha) + gate) * torch.relu(self.layer(x)).mean(1)
+
+
+def test_a_single_number_is_no_unit():
+    model = subject(Gated(), output, points(4), points(1))
+    seen = observe(model, by_batch(model.sample.batches, range(3), 20))
+    assert [(site.function, site.size) for site in seen.tallies] == [("relu", 3)]
+
+
+def test_what_breaks_in_the_watching_is_not_blamed_on_the_model(monkeypatch):
+    monkeypatch.setattr(Watch, "_count", lambda *_: 1 / 0)
+    with pytest.raises(ProbeFailedError, match="watched_forward: ZeroDivisionError"):
+        bench(audited(torch.relu, nn.Linear(4, 3), points(4))).take(WatchedForward())
+    own = audited(lambda x: torch.relu(x).view(7, 7), nn.Linear(4, 3), points(4))
+    with pytest.raises(ProbeFailedError, match="shape"):
+        bench(own).take(WatchedForward())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -16,13 +17,16 @@ from torch import nn
 from landscape_audit.checks.flatness import flatness
 from landscape_audit.checks.tolerance import tolerance
 from landscape_audit.curvature.trace import form, inside
+from landscape_audit.demand import on_number
+from landscape_audit.errors import ConfigError
 from landscape_audit.forecast import forecast
-from landscape_audit.policy import Policy
+from landscape_audit.policy import Gate, Policy
 from landscape_audit.probes.ascent import BallAscent
 from landscape_audit.probes.krylov import HessianKrylov, KrylovTrace
 from landscape_audit.probes.m_sharpness import MSharpness
 from landscape_audit.probes.perturbations import Cloud, RandomPerturbation
 from landscape_audit.settle import settle
+from landscape_audit.spec import ProtocolSpec, validated
 
 SPECTRUM = np.r_[40.0, 15.0, 6.0, np.linspace(-0.5, 1.5, 27)]
 REPEATS = 200
@@ -258,3 +262,46 @@ def test_the_tolerance_widens_by_what_rounding_leaves_open():
     assert found.low < 0.15 < found.high
     exact = tolerance(clouds, 0.0225, 0.95, 0.0)
     assert exact.low == exact.high == pytest.approx(0.15)
+
+
+def test_a_curve_that_is_above_the_target_from_its_first_radius_on_bounds_the_tolerance_from_above_alone():
+    above = tolerance([Cloud(10.0, (25.0, 23.0, 24.0), (0.0,) * 3, ())], 0.1, 0.95, 0.0)
+    assert (above.low, above.high) == (0.0, 10.0)
+    assert {part.kind for part in above.parts} == {"bound"}
+    gate = Gate(at_most=1.0, why="a test")
+    assert on_number(gate, above).status == "undecided"
+    unclear = tolerance([Cloud(sigma, (0.0, 3 * sigma), (0.0, 0.0), ()) for sigma in (1.0, 2.0)], 1.0, 0.95, 0.0)
+    assert (unclear.low, unclear.high) == (0.0, None)
+
+
+def test_a_curve_that_ends_between_two_radii_reaches_the_target_between_them():
+    clouds = [Cloud(0.1, (0.01, 0.01), (0.0, 0.0), ()), Cloud(0.3, (0.09, math.nan), (0.0, 0.0), ())]
+    found = tolerance(clouds, 0.05, 0.95, 0.0)
+    assert (found.low, found.value, found.high) == (0.1, 0.1, 0.3)
+
+
+def test_where_the_loss_is_not_finite_neither_is_the_metric():
+    class Ends(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) + 1e-9 * torch.log(36 - self.weight.square().sum())
+
+    audited = subject(Ends(4, 2), cross_entropy, torch.randn(64, 4), torch.arange(64) % 2)
+    (cloud,) = bench(audited, budgets={"flatness_sigmas": (100.0,)}).take(RandomPerturbation()).clouds
+    assert math.isnan(cloud.rise.value)
+    assert math.isnan(cloud.metric.value)
+
+
+@pytest.mark.parametrize(
+    ("sigmas", "says"),
+    [
+        ([1e-12, 0.1], "flatness_sigmas[0] is 1e-12: it must be at least 1e-06"),
+        ([0.1, 1e308], "flatness_sigmas[1] is 1e+308: it must be at most 100"),
+        ([0.1, 0.05, 0.1], "flatness_sigmas: 0.1 stands there more than once"),
+        ([0.1, 0.10000001], "flatness_sigmas: 0.1 stands there more than once"),
+    ],
+)
+def test_radii_are_within_reach_of_float32_and_told_apart_by_their_names(sigmas, says):
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        validated(ProtocolSpec, {"budgets": {"flatness_sigmas": sigmas}}, "audit.toml")
+    widest = validated(ProtocolSpec, {"budgets": {"flatness_sigmas": [1e-6, 100.0]}}, "audit.toml")
+    assert widest.budget().flatness_sigmas == (1e-6, 100.0)
