@@ -82,18 +82,16 @@ class SamTwins:
 
     def take(self, bench: Bench) -> Twins | Refused:
         """Seed by seed; finished ones are kept on disk and, from two on, whatever stops the next one."""
-        from landscape_audit.training.twins import refusal
-
         course = bench.course
         if course is None:
             return Refused("not enabled:  [checks.sam] enabled = true, train = …")
         if bench.ranks.size > 1:
             return Refused(f"{bench.ranks.size} processes: twins are trained by one. Run this check without torchrun.")
-        if reason := refusal(bench.subject, course):
-            return Refused(reason)
+        if course.refused:
+            return Refused(course.refused)
         _tell_precision(bench)
         start = measured(bench, bench.subject, variant="start", steps=0, gradients=0)
-        seeds = _finished_seeds(bench, course)
+        seeds = _finished_seeds(bench, course.knowing(start.sums, start.weights, start.metric))
         saved = _save_best(bench, course, seeds) if course.save and not bench.stopped else ""
         return Twins(start, seeds, course.spec, course.rate, course.batch_size, course.gradient, saved)
 

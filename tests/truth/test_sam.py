@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from landscape_audit.checks.sam import sam
-from landscape_audit.errors import ConfigError, OutputError, UsageError
+from landscape_audit.errors import ConfigError, LossError, ModelError, OutputError, UsageError
 from landscape_audit.measure import audit
 from landscape_audit.probes import sam_twins
 from landscape_audit.probes.ascent import ADAPTIVE_FLOOR
@@ -23,8 +23,9 @@ from landscape_audit.probes.sam_twins import SamTwins
 from landscape_audit.results import NotApplicable
 from landscape_audit.spec import AuditSpec, ChecksSpec, SamSpec, validated
 from landscape_audit.subject.data import Batch
+from landscape_audit.subject.subject import load_subject
 from landscape_audit.training.sam import Asam, Sam, take_step
-from landscape_audit.training.twins import Course, trained
+from landscape_audit.training.twins import Course, read_course, trained, tried
 
 RATE = 0.1
 
@@ -163,7 +164,7 @@ def with_course(model, x, y, loss=half_square, **settings):
     audited = subject(model, loss, x, y)
     on = bench(audited, preset="quick")
     spec = SamSpec.model_validate({"enabled": True, "train": "tests:none", "batch_size": 8, **settings})
-    on.course = Course(spec, spec.lr or 0.01, Batch(x, y), len(x), "key", None, None)
+    on.course = tried(audited, Course(spec, spec.lr or 0.01, Batch(x, y), len(x), "key", None, None))
     return on
 
 
@@ -287,6 +288,19 @@ def training():
     return examples(1, 96)
 """
 
+UNUSABLE = """
+def unusable():
+    [(x, y)] = examples(1, 96)
+    {change}
+    return [(x, y)]
+"""
+OWN_LOSS = """
+from torch.nn import functional
+
+def own(outputs, targets):
+    return functional.cross_entropy(outputs, targets, label_smoothing=0.0)
+"""
+
 
 @pytest.fixture
 def project(tmp_path):
@@ -298,19 +312,29 @@ def project(tmp_path):
     return tmp_path
 
 
-def audited(project, folder=None, *, strict=True, **settings):
+def spec_of(*, strict=True, loss="cross_entropy", **settings):
     given = {"enabled": True, "train": "data.py:training", "steps": 10, "batch_size": 8, **settings}
-    spec = AuditSpec.model_validate(
+    return AuditSpec.model_validate(
         {
             "model": {"factory": "model.py:build", "prefix": "net.", "strict": strict},
             "data": {"loader": "data.py:validation"},
+            "loss": {"name": loss},
             "protocol": {"preset": "quick"},
             "checks": {"only": ["sam", "loss"], "sam": given},
         }
     )
+
+
+def audited(project, folder=None, **settings):
     if folder is not None:
         folder.mkdir(exist_ok=True)
-    return audit(spec, project / "model.safetensors", project, folder=folder)
+    return audit(spec_of(**settings), project / "model.safetensors", project, folder=folder)
+
+
+def course_of(project, folder=None, **settings):
+    spec = spec_of(**settings)
+    loaded = load_subject(spec, project / "model.safetensors", project, torch.device("cpu"))
+    return read_course(spec, loaded, project / "model.safetensors", folder)
 
 
 def outcome(results):
@@ -384,6 +408,81 @@ def test_an_audit_that_goes_on_from_finished_seeds_gives_what_an_uninterrupted_o
     assert any("from an earlier run" in line for line in again.protocol.adjustments)
     audited(project, project / "parts", lr=0.02)
     assert len(seen) == 5 + 9
+
+
+def test_finished_seeds_are_of_one_code_of_model_and_loss_only(project):
+    (project / "loss.py").write_text(OWN_LOSS)
+    key = course_of(project, loss="loss.py:own").key
+    assert course_of(project, loss="loss.py:own").key == key
+    (project / "loss.py").write_text(OWN_LOSS.replace("0.0", "0.1"))
+    other_loss = course_of(project, loss="loss.py:own").key
+    (project / "loss.py").write_text(OWN_LOSS)
+    (project / "model.py").write_text(MODEL.replace("nn.ReLU()", "nn.ReLU(inplace=False)"))
+    other_source = course_of(project, loss="loss.py:own").key
+    assert len({key, other_loss, other_source}) == 3
+
+
+def test_code_that_is_out_of_sight_shows_in_the_numbers_that_the_key_knows():
+    class Scaled(nn.Linear):
+        training_scale = evaluation_scale = 1.0
+
+        def forward(self, x):
+            return super().forward(x) * (self.training_scale if self.training else self.evaluation_scale)
+
+    def key(name=None):
+        torch.manual_seed(0)
+        model = Scaled(1, 1)
+        if name:
+            setattr(model, name, 2.0)
+        return with_course(model, *line()).course.key
+
+    assert key() == key()
+    assert len({key(), key("training_scale"), key("evaluation_scale")}) == 3
+
+
+def test_twins_of_another_function_on_the_audited_sample_alone_are_trained_again(project, monkeypatch):
+    seen, train = [], sam_twins._trained
+    monkeypatch.setattr(sam_twins, "_trained", lambda *a: (seen.append(a[3]), train(*a))[1])
+    audited(project, project / "out", variants=["sam"])
+    assert len(seen) == 6
+    real = sam_twins.measured
+
+    def otherwise(*a, **k):
+        return real(*a, **k).model_copy(update={"metric": 0.5} if k["variant"] == "start" else {})
+
+    monkeypatch.setattr(sam_twins, "measured", otherwise)
+    audited(project, project / "out", variants=["sam"])
+    assert len(seen) == 12
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "told"),
+    [
+        ("y[95] = 7", LossError, "examples 88 to 95: cross_entropy: a target is 7"),
+        ("y = y.float()", LossError, "examples 0 to 7: cross_entropy: outputs .* and targets .* differ in shape"),
+        ("x = x[:, :3]", ModelError, "mat1 and mat2 shapes"),
+    ],
+)
+def test_training_examples_that_cannot_be_trained_on_are_refused_before_anything_is(project, change, error, told):
+    (project / "data.py").write_text(DATA + UNUSABLE.format(change=change))
+    with pytest.raises(error, match=told) as raised:
+        course_of(project, train="data.py:unusable")
+    assert str(raised.value).startswith("data.py:unusable, examples ")
+    assert raised.value.exit_code == 4
+    assert raised.value.remedy
+
+
+def test_a_training_example_without_a_finite_loss_is_refused_and_found():
+    x, y = line()
+    with pytest.raises(LossError, match="tests:none, examples 56 to 63: tests: the loss of batch 7 is inf"):
+        with_course(nn.Linear(1, 1), x, y.index_fill(0, torch.tensor([63]), 1e30))
+
+
+def test_training_examples_none_of_which_count_train_nothing_and_the_check_says_so(project):
+    (project / "data.py").write_text(DATA + UNUSABLE.format(change="y[:] = -100"))
+    found = outcome(audited(project, train="data.py:unusable"))
+    assert isinstance(found, NotApplicable)
+    assert "no target of data.py:unusable counts" in found.reason
 
 
 def test_two_finished_seeds_are_reported_when_a_person_stops_the_third(project, monkeypatch):
