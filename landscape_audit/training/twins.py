@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from landscape_audit import __version__
 from landscape_audit.errors import DataError, LossError, ModelError, SubjectError
+from landscape_audit.probes.kept_twins import require_files
 from landscape_audit.spec import AuditSpec, DataSpec, SamSpec
 from landscape_audit.subject.checkpoint import tensor_digest
 from landscape_audit.subject.code import is_out_of_memory, undisturbed
@@ -76,6 +77,8 @@ def read_course(spec: AuditSpec, subject: Subject, checkpoint: Path, folder: Pat
     written, are errors now, not after training. Costs one forward pass over the training examples and one gradient.
     """
     settings = spec.checks.sam
+    if folder is not None:
+        require_files(folder, settings.seeds)
     is_file = settings.train.endswith((".npz", ".safetensors"))
     source = {"file" if is_file else "loader": settings.train}
     data = DataSpec.model_validate({**source, "batch_size": settings.batch_size})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 from dataclasses import replace
 
 import pytest
@@ -18,6 +20,7 @@ from landscape_audit.errors import ConfigError, LossError, ModelError, OutputErr
 from landscape_audit.measure import audit
 from landscape_audit.probes import sam_twins
 from landscape_audit.probes.ascent import ADAPTIVE_FLOOR
+from landscape_audit.probes.facts import AuditFacts
 from landscape_audit.probes.kept_twins import SeedFound
 from landscape_audit.probes.sam_twins import SamTwins
 from landscape_audit.results import NotApplicable
@@ -235,6 +238,35 @@ def test_a_twin_that_diverges_is_a_caveat_and_no_number():
     assert any("diverged" in caveat for caveat in found.caveats)
     seed = on.take(SamTwins()).seeds[0]
     assert str(SeedFound.model_validate_json(seed.model_dump_json())) == str(seed)
+
+
+def test_what_outputs_without_a_loss_happen_to_predict_is_no_metric():
+    x = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
+    model = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2))
+    on = with_course(model, x, (x[:, 0] > 0).long(), cross_entropy, steps=20, lr=1e38, variants=["sam"])
+    found = measured(on, sam)
+    assert found.estimates["metric_difference"].value is None
+    assert found.estimates["metric_difference"].nonfinite == "nan"
+    assert any("diverged within 10 steps, so what rests on it is no number" in caveat for caveat in found.caveats)
+
+
+@pytest.mark.parametrize(("lost", "told"), [({"sam"}, "rho or lr."), ({"base", "sam"}, "lr.")])
+def test_advice_on_a_twin_that_diverged_names_the_radius_where_the_base_twin_did_not(lost, told):
+    on = with_course(nn.Linear(1, 1), *line(), steps=2, variants=["sam"])
+    found = on.take(SamTwins())
+    seeds = tuple(
+        seed.model_copy(
+            update={
+                "twins": tuple(
+                    twin.model_copy(update={"sums": (math.nan,) * len(twin.sums)}) if twin.variant in lost else twin
+                    for twin in seed.twins
+                )
+            }
+        )
+        for seed in found.seeds
+    )
+    caveats = sam.measure(replace(found, seeds=seeds), on.take(AuditFacts())).caveats
+    assert {caveat.split("[checks.sam] ")[1] for caveat in caveats if "sam twin" in caveat} == {told}
 
 
 def test_a_model_under_autocast_is_refused_with_the_reason():
@@ -505,6 +537,35 @@ def test_a_damaged_seed_is_trained_again(project):
     whole = outcome(audited(project, folder))
     (folder / "sam-seed-1.json").write_text('{"key": "')
     assert outcome(audited(project, folder)) == whole
+
+
+NONSENSE = {"sums": [], "weights": [], "metric": 99.0}
+
+
+@pytest.mark.parametrize("change", [NONSENSE, {"metric": 99.0}, {"weights": [0.0] * 16}, {"metric": None}])
+def test_a_seed_with_the_right_key_and_impossible_numbers_is_trained_again(project, change):
+    folder = project / "out"
+    whole = outcome(audited(project, folder, steps=2, variants=["sam"]))
+    path = folder / "sam-seed-1.json"
+    told = json.loads(path.read_text())
+    assert len(told["twins"][0]["weights"]) == 16
+    told["twins"][0] |= change
+    path.write_text(json.dumps(told))
+    assert outcome(audited(project, folder, steps=2, variants=["sam"])) == whole
+    again = json.loads(path.read_text())["twins"][0]
+    assert all(again[name] != value for name, value in change.items())
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_in_the_place_of_a_seed_is_told_before_training(project, make):
+    make(project / "sam-seed-2.json")
+    with pytest.raises(OutputError, match=r"sam-seed-2\.json: is in the way"):
+        course_of(project, project)
+
+
+def test_a_variant_is_named_once():
+    with pytest.raises(ValueError, match="variants names one twice: sam, sam"):
+        SamSpec(variants=("sam", "sam"))
 
 
 def test_enabled_without_training_data_says_so_and_an_unknown_setting_is_told_the_nearest():
