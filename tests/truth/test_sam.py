@@ -363,10 +363,13 @@ def audited(project, folder=None, **settings):
     return audit(spec_of(**settings), project / "model.safetensors", project, folder=folder)
 
 
+def loaded(project, spec):
+    return load_subject(spec, project / "model.safetensors", project, torch.device("cpu"))
+
+
 def course_of(project, folder=None, **settings):
     spec = spec_of(**settings)
-    loaded = load_subject(spec, project / "model.safetensors", project, torch.device("cpu"))
-    return read_course(spec, loaded, project / "model.safetensors", folder)
+    return read_course(spec, loaded(project, spec), project / "model.safetensors", folder)
 
 
 def outcome(results):
@@ -419,6 +422,31 @@ def test_the_audited_checkpoint_is_never_the_file_to_save_to(project):
         with pytest.raises(OutputError, match="is the audited checkpoint"):
             audited(project, save=project / name)
     assert (project / "model.safetensors").read_bytes() == before
+
+
+def test_what_is_there_already_is_replaced_only_where_it_is_a_twin(project):
+    path = project / "twin.safetensors"
+    course_of(project, save=path).save.write(loaded(project, spec_of()), "first")
+    course_of(project, save=path).save.write(loaded(project, spec_of()), "second")
+    with safe_open(path, "pt") as file:
+        assert file.metadata()["twin"] == "second"
+    for make in (foreign, lambda p: p.write_bytes(b"precious"), os.mkfifo):
+        path.unlink()
+        make(path)
+        with pytest.raises(OutputError, match="is there already, and is no twin") as raised:
+            course_of(project, save=path)
+        assert raised.value.exit_code == 2
+
+
+def foreign(path):
+    save_file({"a": torch.ones(1)}, path, metadata={"format": "pt", "made_by": "another tool"})
+
+
+def test_a_folder_is_no_file_to_save_to(project):
+    for name in (".", "weights.safetensors"):
+        (project / name).mkdir(exist_ok=True)
+        with pytest.raises(OutputError, match="is a folder"):
+            course_of(project, save=project / name)
 
 
 def test_an_audit_that_goes_on_from_finished_seeds_gives_what_an_uninterrupted_one_gives(project, monkeypatch):
