@@ -123,7 +123,7 @@ def _seed(bench: Bench, course: Course, seed: int, start: TwinFound) -> SeedFoun
     wanted = (BASE, *course.spec.variants)
     there = [name for name in wanted if all(found.has(name, step) for step in stops(course.spec, name))]
     if there:
-        bench.note(f"sam: {', '.join(there)} of seed {seed} from an earlier run with the same settings.")
+        bench.note(f"sam: {', '.join(there)} of seed {seed} from an earlier run with the same settings and code.")
     for variant in wanted:
         if variant in there:
             continue
