@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from landscape_audit.demand import Ruling, in_words, on_label, on_number
@@ -45,19 +45,21 @@ def judged(results: AuditResults, policy: Policy, today: dt.date) -> AuditResult
     return results.model_copy(update={"policy": policy, "gates": gates, "verdict": _verdict(results, policy, gates)})
 
 
-def expect(policy: Policy, checks: Iterable[str]) -> None:
+def expect(policy: Policy, checks: Iterable[str], off: Collection[str] = ()) -> None:
     """Before anything is measured: a gate or waiver that could never match is a `PolicyError` now, not hours later.
 
-    `checks` are those that will run. What a check calls its numbers is known only once it has measured.
+    `checks` are those that will run, `off` those that would have to be enabled. What a check calls its numbers is
+    known only once it has measured.
     """
     _names_its_gates(policy)
     known = sorted(checks)
     for key, gate in policy.gates.items():
         name = key.partition(".")[0]
         if gate.level != "off" and name not in known:
+            wanted = f"[checks.{name}] enabled = true" if name in off else did_you_mean(name, known)
             raise PolicyError(
                 f"gate '{key}': no check '{name}' will run.",
-                remedy=f'{did_you_mean(name, known)} Or set level = "off".',
+                remedy=f'{wanted} Or set level = "off".',
             )
 
 

@@ -302,6 +302,13 @@ class SamSpec(_Strict):
             raise ValueError(message)
         return self
 
+    @model_validator(mode="after")
+    def _names_variants_once(self) -> Self:
+        if len(set(self.variants)) < len(self.variants):
+            message = f"variants names one twice: {', '.join(self.variants)}"
+            raise ValueError(message)
+        return self
+
 
 class ChecksSpec(_Strict):
     """Which checks of the battery run."""

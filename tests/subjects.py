@@ -19,7 +19,7 @@ from landscape_audit.subject.code import UserCode
 from landscape_audit.subject.data import Batch, Sample
 from landscape_audit.subject.loss import BatchLoss, Loss
 from landscape_audit.subject.subject import Subject
-from landscape_audit.training.twins import Course
+from landscape_audit.training.twins import Course, tried
 
 INFO = SubjectInfo(
     files=(),
@@ -126,9 +126,10 @@ def with_course(
     **settings: object,
 ) -> Bench:
     """A model on the bench with what SAM twins need; they are trained on the audited sample."""
-    on = bench(subject(model, loss or half_square, x, y), preset="quick", seed=seed)
+    audited = subject(model, loss or half_square, x, y)
+    on = bench(audited, preset="quick", seed=seed)
     spec = SamSpec.model_validate({"enabled": True, "train": "tests:none", "batch_size": 8, **settings})
-    on.course = Course(spec, spec.lr or 0.01, Batch(x, y), len(x), "key", None, None)
+    on.course = tried(audited, Course(spec, spec.lr or 0.01, Batch(x, y), len(x), "key", None, None))
     return on
 
 

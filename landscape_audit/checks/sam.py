@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from landscape_audit.checks.check import check
 from landscape_audit.probes.facts import AuditFacts, Facts
-from landscape_audit.probes.kept_twins import TwinFound
-from landscape_audit.probes.sam_twins import SIGMA, Refused, SamTwins, Twins, stops
+from landscape_audit.probes.kept_twins import SeedFound, TwinFound
+from landscape_audit.probes.sam_twins import BASE, SIGMA, Refused, SamTwins, Twins, stops
 from landscape_audit.results import (
     Column,
     Direction,
@@ -268,13 +268,23 @@ def _cell(value: float | None) -> float | None:
 
 def _caveats(twins: Twins) -> list[str]:
     asked, done = twins.spec.seeds, len(twins.seeds)
-    lost = [(i, twin) for i, seed in enumerate(twins.seeds) for twin in seed.twins if not math.isfinite(twin.loss)]
     caveats = [
-        f"The {twin.variant} twin of seed {seed} diverged within {twin.steps} steps: lower  [checks.sam] lr."
-        for seed, twin in lost
+        f"The {twin.variant} twin of seed {i} diverged within {twin.steps} steps, so what rests on it is no number: "
+        f"lower  [checks.sam] {_to_lower(seed, twin)}."
+        for i, seed in enumerate(twins.seeds)
+        for twin in seed.twins
+        if not math.isfinite(twin.loss)
     ]
     if done < asked:
         caveats.append(f"{done} of {asked} seeds were finished, so the intervals are wider than asked for.")
     if twins.saved:
         caveats.append(f"Saved {twins.saved}. It was chosen by its loss on the audited sample: judge it on other data.")
     return caveats
+
+
+def _to_lower(seed: SeedFound, twin: TwinFound) -> str:
+    """The rate, and the radius where the ascent alone made the difference."""
+    base = next(each for each in seed.twins if each.variant == BASE)
+    if not math.isfinite(base.loss):
+        return "lr"
+    return "adaptive_rho or lr" if twin.variant == "asam" else "rho or lr"

@@ -93,13 +93,14 @@ def run(
         learning_rate=learning_rate,
         max_time=max_time,
     )
-    from landscape_audit.checks import chosen
+    from landscape_audit.checks import OPT_IN, chosen
 
     asked = options.request(checkpoint, config, flags)
     if save is not None:
         asked = _saving(asked, save)
     demanded = _policy(asked, policy)
-    expect(demanded, (check.id for check in chosen(asked.spec.checks)))
+    off = [check.id for check in OPT_IN if not getattr(asked.spec.checks, check.id).enabled]
+    expect(demanded, (check.id for check in chosen(asked.spec.checks)), off)
     if not leads():
         _measured(asked, demanded, argv, quiet=True)
         raise typer.Exit
@@ -144,11 +145,18 @@ def _argv() -> list[str]:
 
 def _saving(asked: options.Request, path: Path) -> options.Request:
     """The request with the twin saved at `path`, which starts here and not at the folder of audit.toml."""
+    from landscape_audit.checks import chosen
+
     checks = asked.spec.checks
     if not checks.sam.enabled:
         raise UsageError(
             "--save: there is no twin to save, as the check 'sam' is not enabled.",
             remedy='[checks.sam] enabled = true, train = "data.py:training"',
+        )
+    if "sam" not in {check.id for check in chosen(checks)}:
+        raise UsageError(
+            "--save: there is no twin to save, as --only or --skip leaves the check 'sam' out.",
+            remedy="Let it run, or remove --save.",
         )
     sam = checks.sam.model_copy(update={"save": Path.cwd() / path})
     spec = asked.spec.model_copy(update={"checks": checks.model_copy(update={"sam": sam})})

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from landscape_audit.errors import OutputError
 from landscape_audit.files import write_atomically
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class TwinFound(_Kept):
     """The summed loss of each audited batch."""
     weights: tuple[float, ...]
     metric: float | None
+    """A share; NaN where the loss is not finite, as what such outputs happen to predict is no measurement."""
     rise: float
     """The mean rise of the loss at σ = 0.1, over the same draws for all twins."""
     lambda_max: float
@@ -37,6 +40,18 @@ class TwinFound(_Kept):
     """How far an eigenvalue may be from `lambda_max`."""
     one_step: float
     """L(θ + ρ g/|g|) − L(θ) at ρ = 0.05: what SAM minimises."""
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        counted = len(self.sums) == len(self.weights) and all(0 <= weight < math.inf for weight in self.weights)
+        if not (counted and sum(self.weights) > 0):
+            message = "one weight for every sum, none of them negative and not all of them zero"
+            raise ValueError(message)
+        unscored = self.metric is None or (math.isnan(self.metric) and not math.isfinite(self.loss))
+        if not (unscored or (math.isfinite(self.loss) and 0 <= (self.metric or 0.0) <= 1)):
+            message = "a metric from 0 to 1 where the loss is finite, and NaN elsewhere"
+            raise ValueError(message)
+        return self
 
     @property
     def loss(self) -> float:
@@ -59,6 +74,11 @@ class SeedFound(_Kept):
         """Whether this twin was measured."""
         return any((twin.variant, twin.steps) == (variant, steps) for twin in self.twins)
 
+    def fits(self, start: TwinFound) -> bool:
+        """Whether these twins were measured on the sample that the start was."""
+        unscored = start.metric is None
+        return all(twin.weights == start.weights and (twin.metric is None) == unscored for twin in self.twins)
+
     def twin(self, variant: str, steps: int) -> TwinFound:
         """The twin of this variant after so many steps."""
         return next(twin for twin in self.twins if (twin.variant, twin.steps) == (variant, steps))
@@ -70,14 +90,24 @@ def keep(course: Course, seed: int, found: SeedFound) -> None:
         write_atomically(_path(course.folder, seed), found.model_dump_json(indent=1).encode())
 
 
-def kept(course: Course, seed: int) -> SeedFound:
+def kept(course: Course, seed: int, start: TwinFound) -> SeedFound:
     """What an earlier run with the same key finished of this seed; nothing where the file is another's or damaged."""
     if course.folder is not None:
         with contextlib.suppress(OSError, ValidationError):
             found = SeedFound.model_validate_json(_path(course.folder, seed).read_bytes())
-            if found.key == course.key:
+            if found.key == course.key and found.fits(start):
                 return found
     return SeedFound(key=course.key)
+
+
+def require_files(folder: Path, seeds: int) -> None:
+    """What is in the place of a seed's file is a file: a pipe would never end, a folder cannot be replaced."""
+    for path in (_path(folder, seed) for seed in range(seeds)):
+        if path.exists() and not path.is_file():
+            raise OutputError(
+                f"{path}: is in the way of a finished seed: it is not a file.",
+                remedy="Remove it, or choose another --out.",
+            )
 
 
 def _path(folder: Path, seed: int) -> Path:

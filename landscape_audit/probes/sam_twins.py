@@ -82,18 +82,16 @@ class SamTwins:
 
     def take(self, bench: Bench) -> Twins | Refused:
         """Seed by seed; finished ones are kept on disk and, from two on, whatever stops the next one."""
-        from landscape_audit.training.twins import refusal
-
         course = bench.course
         if course is None:
             return Refused("not enabled:  [checks.sam] enabled = true, train = …")
         if bench.ranks.size > 1:
             return Refused(f"{bench.ranks.size} processes: twins are trained by one. Run this check without torchrun.")
-        if reason := refusal(bench.subject, course):
-            return Refused(reason)
+        if course.refused:
+            return Refused(course.refused)
         _tell_precision(bench)
         start = measured(bench, bench.subject, variant="start", steps=0, gradients=0)
-        seeds = _finished_seeds(bench, course)
+        seeds = _finished_seeds(bench, course.knowing(start.sums, start.weights, start.metric), start)
         saved = _save_best(bench, course, seeds) if course.save and not bench.stopped else ""
         return Twins(start, seeds, course.spec, course.rate, course.batch_size, course.gradient, saved)
 
@@ -104,12 +102,12 @@ def _tell_precision(bench: Bench) -> None:
         bench.note(f"sam: twins of a checkpoint in {' and '.join(other)} are trained in {bench.protocol.dtype}.")
 
 
-def _finished_seeds(bench: Bench, course: Course) -> tuple[SeedFound, ...]:
+def _finished_seeds(bench: Bench, course: Course, start: TwinFound) -> tuple[SeedFound, ...]:
     """All seeds, or those that were finished when the time was over or a person stopped it, if an interval is left."""
     seeds: list[SeedFound] = []
     try:
         while len(seeds) < course.spec.seeds and not (len(seeds) >= LEAST and bench.out_of_time()):
-            seeds.append(_seed(bench, course, len(seeds)))
+            seeds.append(_seed(bench, course, len(seeds), start))
     except KeyboardInterrupt as stop:
         if len(seeds) < LEAST:
             raise
@@ -119,13 +117,13 @@ def _finished_seeds(bench: Bench, course: Course) -> tuple[SeedFound, ...]:
     return tuple(seeds)
 
 
-def _seed(bench: Bench, course: Course, seed: int) -> SeedFound:
+def _seed(bench: Bench, course: Course, seed: int, start: TwinFound) -> SeedFound:
     """The twins of one seed: those that an earlier run kept, and the others trained, measured and kept."""
-    found = kept(course, seed)
+    found = kept(course, seed, start)
     wanted = (BASE, *course.spec.variants)
     there = [name for name in wanted if all(found.has(name, step) for step in stops(course.spec, name))]
     if there:
-        bench.note(f"sam: {', '.join(there)} of seed {seed} from an earlier run with the same settings.")
+        bench.note(f"sam: {', '.join(there)} of seed {seed} from an earlier run with the same settings and code.")
     for variant in wanted:
         if variant in there:
             continue
@@ -164,7 +162,8 @@ def measured(bench: Bench, twin: Subject, *, variant: str, steps: int, gradients
     on = bench.beside(twin, _budgets(bench.budgets))
     with on.outside_the_ledger("a twin"):
         here = on.evaluate()
-        numbers = _numbers(on, here.loss) if math.isfinite(here.loss) else dict.fromkeys(_NUMBERS, math.nan)
+        finite = math.isfinite(here.loss)
+        numbers = _numbers(on, here.loss) if finite else dict.fromkeys(_NUMBERS, math.nan)
     bench.adopt(on)
     return TwinFound(
         variant=variant,
@@ -172,7 +171,7 @@ def measured(bench: Bench, twin: Subject, *, variant: str, steps: int, gradients
         gradients=gradients,
         sums=here.sums,
         weights=here.weights,
-        metric=here.metric,
+        metric=here.metric if finite or here.metric is None else math.nan,
         **numbers,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import importlib.util
 import os
@@ -54,6 +55,13 @@ class UserCode:
                 f"{spec}: is of type {type(found).__name__}, which cannot be called.", remedy="Name a function."
             )
         return found  # type: ignore[no-any-return]
+
+    def sources(self) -> dict[str, str]:
+        """SHA-256 of every file of the user's own that was run, by its path from the base folder."""
+        origins = (getattr(module, "__file__", None) for module in self._modules.values())
+        files = {*self._files, *(Path(origin).resolve() for origin in origins if origin)}
+        here = sorted(file for file in files if file.is_file())
+        return {self._shown(str(file)): hashlib.sha256(file.read_bytes()).hexdigest() for file in here}
 
     @contextlib.contextmanager
     def running(self, what: str, error: type[AuditError]) -> Iterator[None]:

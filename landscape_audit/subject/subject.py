@@ -207,7 +207,8 @@ def _tried(subject: Subject) -> Subject:
     """The subject after one evaluation: its weight known, and what the trial found told."""
     before = {name: value._version for name, value in subject.fixed.items()}  # noqa: SLF001 - counts in-place writes
     unused = _check_differentiable(subject)
-    weight = sum(_checked_weight(subject, index, batch) for index, batch in enumerate(subject.sample.batches))
+    losses = [checked_loss(subject, index, batch) for index, batch in enumerate(subject.sample.batches)]
+    weight = sum(loss.weight.item() for loss in losses)
     if not weight:
         raise LossError(f"{subject.loss.name}: no target of the sample counts; the weights of all batches are zero.")
     written = tuple(name for name, value in subject.fixed.items() if value._version != before[name])  # noqa: SLF001 - likewise
@@ -240,14 +241,15 @@ def _check_differentiable(subject: Subject) -> list[str]:
 
 
 @torch.no_grad()
-def _checked_weight(subject: Subject, index: int, batch: Batch) -> float:
+def checked_loss(subject: Subject, index: int, batch: Batch) -> BatchLoss:
+    """The loss of one batch at theta, found to be one: outputs and targets go together, and it is finite."""
     loss = _evaluated(subject, subject.layout.views(subject.theta), index, batch)
     if not loss.total.isfinite():
         raise LossError(
             f"{subject.loss.name}: the loss of batch {index} is {loss.total.item()}, which is no height.",
             remedy="Do checkpoint, data and loss belong together? Is the input normalised as in training?",
         )
-    return loss.weight.item()
+    return loss
 
 
 def _evaluated(subject: Subject, parameters: Sequence[Tensor], index: int, batch: Batch) -> BatchLoss:

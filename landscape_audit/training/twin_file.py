@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -17,6 +19,8 @@ from landscape_audit.spec import ModelSpec
 from landscape_audit.subject.checkpoint import Checkpoint, read_checkpoint
 from landscape_audit.subject.names import model_names
 from landscape_audit.subject.subject import Subject
+
+_MAKER = "landscape-audit "
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,15 @@ class TwinFile:
     @classmethod
     def at(cls, path: Path, checkpoint: Path, subject: Subject, spec: ModelSpec) -> Self:
         """The file, found to be in a writable folder, none of those that were audited, and able to hold the twin."""
+        if path.is_dir():
+            raise OutputError(f"{path}: is a folder.", remedy=f"Name a file in it:  {path / 'twin.safetensors'}")
         if path.suffix != ".safetensors":
             raise OutputError(f"{path}: a twin is saved as .safetensors.", remedy="Name it so.")
         audited = [checkpoint, *(checkpoint.parent / file.name for file in subject.info.files)]
         if any(path.exists() and file.exists() and path.samefile(file) for file in audited):
             raise OutputError(f"{path}: is the audited checkpoint.", remedy="Save the twin under another name.")
         writable_folder(path.parent)
+        _check_replaceable(path)
         stored = read_checkpoint(checkpoint)
         _check_covered(stored.name, subject, set(model_names(stored.tensors, spec, stored.name).values()))
         return cls(path, checkpoint, spec)
@@ -52,7 +59,7 @@ class TwinFile:
             "format": "pt",
             "twin": described,
             "twin_of": f"{stored.name}, tensor digest {stored.digest}",
-            "made_by": f"landscape-audit {__version__}",
+            "made_by": f"{_MAKER}{__version__}",
         }
         write_atomically(self.path, save(self._tensors(twin, stored), metadata=metadata))
 
@@ -76,6 +83,21 @@ def _by_every_name(twin: Subject) -> Mapping[str, Tensor]:
 def _named(twin: Subject) -> dict[str, Tensor]:
     model = twin.model
     return {**dict(model.named_parameters(remove_duplicate=False)), **dict(model.named_buffers(remove_duplicate=False))}
+
+
+def _check_replaceable(path: Path) -> None:
+    """What is there already is an earlier twin, by its metadata, which training again gives back; or nothing is."""
+    if not path.exists():
+        return
+    metadata: Mapping[str, str] = {}
+    if path.is_file():
+        with contextlib.suppress(SafetensorError, OSError), safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    if not ("twin_of" in metadata and metadata.get("made_by", "").startswith(_MAKER)):
+        raise OutputError(
+            f"{path}: is there already, and is no twin that this tool saved.",
+            remedy="Remove it, or save the twin under another name.",
+        )
 
 
 def _check_covered(origin: str, subject: Subject, stored: set[str]) -> None:

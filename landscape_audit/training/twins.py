@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Generator, Tensor, nn
@@ -17,11 +18,14 @@ from torch.optim import Optimizer
 from torch.overrides import TorchFunctionMode
 
 from landscape_audit import __version__
-from landscape_audit.errors import DataError, LossError, ModelError
+from landscape_audit.errors import DataError, LossError, ModelError, SubjectError
+from landscape_audit.probes.kept_twins import require_files
 from landscape_audit.spec import AuditSpec, DataSpec, SamSpec
+from landscape_audit.subject.checkpoint import tensor_digest
 from landscape_audit.subject.code import is_out_of_memory, undisturbed
 from landscape_audit.subject.data import Batch, read_sample
-from landscape_audit.subject.subject import Subject
+from landscape_audit.subject.loss import BatchLoss
+from landscape_audit.subject.subject import Subject, checked_loss
 from landscape_audit.text import count
 from landscape_audit.training.sam import Asam, Ascent, Sam, take_step
 from landscape_audit.training.twin_file import TwinFile
@@ -44,6 +48,12 @@ class Course:
     folder: Path | None
     """Where finished seeds are kept."""
     save: TwinFile | None
+    refused: str = ""
+    """Why twins on these examples would not be comparable, or would not be trained at all; empty where they are."""
+
+    def knowing(self, *told: object) -> Self:
+        """The same course, its key changed by what else the twins depend on."""
+        return replace(self, key=_digest([self.key, *told]))
 
     @property
     def batch_size(self) -> int:
@@ -63,9 +73,12 @@ class Course:
 def read_course(spec: AuditSpec, subject: Subject, checkpoint: Path, folder: Path | None = None) -> Course:
     """The training data that `[checks.sam]` names, and the settings with their defaults filled in.
 
-    Finished seeds are kept in `folder`. A file to save to that cannot be written is an error now, not after training.
+    Finished seeds are kept in `folder`. Examples that the model or the loss cannot take, and a file that cannot be
+    written, are errors now, not after training. Costs one forward pass over the training examples and one gradient.
     """
     settings = spec.checks.sam
+    if folder is not None:
+        require_files(folder, settings.seeds)
     is_file = settings.train.endswith((".npz", ".safetensors"))
     source = {"file" if is_file else "loader": settings.train}
     data = DataSpec.model_validate({**source, "batch_size": settings.batch_size})
@@ -75,7 +88,7 @@ def read_course(spec: AuditSpec, subject: Subject, checkpoint: Path, folder: Pat
     path = settings.save and subject.code.base / settings.save
     save = TwinFile.at(path, checkpoint, subject, spec.model) if path else None
     key = _key(spec, subject, sample.fingerprint, rate)
-    return Course(settings, rate, examples, subject.sample.size, key, folder, save)
+    return tried(subject, Course(settings, rate, examples, subject.sample.size, key, folder, save))
 
 
 def _key(spec: AuditSpec, subject: Subject, training_data: str, rate: float) -> str:
@@ -85,11 +98,16 @@ def _key(spec: AuditSpec, subject: Subject, training_data: str, rate: float) -> 
         "device": subject.theta.device.type,
         "checkpoint": subject.info.tensor_digest,
         "model": [spec.model.model_dump(mode="json"), str(subject.model)],
+        "code": subject.code.sources(),
         "loss": spec.loss.model_dump(mode="json"),
         "data": [subject.data.fingerprint, [batch.size for batch in subject.sample.batches], training_data],
         "protocol": [spec.protocol.seed, spec.protocol.dtype, spec.protocol.budget().model_dump(mode="json")],
         "course": [spec.checks.sam.model_dump(mode="json", exclude={"enabled", "seeds", "save", "variants"}), rate],
     }
+    return _digest(told)
+
+
+def _digest(told: object) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
@@ -160,10 +178,23 @@ def _orders(n: int, size: int, generator: Generator) -> Iterator[Tensor]:
 
 def _loss(subject: Subject, model: nn.Module, batch: Batch) -> Tensor:
     """The mean loss of one batch in training mode; zero where no target of it counts."""
+    with _memory_for(batch):
+        return _mean(subject.loss.measure(_outputs(subject, model, batch), batch.targets))
+
+
+def _outputs(subject: Subject, model: nn.Module, batch: Batch) -> Any:
+    with subject.code.lent(f"{subject.info.model}: forward in training", ModelError):
+        return model(batch.inputs)
+
+
+def _mean(loss: BatchLoss) -> Tensor:
+    return loss.total / loss.weight.clamp(min=1e-300)
+
+
+@contextlib.contextmanager
+def _memory_for(batch: Batch) -> Iterator[None]:
     try:
-        with subject.code.lent(f"{subject.info.model}: forward in training", ModelError):
-            outputs = model(batch.inputs)
-        loss = subject.loss.measure(outputs, batch.targets)
+        yield
     except (RuntimeError, MemoryError) as raised:
         if not is_out_of_memory(raised):
             raise
@@ -171,29 +202,68 @@ def _loss(subject: Subject, model: nn.Module, batch: Batch) -> Tensor:
             f"checks.sam: out of memory in training, with {count(batch.size, 'example')} a step.",
             remedy=f"[checks.sam] batch_size = {max(1, batch.size // 2)}",
         ) from None
-    return loss.total / loss.weight.clamp(min=1e-300)
 
 
 # --------------------------------------------------------------------------------------------------------------- trial
 
 
-def refusal(subject: Subject, course: Course) -> str:
-    """Why these twins would not be comparable, or nothing. One forward of one batch in training mode."""
+def tried(subject: Subject, course: Course) -> Course:
+    """The course, every example of it found usable, with the reason where it is refused.
+
+    Its key knows the losses of all examples and the first gradient in training: names of code do not tell that the code
+    was changed, numbers do.
+    """
+    losses = [_example_losses(subject, course, first) for first in range(0, course.examples.size, course.batch_size)]
+    if not sum(loss.weight.item() for loss in losses):
+        reason = f"no target of {course.spec.train} counts, so nothing would be trained: all weights are zero."
+        return replace(course, refused=reason)
+    reason, gradient = _first_step(subject, course)
+    return replace(course.knowing([loss.total.item() for loss in losses], gradient), refused=reason)
+
+
+def _example_losses(subject: Subject, course: Course, first: int) -> BatchLoss:
+    """The loss of `batch_size` examples from `first` on, checked as those of the audited sample are."""
+    rows = slice(first, first + course.batch_size)
+    batch = Batch(course.examples.inputs[rows], course.examples.targets[rows])
+    batch = batch.to(subject.theta.device, subject.theta.dtype)
+    try:
+        return checked_loss(subject, first // course.batch_size, batch)
+    except SubjectError as raised:
+        remedy = raised.remedy or "Training examples are of the shapes and types that those of [data] are of."
+        if isinstance(raised, DataError):  # out of memory
+            remedy = f"[checks.sam] batch_size = {max(1, batch.size // 2)}"
+        where = f"{course.spec.train}, examples {first} to {first + batch.size - 1}"
+        raise type(raised)(f"{where}: {raised.what}", details=raised.details, remedy=remedy) from raised
+
+
+def _first_step(subject: Subject, course: Course) -> tuple[str, str]:
+    """Why twins would not be comparable, or nothing, and the SHA-256 of the first batch's gradient in training mode."""
     batch = course.examples.first(course.batch_size).to(subject.theta.device, subject.theta.dtype)
-    with undisturbed(), torch.no_grad():
+    where = f"{course.spec.train}: first batch in training"
+    with undisturbed(), torch.enable_grad(), _memory_for(batch), subject.code.lent(where, LossError):
+        torch.manual_seed(0)
         model, watch = in_training(subject), _Autocast(subject.theta.device.type)
         with watch:
-            loss = _loss(subject, model, batch)
-        with subject.code.lent(f"{course.spec.train}: first batch", LossError):
-            subject.loss.check(model(batch.inputs), batch.targets)
-    if watch.seen:
-        return (
-            "the model computes under autocast: SAM's second gradient is of a step of the size of its rounding, and a "
-            "loss scaler would skip steps of one twin and not of the other. Remove autocast from the model."
+            outputs = _outputs(subject, model, batch)
+            subject.loss.check(outputs, batch.targets)
+            loss = _mean(subject.loss.measure(outputs, batch.targets))
+        if not loss.isfinite():
+            raise LossError(f"{where}: the loss is {float(loss)}.")
+        named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        found = torch.autograd.grad(loss, list(named.values()), allow_unused=True) if loss.requires_grad else ()
+    gradient = {name: part for name, part in zip(named, found, strict=False) if part is not None}
+    if not gradient:
+        raise LossError(
+            f"{where}: the loss does not depend on any trainable parameter.",
+            remedy="Look for detach(), torch.no_grad(), .item() or numpy between the parameters and the loss.",
         )
-    if not loss.isfinite():
-        raise LossError(f"{course.spec.train}: the training loss of the first batch is {float(loss)}.")
-    return ""
+    return _UNDER_AUTOCAST if watch.seen else "", tensor_digest(gradient)
+
+
+_UNDER_AUTOCAST = (
+    "the model computes under autocast: SAM's second gradient is of a step of the size of its rounding, and a loss "
+    "scaler would skip steps of one twin and not of the other. Remove autocast from the model."
+)
 
 
 class _Autocast(TorchFunctionMode):

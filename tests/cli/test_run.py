@@ -186,8 +186,23 @@ def test_a_twin_is_saved_where_the_flag_says_and_only_if_there_are_twins(project
     assert "the check 'sam' is not enabled" in err
     table = '[checks.sam]\nenabled = true\ntrain = "data.py:validation"\nsteps = 4\n'
     (project / "audit.toml").write_text(CONFIG.format(limit=100) + table)
+    for left_out in (("--skip", "sam"), ("--only", "loss")):
+        code, _, err = run(project, *left_out, "--save", "twin.safetensors")
+        assert (code, "leaves the check 'sam' out" in err) == (2, True)
+    code, _, err = run(project, "--save", ".")
+    assert code == 2
+    assert "is a folder" in err
+    assert not (project / "audit-model").exists()
     code, _, err = run(project, "--only", "sam", "--only", "loss", "--no-pdf", "--save", "twin.safetensors")
     assert code == 0, err
     assert "sam: seed 3 of 3, the asam twin" in err
     assert (project / "twin.safetensors").is_file()
     assert {path.name for path in (project / "audit-model").glob("sam-*")} == {f"sam-seed-{k}.json" for k in range(3)}
+
+
+def test_a_gate_on_a_check_that_is_off_is_told_how_to_enable_it(project):
+    gate = '[gates."sam.loss_difference"]\nat_most = 0\nwhy = "SAM should not help"\n'
+    (project / "audit.toml").write_text(CONFIG.format(limit=100) + gate)
+    code, _, err = run(project)
+    assert code == 2
+    assert "[checks.sam] enabled = true" in err

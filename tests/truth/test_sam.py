@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 from dataclasses import replace
 
 import pytest
@@ -15,16 +17,18 @@ from torch import nn
 from torch.nn import functional
 
 from landscape_audit.checks.sam import sam
-from landscape_audit.errors import ConfigError, OutputError, UsageError
+from landscape_audit.errors import ConfigError, LossError, ModelError, OutputError, UsageError
 from landscape_audit.measure import audit
 from landscape_audit.probes import sam_twins
 from landscape_audit.probes.ascent import ADAPTIVE_FLOOR
+from landscape_audit.probes.facts import AuditFacts
 from landscape_audit.probes.kept_twins import SeedFound
 from landscape_audit.probes.sam_twins import SamTwins
 from landscape_audit.results import NotApplicable
-from landscape_audit.spec import AuditSpec, ChecksSpec, validated
+from landscape_audit.spec import AuditSpec, ChecksSpec, SamSpec, validated
+from landscape_audit.subject.subject import load_subject
 from landscape_audit.training.sam import Asam, Sam, take_step
-from landscape_audit.training.twins import trained
+from landscape_audit.training.twins import read_course, trained
 
 RATE = 0.1
 
@@ -210,6 +214,35 @@ def test_a_twin_that_diverges_is_a_caveat_and_no_number():
     assert str(SeedFound.model_validate_json(seed.model_dump_json())) == str(seed)
 
 
+def test_what_outputs_without_a_loss_happen_to_predict_is_no_metric():
+    x = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
+    model = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2))
+    on = with_course(model, x, (x[:, 0] > 0).long(), cross_entropy, steps=20, lr=1e38, variants=["sam"])
+    found = measured(on, sam)
+    assert found.estimates["metric_difference"].value is None
+    assert found.estimates["metric_difference"].nonfinite == "nan"
+    assert any("diverged within 10 steps, so what rests on it is no number" in caveat for caveat in found.caveats)
+
+
+@pytest.mark.parametrize(("lost", "told"), [({"sam"}, "rho or lr."), ({"base", "sam"}, "lr.")])
+def test_advice_on_a_twin_that_diverged_names_the_radius_where_the_base_twin_did_not(lost, told):
+    on = with_course(nn.Linear(1, 1), *line(0), steps=2, variants=["sam"])
+    found = on.take(SamTwins())
+    seeds = tuple(
+        seed.model_copy(
+            update={
+                "twins": tuple(
+                    twin.model_copy(update={"sums": (math.nan,) * len(twin.sums)}) if twin.variant in lost else twin
+                    for twin in seed.twins
+                )
+            }
+        )
+        for seed in found.seeds
+    )
+    caveats = sam.measure(replace(found, seeds=seeds), on.take(AuditFacts())).caveats
+    assert {caveat.split("[checks.sam] ")[1] for caveat in caveats if "sam twin" in caveat} == {told}
+
+
 def test_a_model_under_autocast_is_refused_with_the_reason():
     class Mixed(nn.Linear):
         def forward(self, x):
@@ -261,6 +294,19 @@ def training():
     return examples(1, 96)
 """
 
+UNUSABLE = """
+def unusable():
+    [(x, y)] = examples(1, 96)
+    {change}
+    return [(x, y)]
+"""
+OWN_LOSS = """
+from torch.nn import functional
+
+def own(outputs, targets):
+    return functional.cross_entropy(outputs, targets, label_smoothing=0.0)
+"""
+
 
 @pytest.fixture
 def project(tmp_path):
@@ -272,19 +318,32 @@ def project(tmp_path):
     return tmp_path
 
 
-def audited(project, folder=None, *, strict=True, **settings):
+def spec_of(*, strict=True, loss="cross_entropy", **settings):
     given = {"enabled": True, "train": "data.py:training", "steps": 10, "batch_size": 8, **settings}
-    spec = AuditSpec.model_validate(
+    return AuditSpec.model_validate(
         {
             "model": {"factory": "model.py:build", "prefix": "net.", "strict": strict},
             "data": {"loader": "data.py:validation"},
+            "loss": {"name": loss},
             "protocol": {"preset": "quick"},
             "checks": {"only": ["sam", "loss"], "sam": given},
         }
     )
+
+
+def audited(project, folder=None, **settings):
     if folder is not None:
         folder.mkdir(exist_ok=True)
-    return audit(spec, project / "model.safetensors", project, folder=folder)
+    return audit(spec_of(**settings), project / "model.safetensors", project, folder=folder)
+
+
+def loaded(project, spec):
+    return load_subject(spec, project / "model.safetensors", project, torch.device("cpu"))
+
+
+def course_of(project, folder=None, **settings):
+    spec = spec_of(**settings)
+    return read_course(spec, loaded(project, spec), project / "model.safetensors", folder)
 
 
 def outcome(results):
@@ -339,6 +398,31 @@ def test_the_audited_checkpoint_is_never_the_file_to_save_to(project):
     assert (project / "model.safetensors").read_bytes() == before
 
 
+def test_what_is_there_already_is_replaced_only_where_it_is_a_twin(project):
+    path = project / "twin.safetensors"
+    course_of(project, save=path).save.write(loaded(project, spec_of()), "first")
+    course_of(project, save=path).save.write(loaded(project, spec_of()), "second")
+    with safe_open(path, "pt") as file:
+        assert file.metadata()["twin"] == "second"
+    for make in (foreign, lambda p: p.write_bytes(b"precious"), os.mkfifo):
+        path.unlink()
+        make(path)
+        with pytest.raises(OutputError, match="is there already, and is no twin") as raised:
+            course_of(project, save=path)
+        assert raised.value.exit_code == 2
+
+
+def foreign(path):
+    save_file({"a": torch.ones(1)}, path, metadata={"format": "pt", "made_by": "another tool"})
+
+
+def test_a_folder_is_no_file_to_save_to(project):
+    for name in (".", "weights.safetensors"):
+        (project / name).mkdir(exist_ok=True)
+        with pytest.raises(OutputError, match="is a folder"):
+            course_of(project, save=project / name)
+
+
 def test_an_audit_that_goes_on_from_finished_seeds_gives_what_an_uninterrupted_one_gives(project, monkeypatch):
     whole = outcome(audited(project, project / "whole"))
     seen = []
@@ -358,6 +442,81 @@ def test_an_audit_that_goes_on_from_finished_seeds_gives_what_an_uninterrupted_o
     assert any("from an earlier run" in line for line in again.protocol.adjustments)
     audited(project, project / "parts", lr=0.02)
     assert len(seen) == 5 + 9
+
+
+def test_finished_seeds_are_of_one_code_of_model_and_loss_only(project):
+    (project / "loss.py").write_text(OWN_LOSS)
+    key = course_of(project, loss="loss.py:own").key
+    assert course_of(project, loss="loss.py:own").key == key
+    (project / "loss.py").write_text(OWN_LOSS.replace("0.0", "0.1"))
+    other_loss = course_of(project, loss="loss.py:own").key
+    (project / "loss.py").write_text(OWN_LOSS)
+    (project / "model.py").write_text(MODEL.replace("nn.ReLU()", "nn.ReLU(inplace=False)"))
+    other_source = course_of(project, loss="loss.py:own").key
+    assert len({key, other_loss, other_source}) == 3
+
+
+def test_code_that_is_out_of_sight_shows_in_the_numbers_that_the_key_knows():
+    class Scaled(nn.Linear):
+        training_scale = evaluation_scale = 1.0
+
+        def forward(self, x):
+            return super().forward(x) * (self.training_scale if self.training else self.evaluation_scale)
+
+    def key(name=None):
+        torch.manual_seed(0)
+        model = Scaled(1, 1)
+        if name:
+            setattr(model, name, 2.0)
+        return with_course(model, *line(0)).course.key
+
+    assert key() == key()
+    assert len({key(), key("training_scale"), key("evaluation_scale")}) == 3
+
+
+def test_twins_of_another_function_on_the_audited_sample_alone_are_trained_again(project, monkeypatch):
+    seen, train = [], sam_twins._trained
+    monkeypatch.setattr(sam_twins, "_trained", lambda *a: (seen.append(a[3]), train(*a))[1])
+    audited(project, project / "out", variants=["sam"])
+    assert len(seen) == 6
+    real = sam_twins.measured
+
+    def otherwise(*a, **k):
+        return real(*a, **k).model_copy(update={"metric": 0.5} if k["variant"] == "start" else {})
+
+    monkeypatch.setattr(sam_twins, "measured", otherwise)
+    audited(project, project / "out", variants=["sam"])
+    assert len(seen) == 12
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "told"),
+    [
+        ("y[95] = 7", LossError, "examples 88 to 95: cross_entropy: a target is 7"),
+        ("y = y.float()", LossError, "examples 0 to 7: cross_entropy: outputs .* and targets .* differ in shape"),
+        ("x = x[:, :3]", ModelError, "mat1 and mat2 shapes"),
+    ],
+)
+def test_training_examples_that_cannot_be_trained_on_are_refused_before_anything_is(project, change, error, told):
+    (project / "data.py").write_text(DATA + UNUSABLE.format(change=change))
+    with pytest.raises(error, match=told) as raised:
+        course_of(project, train="data.py:unusable")
+    assert str(raised.value).startswith("data.py:unusable, examples ")
+    assert raised.value.exit_code == 4
+    assert raised.value.remedy
+
+
+def test_a_training_example_without_a_finite_loss_is_refused_and_found():
+    x, y = line(0)
+    with pytest.raises(LossError, match="tests:none, examples 56 to 63: tests: the loss of batch 7 is inf"):
+        with_course(nn.Linear(1, 1), x, y.index_fill(0, torch.tensor([63]), 1e30))
+
+
+def test_training_examples_none_of_which_count_train_nothing_and_the_check_says_so(project):
+    (project / "data.py").write_text(DATA + UNUSABLE.format(change="y[:] = -100"))
+    found = outcome(audited(project, train="data.py:unusable"))
+    assert isinstance(found, NotApplicable)
+    assert "no target of data.py:unusable counts" in found.reason
 
 
 def test_two_finished_seeds_are_reported_when_a_person_stops_the_third(project, monkeypatch):
@@ -380,6 +539,35 @@ def test_a_damaged_seed_is_trained_again(project):
     whole = outcome(audited(project, folder))
     (folder / "sam-seed-1.json").write_text('{"key": "')
     assert outcome(audited(project, folder)) == whole
+
+
+NONSENSE = {"sums": [], "weights": [], "metric": 99.0}
+
+
+@pytest.mark.parametrize("change", [NONSENSE, {"metric": 99.0}, {"weights": [0.0] * 16}, {"metric": None}])
+def test_a_seed_with_the_right_key_and_impossible_numbers_is_trained_again(project, change):
+    folder = project / "out"
+    whole = outcome(audited(project, folder, steps=2, variants=["sam"]))
+    path = folder / "sam-seed-1.json"
+    told = json.loads(path.read_text())
+    assert len(told["twins"][0]["weights"]) == 16
+    told["twins"][0] |= change
+    path.write_text(json.dumps(told))
+    assert outcome(audited(project, folder, steps=2, variants=["sam"])) == whole
+    again = json.loads(path.read_text())["twins"][0]
+    assert all(again[name] != value for name, value in change.items())
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_in_the_place_of_a_seed_is_told_before_training(project, make):
+    make(project / "sam-seed-2.json")
+    with pytest.raises(OutputError, match=r"sam-seed-2\.json: is in the way"):
+        course_of(project, project)
+
+
+def test_a_variant_is_named_once():
+    with pytest.raises(ValueError, match="variants names one twice: sam, sam"):
+        SamSpec(variants=("sam", "sam"))
 
 
 def test_enabled_without_training_data_says_so_and_an_unknown_setting_is_told_the_nearest():
