@@ -17,6 +17,7 @@ from landscape_audit.curvature.hessian import Hessian, Products
 from landscape_audit.curvature.vectors import unit_gaussian
 from landscape_audit.probes.evaluation import Pass, by_batch, losses_at, output_terms, passes, terms
 from landscape_audit.subject.code import is_out_of_memory
+from landscape_audit.subject.division import adds_up
 from landscape_audit.subject.subject import Subject
 from landscape_audit.text import printable
 
@@ -41,7 +42,8 @@ class Engines:
     def joined(self) -> tuple[Pass, ...]:
         """The batches in as few calls of the model as fit; one by one where a batch is more than its sum."""
         found = passes(self.subject.sample.batches, self.own, self.most)
-        return found if all(map(self._adds_up, found[:1])) else self.single
+        several = [each for each in found if len(each.pieces) > 1]
+        return found if all(map(self._adds_up, several[:1])) else self.single
 
     @functools.cached_property
     def single(self) -> tuple[Pass, ...]:
@@ -109,16 +111,8 @@ class Engines:
         return max(0, self.graph_memory - self.kept_bytes)
 
     def _adds_up(self, joined: Pass) -> bool:
-        """Whether the loss of joined batches is the sum of theirs: not where examples see each other."""
-        if len(joined.pieces) == 1:
-            return True
-        theta = self.subject.theta
-        alone = tuple(Pass(piece, (piece,), (0,)) for piece in joined.pieces)
-        together, apart = (
-            sum(float(loss.total) for _, loss in losses_at(self.subject, theta, over)) for over in ((joined,), alone)
-        )
-        same = abs(together - apart) <= 1e3 * torch.finfo(theta.dtype).eps * max(abs(together), abs(apart))
-        if not (same or math.isnan(together)):
+        same = adds_up(self.subject, joined.whole, joined.pieces)
+        if not same:
             self.tell("batches", "The loss of a batch depends on what else is in it: batches are never joined.")
         return same
 

@@ -6,7 +6,7 @@ import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -184,9 +184,14 @@ class Landscape:
     @functools.cached_property
     def has_output_tensor(self) -> bool:
         """Whether the model gives one tensor, so that it has a Gauss-Newton part."""
-        with torch.no_grad():
-            views = self.subject.layout.views(self.subject.theta)
-            return isinstance(self.subject.outputs(views, self.subject.sample.batches[0].first(1)), Tensor)
+        return isinstance(self.first_outputs(), Tensor)
+
+    @torch.no_grad()
+    def first_outputs(self) -> Any:
+        """What the model gives at θ for one of its calls: a single example is too few for some models."""
+        subject = self.subject
+        views = subject.layout.views(subject.theta)
+        return self._with_room(lambda: subject.outputs(views, self._engines.single[0].whole))
 
     def hessian_by_batch(self, v: Tensor, read: Callable[[Tensor], Sequence[float]]) -> ByBatch:
         """What `read` says of every batch's own H_b v, in full precision. Cost: one product."""

@@ -24,6 +24,7 @@ from landscape_audit.spec import AuditSpec
 from landscape_audit.subject.checkpoint import Checkpoint, read_checkpoint, tensor_digest
 from landscape_audit.subject.code import UserCode, is_out_of_memory
 from landscape_audit.subject.data import Batch, Sample, read_sample
+from landscape_audit.subject.division import cut_adds_up
 from landscape_audit.subject.loss import BatchLoss, Loss, resolve_loss
 from landscape_audit.subject.model import build_model, cast, load
 from landscape_audit.subject.recompute import recomputing
@@ -106,7 +107,7 @@ def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.de
     """Everything that `spec` names, read and joined; user code and data are found from the folder `base`.
 
     Costs one forward pass over the sample and one gradient of its first batch, which show that the loss is finite
-    and depends on the parameters.
+    and depends on the parameters; and, where batches were cut, two forward passes of one of them.
     """
     dtype: torch.dtype = getattr(torch, spec.protocol.dtype)
     code = UserCode(base)
@@ -130,7 +131,7 @@ def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.de
         code=code,
         recompute=spec.protocol.recompute,
     )
-    return _tried(subject)
+    return _in_batches_that_add_up(subject)
 
 
 # ------------------------------------------------------------------------------------------------------------ assembly
@@ -201,6 +202,34 @@ def _listed(names: Sequence[str]) -> str:
 
 
 # --------------------------------------------------------------------------------------------------------------- trial
+
+
+def _in_batches_that_add_up(subject: Subject) -> Subject:
+    """The subject tried; in the loader's own batches where pieces of them have another loss, or none."""
+    sample = subject.sample
+    if not sample.is_cut:
+        return _tried(subject)
+    try:
+        tried = _tried(subject)
+        if cut_adds_up(tried):
+            return tried
+        why = "the loss of a batch depends on what else is in it"
+    except (ModelError, LossError):
+        if sum(batch.size for batch in sample.batches[: sample.cuts[0]]) > sample.pass_size:
+            raise
+        why = "the model or the loss raised on pieces of them"
+    whole = sample.as_given()
+    batches = count(len(whole.batches), "batch", "batches")
+    told = f"The loader's own {batches} kept, too few for good standard errors: {why}."
+    return _tried(
+        replace(
+            subject,
+            sample=whole,
+            data=_data_info(whole, subject.loss),
+            fixed=_fixed(subject.model, subject.theta.device),  # the trial of the pieces may have written to them
+            adjustments=(*subject.adjustments, told),
+        )
+    )
 
 
 def _tried(subject: Subject) -> Subject:
