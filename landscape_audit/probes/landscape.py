@@ -21,7 +21,7 @@ from landscape_audit.probes.evaluation import Evaluation, Pass, by_batch, gather
 from landscape_audit.probes.ranks import Ranks
 from landscape_audit.subject.code import is_out_of_memory
 from landscape_audit.subject.loss import BatchLoss
-from landscape_audit.subject.subject import Subject
+from landscape_audit.subject.subject import Subject, not_finite
 from landscape_audit.text import count
 
 Found = TypeVar("Found")
@@ -91,6 +91,8 @@ class Landscape:
 
         total, sums = (self.ranks.sum(part) for part in self._with_room(here))
         loss, weight = sums.tolist()
+        if theta is self.subject.theta:
+            self._check_finite(total)
         return total.div_(weight), loss / weight
 
     def gradients_by_group(self, groups: int) -> tuple[Tensor, Floats]:
@@ -110,6 +112,8 @@ class Landscape:
             return rows, weights
 
         rows, weights = (self.ranks.sum(part) for part in self._with_room(here))
+        for row in rows:
+            self._check_finite(row)
         return rows, weights.cpu().numpy()
 
     def one_step_by_batch(self, radius: float) -> Floats:
@@ -240,6 +244,14 @@ class Landscape:
         total = share.parts[0]
         weight = self.ranks.sum(torch.tensor([share.weight], dtype=torch.float64, device=total.device))
         return self.ranks.sum(total).div_(float(weight))
+
+    def _check_finite(self, found: Tensor) -> None:
+        """An error that names the first parameter, where the gradient at θ is not a number."""
+        if not found.isfinite().all():
+            layout = self.subject.layout
+            for name, part in zip(layout.names, layout.views(~found.isfinite()), strict=True):
+                if part.any():
+                    raise not_finite(self.subject, name, int(part.sum()), part.numel())
 
     # ---------------------------------------------------------------------------------------------------------- room
 

@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from landscape_audit.curvature.layout import Layout
-from landscape_audit.errors import DataError, LossError, ModelError
+from landscape_audit.errors import AuditError, DataError, LossError, ModelError
 from landscape_audit.results import DataInfo, SubjectInfo
 from landscape_audit.spec import AuditSpec
 from landscape_audit.subject.checkpoint import Checkpoint, read_checkpoint, tensor_digest
@@ -211,24 +211,26 @@ def _in_batches_that_add_up(subject: Subject) -> Subject:
         return _tried(subject)
     try:
         tried = _tried(subject)
-        if cut_adds_up(tried):
-            return tried
-        why = "the loss of a batch depends on what else is in it"
     except (ModelError, LossError):
-        if sum(batch.size for batch in sample.batches[: sample.cuts[0]]) > sample.pass_size:
-            raise
-        why = "the model or the loss raised on pieces of them"
-    whole = sample.as_given()
-    batches = count(len(whole.batches), "batch", "batches")
+        if sum(batch.size for batch in sample.batches[: sample.cuts[0]]) <= sample.pass_size:
+            with contextlib.suppress(AuditError):
+                return _tried(_uncut(subject, "the model or the loss raised on pieces of them"))
+        raise
+    if cut_adds_up(tried):
+        return tried
+    return _tried(_uncut(subject, "the loss of a batch depends on what else is in it"))
+
+
+def _uncut(subject: Subject, why: str) -> Subject:
+    sample = subject.sample.as_given()
+    batches = count(len(sample.batches), "batch", "batches")
     told = f"The loader's own {batches} kept, too few for good standard errors: {why}."
-    return _tried(
-        replace(
-            subject,
-            sample=whole,
-            data=_data_info(whole, subject.loss),
-            fixed=_fixed(subject.model, subject.theta.device),  # the trial of the pieces may have written to them
-            adjustments=(*subject.adjustments, told),
-        )
+    return replace(
+        subject,
+        sample=sample,
+        data=_data_info(sample, subject.loss),
+        fixed=_fixed(subject.model, subject.theta.device),  # the trial of the pieces may have written to them
+        adjustments=(*subject.adjustments, told),
     )
 
 
@@ -257,7 +259,7 @@ def _tried(subject: Subject) -> Subject:
 def _check_differentiable(subject: Subject) -> list[str]:
     """The names of the parameters that the first batch's loss does not depend on; all of them is an error."""
     parameters = [view.detach().requires_grad_() for view in subject.layout.views(subject.theta)]
-    total = _evaluated(subject, parameters, 0, subject.sample.batches[0]).total
+    total = _height(subject, 0, _evaluated(subject, parameters, 0, subject.sample.batches[0]))
     found = torch.autograd.grad(total, parameters, allow_unused=True) if total.requires_grad else ()
     unused = [name for name, grad in zip(subject.layout.names, found, strict=False) if grad is None]
     if len(unused) == len(found):
@@ -265,18 +267,46 @@ def _check_differentiable(subject: Subject) -> list[str]:
             f"{subject.loss.name}: the loss of {subject.info.model} does not depend on any trainable parameter.",
             remedy="Look for detach(), torch.no_grad(), .item() or numpy between the parameters and the loss.",
         )
+    for name, grad in zip(subject.layout.names, found, strict=True):
+        if grad is not None:
+            _check_gradient(subject, name, grad)
     return unused
+
+
+def _check_gradient(subject: Subject, name: str, grad: Tensor) -> None:
+    if grad.layout != torch.strided:
+        raise ModelError(
+            f"{subject.info.model}: '{name}' gets a sparse gradient, which has no second derivative.",
+            remedy="Build the embedding with sparse=False: neither its values nor the checkpoint change.",
+        )
+    if not grad.isfinite().all():
+        raise not_finite(subject, name, int((~grad.isfinite()).sum()), grad.numel())
+
+
+def not_finite(subject: Subject, name: str, bad: int, elements: int) -> LossError:
+    """The error of a gradient that is not a number where the loss is one."""
+    return LossError(
+        f"{subject.loss.name}: the loss is finite, but its gradient is not, in {count(bad, 'element')} of "
+        f"{elements:,} of '{name}'.",
+        remedy="Look for sqrt, norm or log at zero, and for masks that leave nothing of a row: nan_to_num() and "
+        "where() mend the loss and not its gradient.",
+    )
 
 
 @torch.no_grad()
 def _checked_weight(subject: Subject, index: int, batch: Batch) -> float:
     loss = _evaluated(subject, subject.layout.views(subject.theta), index, batch)
+    _height(subject, index, loss)
+    return loss.weight.item()
+
+
+def _height(subject: Subject, index: int, loss: BatchLoss) -> Tensor:
     if not loss.total.isfinite():
         raise LossError(
             f"{subject.loss.name}: the loss of batch {index} is {loss.total.item()}, which is no height.",
             remedy="Do checkpoint, data and loss belong together? Is the input normalised as in training?",
         )
-    return loss.weight.item()
+    return loss.total
 
 
 def _evaluated(subject: Subject, parameters: Sequence[Tensor], index: int, batch: Batch) -> BatchLoss:
