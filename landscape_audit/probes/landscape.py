@@ -186,9 +186,16 @@ class Landscape:
         return lambda v: self._mean(lambda: here(v))
 
     @functools.cached_property
-    def has_output_tensor(self) -> bool:
-        """Whether the model gives one tensor, so that it has a Gauss-Newton part."""
-        return isinstance(self.first_outputs(), Tensor)
+    def no_gauss_newton(self) -> str:
+        """Why there is no Gauss-Newton part here; empty where there is one."""
+        if not isinstance(self.first_outputs(), Tensor):
+            return "The model's outputs are not one tensor: it has no Gauss-Newton part."
+        if not self.exact:
+            return (
+                "Second derivatives are differences of gradients here, and the Gauss-Newton part has no such form: "
+                "it needs the model's backward pass differentiated."
+            )
+        return ""
 
     @torch.no_grad()
     def first_outputs(self) -> Any:
