@@ -57,6 +57,8 @@ class Engines:
         if not all(math.isfinite(float(loss.total)) for _, loss in losses_at(subject, subject.theta, self.joined)):
             message = "the loss is not finite here, so that it has no curvature"
             raise FloatingPointError(message)
+        if subject.distrusted:
+            return self._differences(subject.distrusted)
         mine = terms(subject, self.joined, self.autocast)
         try:
             found = Hessian(subject.theta, subject.layout, mine, self.graph_memory)
@@ -64,10 +66,7 @@ class Engines:
         except RuntimeError as error:
             if is_out_of_memory(error) or not _NO_SECOND_DERIVATIVE.search(str(error)):
                 raise
-            differences = Differences(subject.theta, subject.layout, mine, _probe(subject.theta))
-            why = f"The model has no second derivative ({printable(error)})"
-            self.tell("differences", f"{why}: products are {differences.engine}.")
-            return differences
+            return self._differences(f"The model has no second derivative ({printable(error)})")
         return found
 
     @functools.cached_property
@@ -106,6 +105,13 @@ class Engines:
         """The memory that kept graphs take."""
         built = {id(found): found for found in vars(self).values() if isinstance(found, Hessian | GaussNewton)}
         return sum(found.graphs.kept_bytes for found in built.values())
+
+    def _differences(self, why: str) -> Differences:
+        subject = self.subject
+        mine = terms(subject, self.joined, self.autocast)
+        differences = Differences(subject.theta, subject.layout, mine, _probe(subject.theta))
+        self.tell("differences", f"{why}: products are {differences.engine}.")
+        return differences
 
     def _left(self) -> int:
         return max(0, self.graph_memory - self.kept_bytes)

@@ -56,6 +56,8 @@ class Subject:
     code: UserCode
     recompute: bool = False
     """Whether activations are computed again when a derivative needs them, which takes less memory and more time."""
+    distrusted: str = ""
+    """Why autograd's second derivatives of this model are not to be used; empty where they are."""
 
     def batch_loss(
         self, parameters: Sequence[Tensor], batch: Batch, *, autocast: torch.dtype | None = None
