@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from landscapes import found
-from subjects import bench
+from subjects import bench, half_square, subject
+from torch import nn
 
 from landscape_audit.checks.ggn import ggn
 from landscape_audit.checks.gradient import gradient
@@ -118,3 +120,24 @@ def test_ragged_batches_are_joined_only_if_a_joined_one_adds_up(tmp_path):
         slope, value = on.gradient()
         assert value == pytest.approx(sum(sums) / 14, rel=1e-6)
         assert slope.isfinite().all()
+
+
+def test_a_batch_is_never_cut_to_make_room_where_its_pieces_have_another_loss():
+    class Tight(nn.Linear):
+        def forward(self, x):
+            if len(x) > 8:
+                raise torch.OutOfMemoryError
+            return super().forward(x)
+
+    def spread(outputs, targets):
+        return half_square(outputs - outputs.mean(0), targets)
+
+    x = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+    for measure, fits in ((half_square, True), (spread, False)):
+        on = bench(subject(Tight(4, 3), measure, x, x[:, :3], sizes=[16] * 4))
+        with on.outside_the_ledger("test"):
+            if fits:
+                assert on.evaluate().loss > 0
+            else:
+                with pytest.raises(torch.OutOfMemoryError):
+                    on.evaluate()

@@ -15,6 +15,7 @@ from landscape_audit.curvature.differences import Differences
 from landscape_audit.curvature.gauss_newton import GaussNewton
 from landscape_audit.curvature.hessian import Hessian, Products
 from landscape_audit.curvature.vectors import unit_gaussian
+from landscape_audit.errors import AuditError
 from landscape_audit.probes.evaluation import Pass, by_batch, losses_at, output_terms, passes, terms
 from landscape_audit.subject.code import is_out_of_memory
 from landscape_audit.subject.division import adds_up
@@ -105,6 +106,20 @@ class Engines:
         """The memory that kept graphs take."""
         built = {id(found): found for found in vars(self).values() if isinstance(found, Hessian | GaussNewton)}
         return sum(found.graphs.kept_bytes for found in built.values())
+
+    @functools.cached_property
+    def divisible(self) -> bool:
+        """Whether batches may be cut to make room, judged by a few examples: not where these see each other."""
+        for size in (8, 2):
+            few = self.subject.sample.batches[0].first(size)
+            try:
+                return adds_up(self.subject, few, tuple(few.split(2))) if few.size > 1 else True
+            except AuditError:
+                return False
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+        return True
 
     def _differences(self, why: str) -> Differences:
         subject = self.subject

@@ -277,7 +277,8 @@ class Landscape:
         return self._with_room(lambda: self._engines.hessian)
 
     def _can_make_room(self) -> bool:
-        return self._engines.graph_memory > 0 or self._engines.most > 1
+        engines, largest = self._engines, max(batch.size for batch in self.subject.sample.batches)
+        return engines.graph_memory > 0 or (engines.most > 1 and (engines.most >= 2 * largest or engines.divisible))
 
     def _make_room(self) -> None:
         if self._engines.graph_memory > 0:
