@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pydantic import ValidationError
+
 from landscape_audit.checks import Check, chosen, offered
 from landscape_audit.checks.sam import sam
 from landscape_audit.errors import UsageError
@@ -199,8 +201,16 @@ def _outcome(bench: Bench, check: Check) -> Outcome:
         raise
     except ProbeFailedError as error:
         return Failed(error=printable(error, limit=1000))
+    except ValidationError as error:
+        return Failed(error=f"what was measured is no result: {_first(error)}")
     except Exception as error:  # noqa: BLE001 - one check that breaks must not take the others with it
         return Failed(error=printable(f"{type(error).__name__}: {error}", limit=1000))
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return printable(f"{where + ': ' if where else ''}{first['msg']}", limit=1000)
 
 
 def _protocol(bench: Bench, plan: Plan) -> ProtocolInfo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from landscape_audit.checks.check import check
 from landscape_audit.checks.eigenvalue import UNIT
 from landscape_audit.probes.facts import AuditFacts, Facts
-from landscape_audit.probes.gauss_newton import GaussNewtonKrylov, GaussNewtonSample
+from landscape_audit.probes.gauss_newton import GaussNewtonKrylov, GaussNewtonSample, NoGaussNewton
 from landscape_audit.probes.rayleigh import RayleighSample, RitzRayleigh
 from landscape_audit.results import Column, Estimate, IntervalPart, Measured, NotApplicable, Table, spread
 from landscape_audit.statistics import ratio, weighted_mean
@@ -22,7 +22,7 @@ from landscape_audit.text import number
     question="How much of the sharpness would remain if the network were linear in its weights?",
     source="Martens 2020; Sagun et al. 2017",
 )
-def ggn(sample: GaussNewtonSample | None, rayleigh: RayleighSample, facts: Facts) -> Measured | NotApplicable:
+def ggn(sample: GaussNewtonSample | NoGaussNewton, rayleigh: RayleighSample, facts: Facts) -> Measured | NotApplicable:
     """λ_max(G) of the Gauss-Newton part G = Σ Jᵀ(∇²ℓ)J, and how much of H it explains along H's top eigenvectors.
 
     H = G + R, where R holds the network's own second derivatives times the loss's slope; near an interpolating
@@ -31,8 +31,8 @@ def ggn(sample: GaussNewtonSample | None, rayleigh: RayleighSample, facts: Facts
     `explained` is yᵀGy / yᵀHy at the top Ritz vector y of H, with the standard error of a ratio over batches; it may
     exceed one, where R curves down there.
     """
-    if sample is None:
-        return NotApplicable(reason="The model's outputs are not one tensor: it has no Gauss-Newton part.")
+    if isinstance(sample, NoGaussNewton):
+        return NotApplicable(reason=sample.reason)
     top = rayleigh.top[0]
     share = ratio(sample.by_batch, top.forms, sample.weights)
     mean = weighted_mean(sample.by_batch, sample.weights)

@@ -16,11 +16,13 @@ class Graphs(Generic[Built]):
     """One graph a batch. The first `kept` stay; the others are built again whenever they are asked for.
 
     What a graph takes is measured on the first batch: the bytes of the distinct storages that autograd saves for it.
+    None stays where that cannot be measured: torch.func's transforms refuse the hooks that it takes.
     """
 
     def __init__(self, build: Callable[[int], Built], count: int, memory: int) -> None:
         self.count = count
         self._build = build
+        self._hidden = False
         self._bytes = self._measure() if memory > 0 and count else 0
         self.kept = min(count, memory // self._bytes) if self._bytes else 0
 
@@ -38,7 +40,7 @@ class Graphs(Generic[Built]):
     def in_words(self) -> str:
         """`graphs kept for every pass`, `graphs rebuilt`."""
         if not self.kept:
-            return "graphs rebuilt"
+            return "graphs rebuilt" + (", as torch.func in the model hides their size" if self._hidden else "")
         return f"graphs kept for {'every pass' if self.kept == self.count else f'{self.kept} of {self.count} passes'}"
 
     @functools.cached_property
@@ -53,6 +55,12 @@ class Graphs(Generic[Built]):
             storages[storage.data_ptr()] = storage.nbytes()
             return tensor
 
-        with saved_tensors_hooks(pack, lambda tensor: tensor):
-            self._build(0)
+        try:
+            with saved_tensors_hooks(pack, lambda tensor: tensor):
+                self._build(0)
+        except Exception as error:
+            if "saved tensor hooks" not in str(error):
+                raise
+            self._hidden = True
+            return 0
         return sum(storages.values())

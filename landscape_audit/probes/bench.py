@@ -274,6 +274,11 @@ class Bench:
         graphs = 0 if self.subject.recompute else self.room.graphs
         return Landscape(self.subject, self.ranks, graphs, autocast)
 
+    def distrust(self, why: str) -> None:
+        """Take second derivatives from differences of gradients from here on, also elsewhere and beside."""
+        self.subject = replace(self.subject, distrusted=why)
+        vars(self).pop("landscape", None)
+
     def elsewhere(self, theta: Tensor) -> Landscape:
         """The loss around another point, shape (P,), with graphs in the memory that those at θ leave.
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from landscape_audit.probes.bench import Bench, Probe, Size
-    from landscape_audit.subject.subject import Subject
 
 Kind = Literal["classes", "binary", "values"]
 """One of several classes; yes or no for each output; numbers."""
@@ -56,7 +55,7 @@ class ConstantPrediction:
     needs: tuple[Probe[object], ...] = ()
 
     def cost(self, size: Size) -> Cost:
-        """Nothing: a single example passes the model, so that its outputs can be counted."""
+        """Nothing: one batch passes the model, so that its outputs can be counted."""
         del size
         return Cost()
 
@@ -66,7 +65,7 @@ class ConstantPrediction:
 
         subject = bench.subject
         kind = _KINDS.get(subject.loss.name)
-        outputs = _outputs(subject, kind) if kind else None
+        outputs = _outputs(bench, kind) if kind else None
         if kind is None or outputs is None:
             return None
         targets = _Targets(bench, kind, outputs)
@@ -83,15 +82,11 @@ class ConstantPrediction:
         )
 
 
-def _outputs(subject: Subject, kind: Kind) -> int | None:
+def _outputs(bench: Bench, kind: Kind) -> int | None:
     """How many numbers the model gives at one position: classes, or channels; None where batches differ."""
-    import torch
-
-    batches = subject.sample.batches
+    batches = bench.subject.sample.batches
     if kind == "classes":
-        with torch.no_grad():
-            found = subject.outputs(subject.layout.views(subject.theta), batches[0].first(1))
-        return int(found.shape[1])
+        return int(bench.landscape.first_outputs().shape[1])
     channels = {batch.targets.shape[1] if batch.targets.ndim > 1 else 1 for batch in batches}
     return channels.pop() if len(channels) == 1 else None
 

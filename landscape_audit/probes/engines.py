@@ -15,8 +15,10 @@ from landscape_audit.curvature.differences import Differences
 from landscape_audit.curvature.gauss_newton import GaussNewton
 from landscape_audit.curvature.hessian import Hessian, Products
 from landscape_audit.curvature.vectors import unit_gaussian
+from landscape_audit.errors import AuditError
 from landscape_audit.probes.evaluation import Pass, by_batch, losses_at, output_terms, passes, terms
 from landscape_audit.subject.code import is_out_of_memory
+from landscape_audit.subject.division import adds_up
 from landscape_audit.subject.subject import Subject
 from landscape_audit.text import printable
 
@@ -41,7 +43,8 @@ class Engines:
     def joined(self) -> tuple[Pass, ...]:
         """The batches in as few calls of the model as fit; one by one where a batch is more than its sum."""
         found = passes(self.subject.sample.batches, self.own, self.most)
-        return found if all(map(self._adds_up, found[:1])) else self.single
+        several = [each for each in found if len(each.pieces) > 1]
+        return found if all(map(self._adds_up, several[:1])) else self.single
 
     @functools.cached_property
     def single(self) -> tuple[Pass, ...]:
@@ -55,6 +58,8 @@ class Engines:
         if not all(math.isfinite(float(loss.total)) for _, loss in losses_at(subject, subject.theta, self.joined)):
             message = "the loss is not finite here, so that it has no curvature"
             raise FloatingPointError(message)
+        if subject.distrusted:
+            return self._differences(subject.distrusted)
         mine = terms(subject, self.joined, self.autocast)
         try:
             found = Hessian(subject.theta, subject.layout, mine, self.graph_memory)
@@ -62,10 +67,7 @@ class Engines:
         except RuntimeError as error:
             if is_out_of_memory(error) or not _NO_SECOND_DERIVATIVE.search(str(error)):
                 raise
-            differences = Differences(subject.theta, subject.layout, mine, _probe(subject.theta))
-            why = f"The model has no second derivative ({printable(error)})"
-            self.tell("differences", f"{why}: products are {differences.engine}.")
-            return differences
+            return self._differences(f"The model has no second derivative ({printable(error)})")
         return found
 
     @functools.cached_property
@@ -105,20 +107,33 @@ class Engines:
         built = {id(found): found for found in vars(self).values() if isinstance(found, Hessian | GaussNewton)}
         return sum(found.graphs.kept_bytes for found in built.values())
 
+    @functools.cached_property
+    def divisible(self) -> bool:
+        """Whether batches may be cut to make room, judged by a few examples: not where these see each other."""
+        for size in (8, 2):
+            few = self.subject.sample.batches[0].first(size)
+            try:
+                return adds_up(self.subject, few, tuple(few.split(2))) if few.size > 1 else True
+            except AuditError:
+                return False
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+        return True
+
+    def _differences(self, why: str) -> Differences:
+        subject = self.subject
+        mine = terms(subject, self.joined, self.autocast)
+        differences = Differences(subject.theta, subject.layout, mine, _probe(subject.theta))
+        self.tell("differences", f"{why}: products are {differences.engine}.")
+        return differences
+
     def _left(self) -> int:
         return max(0, self.graph_memory - self.kept_bytes)
 
     def _adds_up(self, joined: Pass) -> bool:
-        """Whether the loss of joined batches is the sum of theirs: not where examples see each other."""
-        if len(joined.pieces) == 1:
-            return True
-        theta = self.subject.theta
-        alone = tuple(Pass(piece, (piece,), (0,)) for piece in joined.pieces)
-        together, apart = (
-            sum(float(loss.total) for _, loss in losses_at(self.subject, theta, over)) for over in ((joined,), alone)
-        )
-        same = abs(together - apart) <= 1e3 * torch.finfo(theta.dtype).eps * max(abs(together), abs(apart))
-        if not (same or math.isnan(together)):
+        same = adds_up(self.subject, joined.whole, joined.pieces)
+        if not same:
             self.tell("batches", "The loss of a batch depends on what else is in it: batches are never joined.")
         return same
 

@@ -28,6 +28,13 @@ class GaussNewtonSample:
 
 
 @dataclass(frozen=True)
+class NoGaussNewton:
+    """That there is no Gauss-Newton part to measure, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class GaussNewtonKrylov:
     """Lanczos on G from the Hessian's top Ritz vector, where the two hardly differ; then a product a Ritz vector."""
 
@@ -43,14 +50,14 @@ class GaussNewtonKrylov:
         steps = min(budgets.ggn_steps or 0, size.parameters)
         return Cost(hvps=steps + min(budgets.top_k or 0, size.parameters))
 
-    def take(self, bench: Bench) -> GaussNewtonSample | None:
-        """None where the model's outputs are not one tensor: G is then not defined here."""
+    def take(self, bench: Bench) -> GaussNewtonSample | NoGaussNewton:
+        """A reason where the outputs are not one tensor or have no second derivative: G is then not known here."""
         from landscape_audit.curvature.lanczos import lanczos
         from landscape_audit.curvature.vectors import dot
 
         space, landscape = bench.take(HessianKrylov()), bench.landscape
-        if not landscape.has_output_tensor:
-            return None
+        if landscape.no_gauss_newton:
+            return NoGaussNewton(landscape.no_gauss_newton)
         steps, first = bench.budgets.ggn_steps or 1, space.ritz_vector(space.top(1))
         own = lanczos(
             bench.ggn,

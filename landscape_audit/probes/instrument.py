@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from landscape_audit.probes.bench import Bench, Probe, Size
 
 
+WRONG = 0.05
+"""A miss of a difference of gradients, fifty times its tolerance: no rounding, and two steps tell kinks apart."""
+
+
 @dataclass(frozen=True)
 class Agreement:
     """Two ways to the same number, how far apart they came out, and how far they may."""
@@ -64,18 +68,26 @@ class InstrumentTrial:
         gradients = [bench.gradient()[0] for _ in range(2)]
         hu, hv, again = bench.hvp(u), bench.hvp(v), bench.hvp(v)
         skew = abs(dot(u, hv) - dot(v, hu)) / max(norm(hu), norm(hv), 1e-300)
-        return InstrumentSample(
+        repeats = (
+            Agreement("loss_repeats", "two evaluations of the loss", _apart(*losses), loose),
+            Agreement("gradient_repeats", "two evaluations of the gradient", _distance(*gradients), loose),
+        )
+        differences, wrong = _finite_difference(bench, v)
+        sample = InstrumentSample(
             agreements=(
-                Agreement("loss_repeats", "two evaluations of the loss", _apart(*losses), loose),
-                Agreement("gradient_repeats", "two evaluations of the gradient", _distance(*gradients), loose),
+                *repeats,
                 Agreement("hvp_repeats", "two Hessian-vector products of one vector", _distance(hv, again), loose),
                 Agreement("hvp_symmetric", "⟨u, Hv⟩ and ⟨v, Hu⟩, over |Hv|", skew, loose),
                 _known_spectrum(theta),
-                _finite_difference(bench, v),
+                differences,
                 *_precisions(bench, v),
             ),
             loss_noise=_loss_noise(bench, generator),
         )
+        if bench.ranks.agree(wrong and all(agreement.agrees for agreement in repeats)):
+            miss = 100 * differences.difference
+            bench.distrust(f"Autograd's second derivative of this model is wrong by {miss:.2g} %")
+        return sample
 
 
 def _apart(a: float, b: float) -> float:
@@ -88,11 +100,14 @@ def _distance(a: Tensor, b: Tensor) -> float:
     return norm(a - b) / max(norm(a), norm(b), 1e-300)
 
 
-def _finite_difference(bench: Bench, v: Tensor) -> Agreement:
+def _finite_difference(bench: Bench, v: Tensor) -> tuple[Agreement, bool]:
     """H v against a central difference of gradients on the first batch, in float64 where the model runs in it.
 
     The better of two steps, since a kink of the activations between θ − hv and θ + hv moves the difference and not
     the derivative. Relative to |Hv|, or to what the tolerance leaves of rounding, 8 ε|g|/h, where that is larger.
+
+    Also whether H v is wrong beyond doubt: `WRONG` away, in float64, from two differences that agree, as they do not
+    across kinks.
     """
     import torch
 
@@ -100,7 +115,8 @@ def _finite_difference(bench: Bench, v: Tensor) -> Agreement:
     from landscape_audit.curvature.vectors import norm
 
     if not bench.landscape.exact:
-        return Agreement("hvp_differences", "differences of gradients at two steps", bench.landscape.error, 5e-2)
+        error = bench.landscape.error
+        return Agreement("hvp_differences", "differences of gradients at two steps", error, 5e-2), False
     subject = bench.double or bench.subject
     v = v.to(subject.theta)
     exact = bench.landscape.on_first_batch(subject)(v)
@@ -108,12 +124,13 @@ def _finite_difference(bench: Bench, v: Tensor) -> Agreement:
     grad, eps = bench.landscape.first_gradient(subject), torch.finfo(subject.theta.dtype).eps
     scale = eps ** (1 / 3) * max(norm(subject.theta), 1.0)
     tolerance = 1e-3 if subject.theta.dtype == torch.float64 else 5e-2
-    misses = []
+    misses, products = [], []
     for step in (scale, scale / 30):
-        miss = norm(exact - difference_product(grad, subject.theta, v, step))
+        products.append(difference_product(grad, subject.theta, v, step))
         rounding = 8 * eps * norm(grad(subject.theta)) / step
-        misses.append(miss / max(norm(exact), rounding / tolerance, 1e-300))
-    return Agreement("hvp_differences", "Hv and a central difference of gradients", min(misses), tolerance)
+        misses.append(norm(exact - products[-1]) / max(norm(exact), rounding / tolerance, 1e-300))
+    wrong = subject.theta.dtype == torch.float64 and _distance(*products) <= tolerance and min(misses) > WRONG
+    return Agreement("hvp_differences", "Hv and a central difference of gradients", min(misses), tolerance), wrong
 
 
 def _precisions(bench: Bench, v: Tensor) -> tuple[Agreement, ...]:

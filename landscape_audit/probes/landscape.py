@@ -6,7 +6,7 @@ import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from landscape_audit.probes.evaluation import Evaluation, Pass, by_batch, gather
 from landscape_audit.probes.ranks import Ranks
 from landscape_audit.subject.code import is_out_of_memory
 from landscape_audit.subject.loss import BatchLoss
-from landscape_audit.subject.subject import Subject
+from landscape_audit.subject.subject import Subject, not_finite
 from landscape_audit.text import count
 
 Found = TypeVar("Found")
@@ -91,6 +91,8 @@ class Landscape:
 
         total, sums = (self.ranks.sum(part) for part in self._with_room(here))
         loss, weight = sums.tolist()
+        if theta is self.subject.theta:
+            self._check_finite(total)
         return total.div_(weight), loss / weight
 
     def gradients_by_group(self, groups: int) -> tuple[Tensor, Floats]:
@@ -110,6 +112,8 @@ class Landscape:
             return rows, weights
 
         rows, weights = (self.ranks.sum(part) for part in self._with_room(here))
+        for row in rows:
+            self._check_finite(row)
         return rows, weights.cpu().numpy()
 
     def one_step_by_batch(self, radius: float) -> Floats:
@@ -182,11 +186,23 @@ class Landscape:
         return lambda v: self._mean(lambda: here(v))
 
     @functools.cached_property
-    def has_output_tensor(self) -> bool:
-        """Whether the model gives one tensor, so that it has a Gauss-Newton part."""
-        with torch.no_grad():
-            views = self.subject.layout.views(self.subject.theta)
-            return isinstance(self.subject.outputs(views, self.subject.sample.batches[0].first(1)), Tensor)
+    def no_gauss_newton(self) -> str:
+        """Why there is no Gauss-Newton part here; empty where there is one."""
+        if not isinstance(self.first_outputs(), Tensor):
+            return "The model's outputs are not one tensor: it has no Gauss-Newton part."
+        if not self.exact:
+            return (
+                "Second derivatives are differences of gradients here, and the Gauss-Newton part has no such form: "
+                "it needs the model's backward pass differentiated."
+            )
+        return ""
+
+    @torch.no_grad()
+    def first_outputs(self) -> Any:
+        """What the model gives at θ for one of its calls: a single example is too few for some models."""
+        subject = self.subject
+        views = subject.layout.views(subject.theta)
+        return self._with_room(lambda: subject.outputs(views, self._engines.single[0].whole))
 
     def hessian_by_batch(self, v: Tensor, read: Callable[[Tensor], Sequence[float]]) -> ByBatch:
         """What `read` says of every batch's own H_b v, in full precision. Cost: one product."""
@@ -236,6 +252,14 @@ class Landscape:
         weight = self.ranks.sum(torch.tensor([share.weight], dtype=torch.float64, device=total.device))
         return self.ranks.sum(total).div_(float(weight))
 
+    def _check_finite(self, found: Tensor) -> None:
+        """An error that names the first parameter, where the gradient at θ is not a number."""
+        if not found.isfinite().all():
+            layout = self.subject.layout
+            for name, part in zip(layout.names, layout.views(~found.isfinite()), strict=True):
+                if part.any():
+                    raise not_finite(self.subject, name, int(part.sum()), part.numel())
+
     # ---------------------------------------------------------------------------------------------------------- room
 
     def _with_room(self, work: Callable[[], Found]) -> Found:
@@ -253,7 +277,8 @@ class Landscape:
         return self._with_room(lambda: self._engines.hessian)
 
     def _can_make_room(self) -> bool:
-        return self._engines.graph_memory > 0 or self._engines.most > 1
+        engines, largest = self._engines, max(batch.size for batch in self.subject.sample.batches)
+        return engines.graph_memory > 0 or (engines.most > 1 and (engines.most >= 2 * largest or engines.divisible))
 
     def _make_room(self) -> None:
         if self._engines.graph_memory > 0:

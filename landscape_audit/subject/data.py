@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -76,6 +76,19 @@ class Sample:
     source: str
     pass_size: int = 1
     """The largest batch that the loader gave, which is what the model can take at once."""
+    cuts: tuple[int, ...] = ()
+    """How many of `batches` each batch that the loader gave was cut into; empty where the user chose the size."""
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there are more batches here than the loader gave."""
+        return any(cuts > 1 for cuts in self.cuts)
+
+    def as_given(self) -> Sample:
+        """The same examples in the loader's own batches."""
+        ends = list(itertools.accumulate(self.cuts))
+        parts = (self.batches[end - cuts : end] for end, cuts in zip(ends, self.cuts, strict=True))
+        return replace(self, batches=tuple(map(joined, parts)), cuts=(1,) * len(self.cuts))
 
     @property
     def size(self) -> int:
@@ -96,10 +109,12 @@ def read_sample(spec: DataSpec, code: UserCode, device: torch.device, dtype: tor
     batches, source = _from_file(spec, code.base) if spec.file else _from_loader(spec, code)
     if not any(batch.size for batch in batches):
         raise DataError(f"{source}: has no examples.")
-    regrouped = tuple(batch.to(device, dtype) for batch in _rebatched(batches, spec.batch_size, source))
+    cuts = () if spec.batch_size else _cuts(batches)
+    cut = _in_steps(_joined(batches, source), spec.batch_size) if spec.batch_size else _cut(batches, cuts)
+    regrouped = tuple(batch.to(device, dtype) for batch in cut)
     largest = max(batch.size for batch in batches)
     pass_size = spec.batch_size or (min(largest, FILE_PASS) if spec.file else largest)
-    return Sample(regrouped, fingerprint(batches), source, pass_size)
+    return Sample(regrouped, fingerprint(batches), source, pass_size, cuts)
 
 
 def fingerprint(batches: Iterable[Batch]) -> str:
@@ -250,13 +265,21 @@ def _checked(batch: Batch, where: str) -> Batch:
 # ------------------------------------------------------------------------------------------------------------ batching
 
 
-def _rebatched(batches: list[Batch], size: int | None, source: str) -> Iterator[Batch]:
-    if size is not None:
-        return _in_steps(_joined(batches, source), size)
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Batches of examples of one shape as one."""
+    return Batch(torch.cat([batch.inputs for batch in batches]), torch.cat([batch.targets for batch in batches]))
+
+
+def _cuts(batches: list[Batch]) -> tuple[int, ...]:
+    """How many pieces to make of each batch, so that there are about `MIN_BATCHES`."""
     if len(batches) >= MIN_BATCHES:
-        return iter(batches)
+        return (1,) * len(batches)
     limit = max(1, sum(batch.size for batch in batches) // MIN_BATCHES)
-    return itertools.chain.from_iterable(batch.split(math.ceil(batch.size / limit)) for batch in batches)
+    return tuple(math.ceil(batch.size / limit) for batch in batches)
+
+
+def _cut(batches: list[Batch], cuts: tuple[int, ...]) -> Iterator[Batch]:
+    return itertools.chain.from_iterable(batch.split(pieces) for batch, pieces in zip(batches, cuts, strict=True))
 
 
 def _in_steps(whole: Batch, size: int) -> Iterator[Batch]:
@@ -266,7 +289,7 @@ def _in_steps(whole: Batch, size: int) -> Iterator[Batch]:
 
 def _joined(batches: list[Batch], source: str) -> Batch:
     try:
-        return Batch(torch.cat([b.inputs for b in batches]), torch.cat([b.targets for b in batches]))
+        return joined(batches)
     except RuntimeError:
         shapes = sorted({str(tuple(batch.inputs.shape[1:])) for batch in batches})
         raise DataError(

@@ -110,11 +110,17 @@ def _check_ties(origin: str, tensors: Mapping[str, Tensor], kept: Mapping[str, T
     owners: dict[int, str] = {}
     for name in sorted(kept.keys() & tensors.keys()):
         first = owners.setdefault(id(kept[name]), name)
-        if not torch.equal(tensors[first], tensors[name]):
+        if first != name and not _same(tensors[first], tensors[name]):
             raise CheckpointError(
                 f"{origin}: '{first}' and '{name}' are one tied tensor in the model, but differ in the file.",
                 remedy="Untie them in the model, or save the checkpoint from the tied one.",
             )
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    # The 8-bit types know no torch.equal; they fit into float32.
+    wide = [tensor.float() if tensor.is_floating_point() and tensor.dtype.itemsize < 2 else tensor for tensor in (a, b)]
+    return torch.equal(*wide)
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

@@ -18,12 +18,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from landscape_audit.curvature.layout import Layout
-from landscape_audit.errors import DataError, LossError, ModelError
+from landscape_audit.errors import AuditError, DataError, LossError, ModelError
 from landscape_audit.results import DataInfo, SubjectInfo
 from landscape_audit.spec import AuditSpec
 from landscape_audit.subject.checkpoint import Checkpoint, read_checkpoint, tensor_digest
 from landscape_audit.subject.code import UserCode, is_out_of_memory
 from landscape_audit.subject.data import Batch, Sample, read_sample
+from landscape_audit.subject.division import cut_adds_up
 from landscape_audit.subject.loss import BatchLoss, Loss, resolve_loss
 from landscape_audit.subject.model import build_model, cast, load
 from landscape_audit.subject.recompute import recomputing
@@ -55,6 +56,8 @@ class Subject:
     code: UserCode
     recompute: bool = False
     """Whether activations are computed again when a derivative needs them, which takes less memory and more time."""
+    distrusted: str = ""
+    """Why autograd's second derivatives of this model are not to be used; empty where they are."""
 
     def batch_loss(
         self, parameters: Sequence[Tensor], batch: Batch, *, autocast: torch.dtype | None = None
@@ -106,7 +109,7 @@ def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.de
     """Everything that `spec` names, read and joined; user code and data are found from the folder `base`.
 
     Costs one forward pass over the sample and one gradient of its first batch, which show that the loss is finite
-    and depends on the parameters.
+    and depends on the parameters; and, where batches were cut, two forward passes of one of them.
     """
     dtype: torch.dtype = getattr(torch, spec.protocol.dtype)
     code = UserCode(base)
@@ -130,7 +133,7 @@ def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.de
         code=code,
         recompute=spec.protocol.recompute,
     )
-    return _tried(subject)
+    return _in_batches_that_add_up(subject)
 
 
 # ------------------------------------------------------------------------------------------------------------ assembly
@@ -203,6 +206,36 @@ def _listed(names: Sequence[str]) -> str:
 # --------------------------------------------------------------------------------------------------------------- trial
 
 
+def _in_batches_that_add_up(subject: Subject) -> Subject:
+    """The subject tried; in the loader's own batches where pieces of them have another loss, or none."""
+    sample = subject.sample
+    if not sample.is_cut:
+        return _tried(subject)
+    try:
+        tried = _tried(subject)
+    except (ModelError, LossError):
+        if sum(batch.size for batch in sample.batches[: sample.cuts[0]]) <= sample.pass_size:
+            with contextlib.suppress(AuditError):
+                return _tried(_uncut(subject, "the model or the loss raised on pieces of them"))
+        raise
+    if cut_adds_up(tried):
+        return tried
+    return _tried(_uncut(subject, "the loss of a batch depends on what else is in it"))
+
+
+def _uncut(subject: Subject, why: str) -> Subject:
+    sample = subject.sample.as_given()
+    batches = count(len(sample.batches), "batch", "batches")
+    told = f"The loader's own {batches} kept, too few for good standard errors: {why}."
+    return replace(
+        subject,
+        sample=sample,
+        data=_data_info(sample, subject.loss),
+        fixed=_fixed(subject.model, subject.theta.device),  # the trial of the pieces may have written to them
+        adjustments=(*subject.adjustments, told),
+    )
+
+
 def _tried(subject: Subject) -> Subject:
     """The subject after one evaluation: its weight known, and what the trial found told."""
     before = {name: value._version for name, value in subject.fixed.items()}  # noqa: SLF001 - counts in-place writes
@@ -229,7 +262,7 @@ def _tried(subject: Subject) -> Subject:
 def _check_differentiable(subject: Subject) -> list[str]:
     """The names of the parameters that the first batch's loss does not depend on; all of them is an error."""
     parameters = [view.detach().requires_grad_() for view in subject.layout.views(subject.theta)]
-    total = _evaluated(subject, parameters, 0, subject.sample.batches[0]).total
+    total = _height(subject, 0, _evaluated(subject, parameters, 0, subject.sample.batches[0]))
     found = torch.autograd.grad(total, parameters, allow_unused=True) if total.requires_grad else ()
     unused = [name for name, grad in zip(subject.layout.names, found, strict=False) if grad is None]
     if len(unused) == len(found):
@@ -237,19 +270,47 @@ def _check_differentiable(subject: Subject) -> list[str]:
             f"{subject.loss.name}: the loss of {subject.info.model} does not depend on any trainable parameter.",
             remedy="Look for detach(), torch.no_grad(), .item() or numpy between the parameters and the loss.",
         )
+    for name, grad in zip(subject.layout.names, found, strict=True):
+        if grad is not None:
+            _check_gradient(subject, name, grad)
     return unused
+
+
+def _check_gradient(subject: Subject, name: str, grad: Tensor) -> None:
+    if grad.layout != torch.strided:
+        raise ModelError(
+            f"{subject.info.model}: '{name}' gets a sparse gradient, which has no second derivative.",
+            remedy="Build the embedding with sparse=False: neither its values nor the checkpoint change.",
+        )
+    if not grad.isfinite().all():
+        raise not_finite(subject, name, int((~grad.isfinite()).sum()), grad.numel())
+
+
+def not_finite(subject: Subject, name: str, bad: int, elements: int) -> LossError:
+    """The error of a gradient that is not a number where the loss is one."""
+    return LossError(
+        f"{subject.loss.name}: the loss is finite, but its gradient is not, in {count(bad, 'element')} of "
+        f"{elements:,} of '{name}'.",
+        remedy="Look for sqrt, norm or log at zero, and for masks that leave nothing of a row: nan_to_num() and "
+        "where() mend the loss and not its gradient.",
+    )
 
 
 @torch.no_grad()
 def checked_loss(subject: Subject, index: int, batch: Batch) -> BatchLoss:
     """The loss of one batch at theta, found to be one: outputs and targets go together, and it is finite."""
     loss = _evaluated(subject, subject.layout.views(subject.theta), index, batch)
+    _height(subject, index, loss)
+    return loss
+
+
+def _height(subject: Subject, index: int, loss: BatchLoss) -> Tensor:
     if not loss.total.isfinite():
         raise LossError(
             f"{subject.loss.name}: the loss of batch {index} is {loss.total.item()}, which is no height.",
             remedy="Do checkpoint, data and loss belong together? Is the input normalised as in training?",
         )
-    return loss
+    return loss.total
 
 
 def _evaluated(subject: Subject, parameters: Sequence[Tensor], index: int, batch: Batch) -> BatchLoss:
