@@ -14,7 +14,7 @@ from torch import nn
 from landscape_audit.demo.train import write_project
 from landscape_audit.measure import audit
 from landscape_audit.results import Estimate
-from landscape_audit.spec import AuditSpec, read_toml, validated
+from landscape_audit.spec import AuditSpec, ChecksSpec, read_toml, validated
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +115,13 @@ def test_loss_metric_and_gradient_are_those_of_the_whole_sample(found, reference
     assert found["loss.value"].value == pytest.approx(reference.loss.item(), rel=1e-5)
     assert found["loss.metric"].value == pytest.approx(float(right), abs=1e-12)
     assert found["gradient.norm"].value == pytest.approx(reference.gradient.norm().item(), rel=1e-4)
+
+
+def test_trained_on_with_sam_the_demo_is_flatter_by_every_measure_at_as_many_gradients(project):
+    spec = validated(AuditSpec, read_toml(project / "audit.toml"), "audit.toml")
+    sam = {"enabled": True, "train": "data.py:training", "rho": 0.2, "lr": 0.02, "steps": 600, "variants": ["sam"]}
+    spec = spec.model_copy(update={"checks": ChecksSpec.model_validate({"only": ["sam"], "sam": sam}), "gates": {}})
+    results = audit(spec, project / "model.safetensors", project)
+    assert results.labels()["sam.flatter"].value == "flatter", results.labels()["sam.flatter"].reason
+    for name in ("lambda_max_ratio", "rise_ratio", "one_step_ratio"):
+        assert results.estimates()[f"sam.{name}"].high < 1
