@@ -68,7 +68,7 @@ def flatness(
     """
     level, rounding = facts.level, instrument.loss_noise
     estimates = {f"rise@{cloud.sigma:g}": _rise(cloud, level, rounding) for cloud in sample.clouds}
-    estimates |= {f"metric@{cloud.sigma:g}": _metric(cloud, level) for cloud in sample.clouds if cloud.metrics}
+    estimates |= {f"metric@{cloud.sigma:g}": _metric(cloud, facts) for cloud in sample.clouds if cloud.metrics}
     caveats = [_on_batches(batches)]
     target = TOLERATED * abs(sample.loss)
     if target > 0:
@@ -91,9 +91,11 @@ def _rise(cloud: Cloud, level: float, rounding: float) -> Estimate:
     return Estimate.within(mean.value, parts, level=level, unit="loss", direction="lower", n=mean.n)
 
 
-def _metric(cloud: Cloud, level: float) -> Estimate:
-    mean = cloud.metric
-    part = spread("probe", mean.value, mean.half_width(level))
+def _metric(cloud: Cloud, facts: Facts) -> Estimate:
+    """Never narrower than three of all the examples evaluated, as the rule of three has it: where no draw flips one."""
+    mean, level = cloud.metric, facts.level
+    least = 3 / (2 * mean.n * facts.n_samples)
+    part = spread("probe", mean.value, max(mean.half_width(level), least))
     return Estimate.within(mean.value, (part,), level=level, unit="share", direction="higher", n=mean.n)
 
 

@@ -305,3 +305,10 @@ def test_radii_are_within_reach_of_float32_and_told_apart_by_their_names(sigmas,
         validated(ProtocolSpec, {"budgets": {"flatness_sigmas": sigmas}}, "audit.toml")
     widest = validated(ProtocolSpec, {"budgets": {"flatness_sigmas": [1e-6, 100.0]}}, "audit.toml")
     assert widest.budget().flatness_sigmas == (1e-6, 100.0)
+
+
+def test_a_metric_that_no_draw_moves_still_has_an_interval():
+    on = bench(network(), **DOUBLE, preset="quick")
+    found = measured(on, flatness).estimates["metric@0.01"]
+    assert found.value is not None
+    assert found.high - found.low >= 2 * 3 / (2 * found.n * on.subject.sample.size) - 1e-12
