@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests share small builders: subjects.py, results_factory.py
 sys.path.insert(0, str(Path(__file__).parent / "truth"))  # and what is known of landscapes: known_landscapes.py
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # in the background of a shell; what is interrupted here inherits it
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -158,17 +158,19 @@ def _nothing_pays(seen: Evidence) -> tuple[Condition, ...]:
 
 
 def _approximate_minimum(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
-    certain = "certain" if seen.certainly_negative else "certain on this sample only"
+    certain = "certain" if seen.certainly_negative else "on this sample only" if seen.negative_here else "not certain"
     here = Condition("vᵀHv with rounding <", seen.lowest_at_most, 0.0, seen.negative_here)
     return (
         (here, *_nothing_pays(seen)),
-        f"Negative curvature (vᵀHv = {number(seen.lambda_min.value)}, {certain}) is worth {number(seen.escape_worth)} "
-        f"of loss, δ is {number(seen.delta)}: second-order stationary to that tolerance.",
+        f"Negative curvature (vᵀHv = {number(seen.lambda_min.value)}, {certain}) is worth "
+        f"{_worth(seen.escape_worth, seen)}; the best of all steps lowers the loss by "
+        f"{_worth(seen.best_drop.drop, seen)}.",
     )
 
 
 def _minimum(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
     rises = "rises" if seen.rise_on_top > seen.noise else "does not rise"
+    beyond = "negative beyond" if seen.negative_here else "not negative beyond"
     return (
         (
             Condition("vᵀHv with rounding ≥", seen.lowest_at_most, 0.0, not seen.negative_here),
@@ -177,9 +179,9 @@ def _minimum(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
             _at_most("curvature that was not seen", seen.unseen_worth, seen.delta),
             _above_zero("λ_max", seen.lambda_max),
         ),
-        f"No negative curvature beyond rounding (vᵀHv = {number(seen.lambda_min.value)}); the best of all steps lowers "
-        f"the loss by {_worth(seen.best_drop.drop, seen)}; the loss {rises} along the top; rounding could hide "
-        f"curvature worth {number(seen.hidden_worth)}, and the runs have missed some worth "
+        f"The lowest curvature seen is vᵀHv = {number(seen.lambda_min.value)}, {beyond} rounding; the best of all "
+        f"steps lowers the loss by {_worth(seen.best_drop.drop, seen)}; the loss {rises} along the top; rounding could "
+        f"hide curvature worth {number(seen.hidden_worth)}, and the runs have missed some worth "
         f"{number(seen.unseen_worth)}.",
     )
 

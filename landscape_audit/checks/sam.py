@@ -271,7 +271,7 @@ def _caveats(twins: Twins) -> list[str]:
     caveats = [
         f"The {twin.variant} twin of seed {i} diverged within {twin.steps} steps, so what rests on it is no number: "
         f"lower  [checks.sam] {_to_lower(seed, twin)}."
-        for i, seed in enumerate(twins.seeds)
+        for i, seed in enumerate(twins.seeds, start=1)
         for twin in seed.twins
         if not math.isfinite(twin.loss)
     ]

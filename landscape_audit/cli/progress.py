@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 
@@ -33,12 +34,12 @@ class Lines:
     def planned(self, plan: Plan) -> None:
         """Say what it will cost."""
         self._total, self._plan, self._start = plan.gradients, plan, time.monotonic()
-        typer.echo(forecast(plan), err=True)
+        _tell(forecast(plan))
 
     def started(self, probe: str) -> None:
         """Say which probe starts."""
         if self._total:
-            typer.echo(f"  {100 * self._share():3.0f} %  {probe.replace('_', ' ')}{self._left()}", err=True)
+            _tell(f"  {100 * self._share():3.0f} %  {probe.replace('_', ' ')}{self._left()}")
 
     def spent(self, cost: Cost) -> None:
         """Count."""
@@ -46,7 +47,7 @@ class Lines:
 
     def note(self, message: str) -> None:
         """Say it."""
-        typer.echo(f"  note: {printable(message)}", err=True)
+        _tell(f"  note: {printable(message)}")
 
     def _share(self) -> float:
         return min(1.0, self._done / self._total)
@@ -74,7 +75,7 @@ class Bar:
     def planned(self, plan: Plan) -> None:
         """Say what it will cost, and start."""
         self._plan = plan
-        typer.echo(forecast(plan), err=True)
+        _tell(forecast(plan))
         self._task = self._bar.add_task("starting", total=plan.gradients)
         self._bar.start()
 
@@ -95,6 +96,12 @@ class Bar:
     def close(self) -> None:
         """Take the bar away."""
         self._bar.stop()
+
+
+def _tell(line: str) -> None:
+    """A line of progress; nobody who reads along, and leaves, ends an audit."""
+    with contextlib.suppress(OSError):
+        typer.echo(line, err=True)
 
 
 def forecast(plan: Plan) -> str:

@@ -123,7 +123,7 @@ def _seed(bench: Bench, course: Course, seed: int, start: TwinFound) -> SeedFoun
     wanted = (BASE, *course.spec.variants)
     there = [name for name in wanted if all(found.has(name, step) for step in stops(course.spec, name))]
     if there:
-        bench.note(f"sam: {', '.join(there)} of seed {seed} from an earlier run with the same settings and code.")
+        bench.note(f"sam: {', '.join(there)} of seed {seed + 1} from an earlier run with the same settings and code.")
     for variant in wanted:
         if variant in there:
             continue
@@ -246,6 +246,6 @@ def _save_best(bench: Bench, course: Course, seeds: Sequence[SeedFound]) -> str:
         again = on.evaluate().loss
     if again != loss:
         bench.note(f"sam: trained again to be saved, the twin has a loss of {number(again)}, not {number(loss)}.")
-    described = f"{best.variant}, {count(best.steps, 'step')} of {course.spec.optimiser}, seed {seed}"
+    described = f"{best.variant}, {count(best.steps, 'step')} of {course.spec.optimiser}, seed {seed + 1}"
     course.save.write(twin, described)
     return f"{course.save.path.name}: {described}; loss {number(again)} before rounding to the checkpoint's dtypes"
