@@ -84,7 +84,7 @@ def _above_zero(says: str, estimate: Estimate) -> Condition:
 
 
 def _worth(drop: float, seen: Evidence) -> str:
-    return f"{number(drop)} of loss, {'more' if drop > seen.delta else 'not more'} than δ = {number(seen.delta)}"
+    return f"{number(drop)}, {'more' if drop > seen.delta else 'not more'} than δ = {number(seen.delta)}"
 
 
 def _maximum(seen: Evidence) -> tuple[tuple[Condition, ...], str]:

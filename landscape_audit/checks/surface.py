@@ -87,7 +87,7 @@ def _telling(walk: Walk, loss: float) -> float:
 
 def _slice(walk: Walk, loss: float) -> Line:
     best = walk.best()
-    where = f"{number(100 * best.radius, 3)} %" if best.drop > 0 else "the checkpoint itself"
+    where = f"{number(100 * best.radius, 3)} % of the filters' norms away" if best.drop > 0 else "the checkpoint itself"
     return walk_line(
         walk,
         name="slice_" + walk.direction.replace("-", "down_"),

@@ -20,7 +20,7 @@ from landscape_audit.results import (
     Outcome,
     Table,
 )
-from landscape_audit.text import printable
+from landscape_audit.text import count, printable
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def check_of(check: CheckResult, results: AuditResults) -> CheckView:
         figures=tuple(figure for detail in measured.details if (figure := _figure(detail)) is not None),
         tables=tuple(table_of(detail) for detail in measured.details if isinstance(detail, Table)),
         caveats=tuple(printable(caveat, 600) for caveat in measured.caveats),
-        cost=f"{in_gradients(spent, results.run):.0f} gradients, shared with every check on the same measurements",
+        cost=f"{_cost(in_gradients(spent, results.run))}, shared with every check on the same measurements",
     )
 
 
@@ -107,3 +107,7 @@ def _figure(detail: Detail) -> FigureView | None:
         source=f"data:image/svg+xml;base64,{base64.b64encode(picture).decode()}",
         numbers=numbers_behind(detail),
     )
+
+
+def _cost(gradients: float) -> str:
+    return count(round(gradients), "gradient") if gradients >= 1 else "less than a gradient"
