@@ -14,11 +14,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from landscape_audit.demand import with_interval
 from landscape_audit.names import name_of
 from landscape_audit.results import AuditResults, Estimate, Failed, IntervalKind
+from landscape_audit.strict import Strict
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,7 @@ class Evidence:
     reason: str = ""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class OfLabel(_Strict):
+class OfLabel(Strict):
     """A label that has one of these values; with `open`, only where that is what leaves it undecided, or nothing is."""
 
     label: str
@@ -54,7 +51,7 @@ class OfLabel(_Strict):
         return (Evidence(name_of(self.label), found.value, found.reason),)
 
 
-class OfEstimate(_Strict):
+class OfEstimate(Strict):
     """Any of some estimates whose whole interval is above or below a limit: a number, or that share `of` another's."""
 
     estimate: tuple[str, ...] = Field(min_length=1)
@@ -102,7 +99,7 @@ def _size(estimate: Estimate | None) -> tuple[float, float]:
     return (0.0 if estimate.low <= 0 <= estimate.high else min(ends)), max(ends)
 
 
-class OfGate(_Strict):
+class OfGate(Strict):
     """Any gate whose key fits one of these patterns and that came out so; a waived gate is that and nothing else."""
 
     gate: tuple[str, ...] = Field(min_length=1)
@@ -125,7 +122,7 @@ class OfGate(_Strict):
         )
 
 
-class OfAudit(_Strict):
+class OfAudit(Strict):
     """The audit as a whole: something is missing from it, or its instrument is not to be trusted."""
 
     audit: Literal["not whole", "distrusted"]
@@ -148,7 +145,7 @@ class OfAudit(_Strict):
 Condition = OfLabel | OfEstimate | OfGate | OfAudit
 
 
-class Rule(_Strict):
+class Rule(Strict):
     """One piece of advice: when it holds, what to try in which order, and who says so."""
 
     id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -161,7 +158,7 @@ class Rule(_Strict):
     alone: bool = Field(default=False, description="Holds only where no other rule does, remarks apart.")
 
 
-class Advice(_Strict):
+class Advice(Strict):
     """`advice.toml`: the rules, worst first, and the papers that they rest on."""
 
     rule: tuple[Rule, ...]

@@ -10,8 +10,9 @@ import torch
 from landscape_audit.checks import Check
 from landscape_audit.machine import synchronise
 from landscape_audit.plan import Plan, PlannedProbe
-from landscape_audit.probes.bench import Bench, Probe, with_needs
+from landscape_audit.probes.bench import Bench
 from landscape_audit.probes.instrument import InstrumentTrial
+from landscape_audit.probes.probe import Probe, with_needs
 
 
 def forecast(bench: Bench, checks: Sequence[Check]) -> Plan:

@@ -19,8 +19,9 @@ from landscape_audit.forecast import forecast
 from landscape_audit.machine import device_of, environment, exact_arithmetic, memory_for
 from landscape_audit.plan import Plan, Progress, Silent
 from landscape_audit.policy import Policy
-from landscape_audit.probes.bench import Bench, ProbeFailedError, ProcessFailedError, with_needs
+from landscape_audit.probes.bench import Bench, ProcessFailedError
 from landscape_audit.probes.instrument import InstrumentTrial
+from landscape_audit.probes.probe import ProbeFailedError, with_needs
 from landscape_audit.probes.ranks import Ranks, joined
 from landscape_audit.results import (
     AuditResults,
@@ -37,7 +38,8 @@ from landscape_audit.results import (
 )
 from landscape_audit.settle import Found, settle
 from landscape_audit.spec import AuditSpec
-from landscape_audit.subject.subject import Subject, load_subject
+from landscape_audit.subject.loading import load_subject
+from landscape_audit.subject.subject import Subject
 from landscape_audit.text import count, printable
 from landscape_audit.training.twins import read_course
 

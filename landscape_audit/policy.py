@@ -5,16 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, model_validator
+from pydantic import Field, StrictFloat, model_validator
+
+from landscape_audit.strict import Strict
 
 Level = Literal["off", "warn", "error"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Gate(_Strict):
+class Gate(Strict):
     """One demand on one estimate or label, with the reason for it."""
 
     at_most: StrictFloat | None = Field(default=None, description="The interval must not reach above it.")
@@ -35,7 +33,7 @@ class Gate(_Strict):
         return self
 
 
-class Waiver(_Strict):
+class Waiver(Strict):
     """A failing gate let through, by name, for a reason, until the end of a day, for one checkpoint only."""
 
     gate: str
@@ -48,7 +46,7 @@ class Waiver(_Strict):
     )
 
 
-class Policy(_Strict):
+class Policy(Strict):
     """Every demand on an audit. No gates: everything is observed and nothing fails."""
 
     gates: dict[str, Gate] = Field(default_factory=dict)

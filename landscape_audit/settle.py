@@ -10,7 +10,8 @@ from landscape_audit.checks import Check
 from landscape_audit.demand import on_label, on_number
 from landscape_audit.plan import Plan
 from landscape_audit.policy import Gate, Policy
-from landscape_audit.probes.bench import Bench, Growth, Probe, ProbeFailedError, with_needs
+from landscape_audit.probes.bench import Bench
+from landscape_audit.probes.probe import Growth, Probe, ProbeFailedError, with_needs
 from landscape_audit.results import Cost, Estimate, IntervalKind, Label
 
 GROWTH = 1.5

@@ -10,7 +10,7 @@ from subjects import bench, cross_entropy, measured, subject
 from torch import nn
 
 from landscape_audit.checks import BATTERY
-from landscape_audit.probes.bench import ProbeFailedError, with_needs
+from landscape_audit.probes.probe import ProbeFailedError, with_needs
 from landscape_audit.results import Cost
 
 

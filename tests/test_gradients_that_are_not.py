@@ -12,9 +12,9 @@ from subjects import bench
 from landscape_audit.checks.loss import loss
 from landscape_audit.errors import LossError, ModelError
 from landscape_audit.measure import _outcome, audit
-from landscape_audit.probes.bench import ProbeFailedError
 from landscape_audit.probes.gradients import BatchGradients
 from landscape_audit.probes.instrument import InstrumentTrial
+from landscape_audit.probes.probe import ProbeFailedError
 from landscape_audit.results import Estimate, Failed
 from landscape_audit.spec import AuditSpec
 from tests.user_files import subject_in, trained

@@ -13,8 +13,8 @@ from torch import nn
 from landscape_audit.checks import BATTERY
 from landscape_audit.forecast import forecast
 from landscape_audit.policy import Policy
-from landscape_audit.probes.bench import ProbeFailedError
 from landscape_audit.probes.krylov import HessianKrylov, KrylovTrace
+from landscape_audit.probes.probe import ProbeFailedError
 from landscape_audit.probes.rayleigh import RitzRayleigh
 from landscape_audit.results import Measured
 from landscape_audit.settle import settle

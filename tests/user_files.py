@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from landscape_audit.spec import AuditSpec
-from landscape_audit.subject.subject import Subject, load_subject
+from landscape_audit.subject.loading import load_subject
+from landscape_audit.subject.subject import Subject
 
 MODEL = """
 from torch import nn

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from landscape_audit.probes.bench import Probe
+from landscape_audit.probes.probe import Probe
 from landscape_audit.results import Measured, NotApplicable
 
 

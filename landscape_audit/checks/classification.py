@@ -14,6 +14,7 @@ from landscape_audit.text import number
 
 LARGE = 0.3
 """A plateau must stay level out to this share."""
+MAY_BE_NOISE = "A step lowers this sample's loss, but its gradient may be noise: audit more examples."
 
 
 @dataclass(frozen=True)
@@ -203,15 +204,16 @@ def undecided(seen: Evidence) -> tuple[str, IntervalKind | None]:
             "rounding",
         ),
         (
+            pays and not seen.gradient_real and seen.slope_drop.drop > seen.escape_worth,
+            MAY_BE_NOISE,
+            "sampling",
+        ),
+        (
             seen.escape_worth > seen.delta,
             "Leaving along negative curvature pays on this sample; another may not have it: audit more examples.",
             "sampling",
         ),
-        (
-            pays and not seen.gradient_real,
-            "A step lowers this sample's loss, but its gradient may be noise: audit more examples.",
-            "sampling",
-        ),
+        (pays and not seen.gradient_real, MAY_BE_NOISE, "sampling"),
         (pays, "No first-order step pays, yet the loss is lower by more than δ some way off: train on.", None),
         (
             seen.rise_on_top <= seen.noise,

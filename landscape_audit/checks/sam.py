@@ -234,7 +234,7 @@ def _twins_table(twins: Twins) -> Table:
             twin.gradients * twins.gradient,
             *map(_cell, (twin.loss, twin.metric, twin.lambda_max, twin.residual, twin.rise, twin.one_step)),
         )
-        for seed, found in [(None, (twins.start,)), *((i, each.twins) for i, each in enumerate(twins.seeds))]
+        for seed, found in [(None, (twins.start,)), *((i, each.twins) for i, each in enumerate(twins.seeds, start=1))]
         for twin in found
     ]
     base, half = spec.steps * twins.gradient, spec.steps // 2

@@ -23,7 +23,7 @@ def checks(
     """
     from landscape_audit.advice import following_from
     from landscape_audit.checks import BATTERY, OPT_IN
-    from landscape_audit.probes.bench import with_needs
+    from landscape_audit.probes.probe import with_needs
 
     known = (*BATTERY, *OPT_IN)
     if not name:

@@ -89,7 +89,7 @@ def _audit(checkpoint: Path | None, config: Path | None, device: str) -> str:
     asked = options.request(checkpoint, config, {})
     from landscape_audit.machine import device_of
     from landscape_audit.spec import ProtocolSpec
-    from landscape_audit.subject.subject import load_subject
+    from landscape_audit.subject.loading import load_subject
 
     subject = load_subject(asked.spec, asked.checkpoint, asked.base, device_of(ProtocolSpec(device=device)))
     told = " ".join(subject.adjustments)

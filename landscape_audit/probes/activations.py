@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from landscape_audit.results import Cost
 
 if TYPE_CHECKING:
-    from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.probes.bench import Bench
+    from landscape_audit.probes.probe import Probe, Size
 
 SATURATED = 0.99
 """A tanh larger in size has under 2 % of its greatest slope; a sigmoid larger, or under 0.01, less than 4 %."""

@@ -14,7 +14,8 @@ from landscape_audit.results import Cost
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.probes.bench import Bench
+    from landscape_audit.probes.probe import Probe, Size
 
 RADIUS = 0.05
 """The raw ball: the ρ at which Foret et al. 2021 train."""

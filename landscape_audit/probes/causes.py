@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from landscape_audit.probes.activations import Observed, WatchedForward
-from landscape_audit.probes.bench import ProbeFailedError
 from landscape_audit.probes.constant import ConstantPrediction, ConstantSample
 from landscape_audit.probes.inputs import AuditedInputs, InputSample
+from landscape_audit.probes.probe import ProbeFailedError
 
 if TYPE_CHECKING:
-    from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.probes.bench import Bench
+    from landscape_audit.probes.probe import Probe, Size
     from landscape_audit.results import Cost
 
 

@@ -12,7 +12,8 @@ from landscape_audit.results import Cost
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.probes.bench import Bench
+    from landscape_audit.probes.probe import Probe, Size
 
 Kind = Literal["classes", "binary", "values"]
 """One of several classes; yes or no for each output; numbers."""

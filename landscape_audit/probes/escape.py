@@ -13,7 +13,8 @@ from landscape_audit.results import Cost
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.probes.bench import Bench
+    from landscape_audit.probes.probe import Probe, Size
 
 CLOSER = 5
 """How often an escape quarters the shortest radius in search of a lower point: down to a millionth."""
@@ -26,7 +27,9 @@ class Escape:
     radius: float
     start: Point
     end: Point
+    """Where the descent from `start` ended, or the lowest point of the walk where that is lower."""
     control: Point
+    """Where the same descent from θ ended."""
 
     @property
     def worth(self) -> float:

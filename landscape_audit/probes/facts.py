@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from landscape_audit.results import Cost
 
 if TYPE_CHECKING:
-    from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.probes.bench import Bench
+    from landscape_audit.probes.probe import Probe, Size
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from landscape_audit.probes.krylov import HessianKrylov
 from landscape_audit.results import Cost
 
 if TYPE_CHECKING:
-    from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.probes.bench import Bench
+    from landscape_audit.probes.probe import Probe, Size
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from landscape_audit.results import Cost, SubjectInfo
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.probes.bench import Bench
+    from landscape_audit.probes.probe import Probe, Size
 
 MOST_GROUPS = 32
 """Gradients held at once: no more memory than the Krylov basis of a standard audit takes."""

@@ -15,7 +15,8 @@ from landscape_audit.results import Cost
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.probes.bench import Bench
+    from landscape_audit.probes.probe import Probe, Size
     from landscape_audit.subject.data import Batch
 
 _DIGEST = 8

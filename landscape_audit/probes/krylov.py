@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from landscape_audit.probes.bench import Growth
+from landscape_audit.probes.probe import Growth
 from landscape_audit.results import Cost
 from landscape_audit.statistics import Mean, weighted_mean
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from landscape_audit.curvature.lanczos import KrylovSpace
     from landscape_audit.curvature.trace import Outside, TraceSample
-    from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.probes.bench import Bench
+    from landscape_audit.probes.probe import Probe, Size
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ from landscape_audit.probes.engines import Engines
 from landscape_audit.probes.evaluation import Evaluation, Pass, by_batch, gathered, losses_at, terms
 from landscape_audit.probes.ranks import Ranks
 from landscape_audit.subject.code import is_out_of_memory
+from landscape_audit.subject.loading import not_finite
 from landscape_audit.subject.loss import BatchLoss
-from landscape_audit.subject.subject import Subject, not_finite
+from landscape_audit.subject.subject import Subject
 from landscape_audit.text import count
 
 Found = TypeVar("Found")

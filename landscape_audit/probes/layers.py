@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from landscape_audit.curvature.layout import Group
-    from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.probes.bench import Bench
+    from landscape_audit.probes.probe import Probe, Size
 
 
 @dataclass(frozen=True)

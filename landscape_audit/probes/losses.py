@@ -10,7 +10,8 @@ from landscape_audit.probes.evaluation import Evaluation, gathered
 from landscape_audit.results import Cost
 
 if TYPE_CHECKING:
-    from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.probes.bench import Bench
+    from landscape_audit.probes.probe import Probe, Size
     from landscape_audit.subject.loss import BatchLoss
 
 
@@ -22,7 +23,6 @@ class LossSample:
     examples: tuple[float, ...]
     """Each example's own mean loss; empty where the loss gives none."""
     example_weights: tuple[float, ...]
-    metric_name: str | None
     metric_weight: float | None
     loss_name: str
 
@@ -48,7 +48,6 @@ class CheckpointLoss:
             evaluation=gathered(bench.subject, losses, bench.ranks),
             examples=examples,
             example_weights=weights,
-            metric_name=bench.subject.data.metric,
             metric_weight=scored,
             loss_name=bench.subject.data.loss,
         )

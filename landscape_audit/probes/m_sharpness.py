@@ -10,7 +10,8 @@ from landscape_audit.probes.perturbations import finite_mean
 from landscape_audit.results import Cost
 
 if TYPE_CHECKING:
-    from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.probes.bench import Bench
+    from landscape_audit.probes.probe import Probe, Size
     from landscape_audit.statistics import Mean
 
 

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from landscape_audit.probes.bench import Growth
 from landscape_audit.probes.krylov import HessianKrylov
+from landscape_audit.probes.probe import Growth
 from landscape_audit.results import Cost
 from landscape_audit.statistics import Mean, weighted_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.probes.bench import Bench
+    from landscape_audit.probes.probe import Probe, Size
 
 REFERENCE = 0.05
 """The radius whose precision decides how many draws there are."""

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from landscape_audit.curvature.rescaling import Pair
-    from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.probes.bench import Bench
     from landscape_audit.probes.landscape import Landscape
+    from landscape_audit.probes.probe import Probe, Size
 
 FACTOR = 8.0
 """A power of two, so that the rescale is exact in floating point: curvature moves by up to its square."""

@@ -7,18 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from landscape_audit.budgets import Budgets
 from landscape_audit.probes.ascent import RADIUS
-from landscape_audit.probes.bench import ProbeFailedError
 from landscape_audit.probes.kept_twins import SeedFound, TwinFound, keep, kept
 from landscape_audit.probes.krylov import HessianKrylov
 from landscape_audit.probes.perturbations import RandomPerturbation
+from landscape_audit.probes.probe import ProbeFailedError
 from landscape_audit.results import Cost
-from landscape_audit.spec import Budgets, SamSpec
+from landscape_audit.spec import SamSpec
 from landscape_audit.text import count, number
 
 if TYPE_CHECKING:
     from landscape_audit.curvature.lanczos import KrylovSpace
-    from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.probes.bench import Bench
+    from landscape_audit.probes.probe import Probe, Size
     from landscape_audit.subject.subject import Subject
     from landscape_audit.training.twins import Course
 

@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from landscape_audit.probes.bench import Growth
 from landscape_audit.probes.escape import Escape, escape_along, escape_cost
 from landscape_audit.probes.instrument import InstrumentTrial
 from landscape_audit.probes.krylov import HessianKrylov
 from landscape_audit.probes.losses import CheckpointLoss
 from landscape_audit.probes.materiality import curvature_worth, delta_on
+from landscape_audit.probes.probe import Growth
 from landscape_audit.probes.rayleigh import RayleighQuotients, RitzRayleigh, quotients
 from landscape_audit.probes.walks import SMALL, Slices, Walk, walk_radii, walked
 from landscape_audit.results import Cost
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from landscape_audit.curvature.lanczos import KrylovSpace
-    from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.probes.bench import Bench
+    from landscape_audit.probes.probe import Probe, Size
 
 STARTS = 3
 """Random starts at most, the first included: each one more takes a root of the chance that all have missed."""

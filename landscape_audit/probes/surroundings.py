@@ -20,7 +20,8 @@ from landscape_audit.results import Cost
 
 if TYPE_CHECKING:
     from landscape_audit.curvature.lanczos import KrylovSpace
-    from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.probes.bench import Bench
+    from landscape_audit.probes.probe import Probe, Size
 
 FEW = 100_000
 """Parameters below which everything is measured again in float64 where that decides: seconds, on any machine."""

@@ -16,7 +16,8 @@ from landscape_audit.statistics import Mean, weighted_mean
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from landscape_audit.probes.bench import Bench, Probe, Size
+    from landscape_audit.probes.bench import Bench
+    from landscape_audit.probes.probe import Probe, Size
 
 SMALL = 0.1
 """Within this share of the filters' norms it is still this landscape: a step that pays there leaves no doubt."""

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 from landscape_audit.checks import BATTERY, OPT_IN
 from landscape_audit.cli.checks import checks
 from landscape_audit.errors import UsageError
-from landscape_audit.probes.bench import with_needs
+from landscape_audit.probes.probe import with_needs
 
 
 def run(*arguments: str) -> Result:

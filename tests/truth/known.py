@@ -71,9 +71,10 @@ def highest(curve: str) -> Reader:
 
 
 def _reach(found: Estimate, truth: float) -> float:
-    """How far the interval reaches from its value towards the truth, on this sample."""
-    sides = [part.low if truth < found.value else part.high for part in found.parts if part.kind != "sampling"]
-    return math.inf if None in sides else math.fsum(max(0.0, abs(side - found.value)) for side in sides)
+    """How far the interval reaches from its value towards the truth, on this sample: not at all where it is open."""
+    parts = [part for part in found.parts if part.kind != "sampling"]
+    sides = [part.low if truth < found.value else part.high for part in parts]
+    return 0.0 if None in sides else math.fsum(max(0.0, abs(side - found.value)) for side in sides)
 
 
 @dataclass(frozen=True)

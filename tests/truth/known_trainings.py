@@ -62,7 +62,7 @@ def lbfgs_minimum(seed: int) -> Placed:
 
 
 def curls(model: nn.Sequential, x: Tensor, y: Tensor) -> list[Tensor]:
-    """A = v E[r φ''(w·x̃) x̃x̃ᵀ] of each hidden unit: Fukumizu & Amari 2000, theorem 3."""
+    """A = v E[r φ''(w·x̃) x̃x̃ᵀ] of each hidden unit: after Fukumizu & Amari 2000."""
     residual = (model(x) - y).detach()
     value = model[1](model[0](x)).detach()
     bend = -2 * value * (1 - value**2) * residual * model[2].weight.detach()

@@ -18,8 +18,8 @@ from landscape_audit.checks.activations import activations
 from landscape_audit.errors import ModelError
 from landscape_audit.probes import attention as attention_probe
 from landscape_audit.probes.activations import WatchedForward, merged
-from landscape_audit.probes.bench import ProbeFailedError
 from landscape_audit.probes.evaluation import by_batch, passes
+from landscape_audit.probes.probe import ProbeFailedError
 from landscape_audit.probes.ranks import Ranks
 from landscape_audit.probes.watch import Watch, observe, watching
 from landscape_audit.results import Cost, NotApplicable

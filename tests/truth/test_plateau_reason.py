@@ -8,7 +8,7 @@ from torch import nn
 
 from landscape_audit.checks.stationarity import stationarity
 from landscape_audit.probes.activations import WatchedForward
-from landscape_audit.probes.bench import ProbeFailedError
+from landscape_audit.probes.probe import ProbeFailedError
 
 
 def dead(*, alike=False):

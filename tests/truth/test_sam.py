@@ -26,7 +26,7 @@ from landscape_audit.probes.kept_twins import SeedFound
 from landscape_audit.probes.sam_twins import SamTwins
 from landscape_audit.results import NotApplicable
 from landscape_audit.spec import AuditSpec, ChecksSpec, SamSpec, validated
-from landscape_audit.subject.subject import load_subject
+from landscape_audit.subject.loading import load_subject
 from landscape_audit.training.sam import Asam, Sam, take_step
 from landscape_audit.training.twins import read_course, trained
 

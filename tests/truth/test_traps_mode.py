@@ -18,7 +18,7 @@ from landscape_audit.checks.negative_curvature import negative_curvature
 from landscape_audit.checks.sharpness import sharpness
 from landscape_audit.checks.surface import surface
 from landscape_audit.checks.trace import trace
-from landscape_audit.probes.bench import ProbeFailedError
+from landscape_audit.probes.probe import ProbeFailedError
 from tests.user_files import MODEL, subject_in, trained
 
 

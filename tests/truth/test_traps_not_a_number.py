@@ -17,7 +17,7 @@ from landscape_audit.checks.spectral_density import spectral_density
 from landscape_audit.checks.stationarity import stationarity
 from landscape_audit.checks.trace import trace
 from landscape_audit.errors import AuditError
-from landscape_audit.probes.bench import ProbeFailedError
+from landscape_audit.probes.probe import ProbeFailedError
 
 CURVATURE = (sharpness, negative_curvature, trace, spectral_density)
 

@@ -1,0 +1,240 @@
+"""How a subject is read and joined, and tried before anything is measured."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+from landscape_audit.curvature.layout import Layout
+from landscape_audit.errors import AuditError, DataError, LossError, ModelError
+from landscape_audit.results import DataInfo, SubjectInfo
+from landscape_audit.spec import AuditSpec
+from landscape_audit.subject.checkpoint import Checkpoint, read_checkpoint
+from landscape_audit.subject.code import UserCode, is_out_of_memory
+from landscape_audit.subject.data import Batch, Sample, read_sample
+from landscape_audit.subject.division import cut_adds_up
+from landscape_audit.subject.loss import BatchLoss, Loss, resolve_loss
+from landscape_audit.subject.model import build_model, load
+from landscape_audit.subject.subject import Subject, fixed, trainable
+from landscape_audit.text import count
+
+_LISTED = 4  # names spelled out in one sentence
+
+
+def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.device) -> Subject:
+    """Everything that `spec` names, read and joined; user code and data are found from the folder `base`.
+
+    Costs one forward pass over the sample and one gradient of its first batch, which show that the loss is finite
+    and depends on the parameters; and, where batches were cut, two forward passes of one of them.
+    """
+    dtype: torch.dtype = getattr(torch, spec.protocol.dtype)
+    code = UserCode(base)
+    stored = read_checkpoint(checkpoint)
+    model = build_model(spec.model, code)
+    changes = load(model, stored, spec.model, dtype)
+    sample = read_sample(spec.data, code, device, dtype)
+    loss = resolve_loss(spec.loss, code)
+    subject = Subject(
+        theta=trainable(model, device),
+        layout=Layout.of(model),
+        sample=sample,
+        info=_subject_info(spec, stored, model),
+        data=_data_info(sample, loss),
+        mode=_mode(model),
+        adjustments=(*changes, *_batch_dependence(model), *_shortfall(spec, sample)),
+        model=model,
+        fixed=fixed(model, device),
+        written=(),
+        loss=loss,
+        code=code,
+        recompute=spec.protocol.recompute,
+    )
+    return _in_batches_that_add_up(subject)
+
+
+# ------------------------------------------------------------------------------------------------------------ assembly
+
+
+def _subject_info(spec: AuditSpec, stored: Checkpoint, model: nn.Module) -> SubjectInfo:
+    trainable = [parameter.numel() for parameter in model.parameters() if parameter.requires_grad]
+    return SubjectInfo(
+        files=stored.files,
+        tensor_digest=stored.digest,
+        tensor_groups=stored.groups,
+        model=spec.model.factory,
+        parameters=sum(trainable),
+        parameter_tensors=len(trainable),
+        frozen_parameters=sum(value.numel() for value in model.parameters()) - sum(trainable),
+        buffers=sum(1 for _ in model.buffers()),
+    )
+
+
+def _data_info(sample: Sample, loss: Loss) -> DataInfo:
+    return DataInfo(
+        source=sample.source,
+        n_samples=sample.size,
+        n_batches=len(sample.batches),
+        weight=sample.size,
+        fingerprint=sample.fingerprint,
+        loss=loss.name,
+        metric=loss.metric,
+    )
+
+
+def _mode(model: nn.Module) -> tuple[str, ...]:
+    modules = list(model.modules())
+    dropout = sum(isinstance(module, _DropoutNd) for module in modules)
+    normed = sum(isinstance(module, _BatchNorm) and module.running_mean is not None for module in modules)
+    sentences = ["Every module in eval() mode."]
+    sentences += [f"Dropout off ({count(dropout, 'module')})."] if dropout else []
+    sentences += [f"Batch normalisation by running statistics ({count(normed, 'module')})."] if normed else []
+    return (*sentences, "Attention in the math kernel, which has second derivatives.")
+
+
+def _batch_dependence(model: nn.Module) -> list[str]:
+    named = model.named_modules()
+    names = [name for name, module in named if isinstance(module, _BatchNorm) and module.running_mean is None]
+    if not names:
+        return []
+    return [f"Batch normalisation without running statistics ({_listed(names)}): the loss depends on the batches."]
+
+
+def _shortfall(spec: AuditSpec, sample: Sample) -> list[str]:
+    asked = spec.data.n_samples
+    return [f"{asked:,} examples asked for, {sample.size:,} there."] if asked and asked > sample.size else []
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
+
+
+# --------------------------------------------------------------------------------------------------------------- trial
+
+
+def _in_batches_that_add_up(subject: Subject) -> Subject:
+    """The subject tried; in the loader's own batches where pieces of them have another loss, or none."""
+    sample = subject.sample
+    if not sample.is_cut:
+        return _tried(subject)
+    try:
+        tried = _tried(subject)
+    except (ModelError, LossError):
+        if sum(batch.size for batch in sample.batches[: sample.cuts[0]]) <= sample.pass_size:
+            with contextlib.suppress(AuditError):
+                return _tried(_uncut(subject, "the model or the loss raised on pieces of them"))
+        raise
+    if cut_adds_up(tried):
+        return tried
+    return _tried(_uncut(subject, "the loss of a batch depends on what else is in it"))
+
+
+def _uncut(subject: Subject, why: str) -> Subject:
+    sample = subject.sample.as_given()
+    batches = count(len(sample.batches), "batch", "batches")
+    told = f"The loader's own {batches} kept, too few for good standard errors: {why}."
+    return replace(
+        subject,
+        sample=sample,
+        data=_data_info(sample, subject.loss),
+        fixed=fixed(subject.model, subject.theta.device),  # the trial of the pieces may have written to them
+        adjustments=(*subject.adjustments, told),
+    )
+
+
+def _tried(subject: Subject) -> Subject:
+    """The subject after one evaluation: its weight known, and what the trial found told."""
+    before = {name: value._version for name, value in subject.fixed.items()}  # noqa: SLF001 - counts in-place writes
+    unused = _check_differentiable(subject)
+    losses = [checked_loss(subject, index, batch) for index, batch in enumerate(subject.sample.batches)]
+    weight = sum(loss.weight.item() for loss in losses)
+    if not weight:
+        raise LossError(f"{subject.loss.name}: no target of the sample counts; the weights of all batches are zero.")
+    written = tuple(name for name, value in subject.fixed.items() if value._version != before[name])  # noqa: SLF001 - likewise
+    told = list(subject.adjustments)
+    if unused:
+        told.append(f"{count(len(unused), 'parameter tensor')} without influence on the loss: {_listed(unused)}.")
+    if written:
+        told.append(f"The forward pass writes to {_listed(written)}: each evaluation begins from the stored values.")
+    return replace(
+        subject,
+        fixed=fixed(subject.model, subject.theta.device) if written else subject.fixed,
+        written=written,
+        adjustments=tuple(told),
+        data=subject.data.model_copy(update={"weight": weight}),
+    )
+
+
+def _check_differentiable(subject: Subject) -> list[str]:
+    """The names of the parameters that the first batch's loss does not depend on; all of them is an error."""
+    parameters = [view.detach().requires_grad_() for view in subject.layout.views(subject.theta)]
+    total = _height(subject, 0, _evaluated(subject, parameters, 0, subject.sample.batches[0]))
+    found = torch.autograd.grad(total, parameters, allow_unused=True) if total.requires_grad else ()
+    unused = [name for name, grad in zip(subject.layout.names, found, strict=False) if grad is None]
+    if len(unused) == len(found):
+        raise LossError(
+            f"{subject.loss.name}: the loss of {subject.info.model} does not depend on any trainable parameter.",
+            remedy="Look for detach(), torch.no_grad(), .item() or numpy between the parameters and the loss.",
+        )
+    for name, grad in zip(subject.layout.names, found, strict=True):
+        if grad is not None:
+            _check_gradient(subject, name, grad)
+    return unused
+
+
+def _check_gradient(subject: Subject, name: str, grad: Tensor) -> None:
+    if grad.layout != torch.strided:
+        raise ModelError(
+            f"{subject.info.model}: '{name}' gets a sparse gradient, which has no second derivative.",
+            remedy="Build the embedding with sparse=False: neither its values nor the checkpoint change.",
+        )
+    if not grad.isfinite().all():
+        raise not_finite(subject, name, int((~grad.isfinite()).sum()), grad.numel())
+
+
+def not_finite(subject: Subject, name: str, bad: int, elements: int) -> LossError:
+    """The error of a gradient that is not a number where the loss is one."""
+    return LossError(
+        f"{subject.loss.name}: the loss is finite, but its gradient is not, in {count(bad, 'element')} of "
+        f"{elements:,} of '{name}'.",
+        remedy="Look for sqrt, norm or log at zero, and for masks that leave nothing of a row: nan_to_num() and "
+        "where() mend the loss and not its gradient.",
+    )
+
+
+@torch.no_grad()
+def checked_loss(subject: Subject, index: int, batch: Batch) -> BatchLoss:
+    """The loss of one batch at theta, found to be one: outputs and targets go together, and it is finite."""
+    loss = _evaluated(subject, subject.layout.views(subject.theta), index, batch)
+    _height(subject, index, loss)
+    return loss
+
+
+def _height(subject: Subject, index: int, loss: BatchLoss) -> Tensor:
+    if not loss.total.isfinite():
+        raise LossError(
+            f"{subject.loss.name}: the loss of batch {index} is {loss.total.item()}, which is no height.",
+            remedy="Do checkpoint, data and loss belong together? Is the input normalised as in training?",
+        )
+    return loss.total
+
+
+def _evaluated(subject: Subject, parameters: Sequence[Tensor], index: int, batch: Batch) -> BatchLoss:
+    try:
+        outputs = subject.outputs(parameters, batch)
+        with subject.code.lent(f"{subject.loss.name}: batch {index}", LossError):
+            subject.loss.check(outputs, batch.targets)
+            return subject.loss.measure(outputs, batch.targets)
+    except (RuntimeError, MemoryError) as raised:
+        if not is_out_of_memory(raised):
+            raise
+        raise DataError(
+            f"{subject.sample.source}: out of memory on batch {index}, with {count(batch.size, 'example')}.",
+            remedy="Make the batches smaller:  [data] batch_size = 8",
+        ) from None
