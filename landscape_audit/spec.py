@@ -13,6 +13,7 @@ from pydantic import (
     StrictBool,
     StrictFloat,
     StrictInt,
+    StrictStr,
     ValidationError,
     model_validator,
 )
@@ -56,10 +57,17 @@ class DataSpec(Strict):
     """Where the validation sample comes from: code (`loader`) or a file that runs none (`file`)."""
 
     loader: str | None = Field(
-        default=None, description="`module:function` or `file.py:function`, returning batches (inputs, targets)."
+        default=None,
+        description="`module:function` or `file.py:function`, returning batches: (inputs, targets), or dicts.",
     )
     kwargs: dict[str, Any] = Field(default_factory=dict, description="Given to the loader function by name.")
     file: Path | None = Field(default=None, description="A .safetensors or .npz with `inputs` and `targets`.")
+    inputs: tuple[str, ...] = Field(
+        default=(), description="Keys of a dict that the model is called with; by default all that it takes."
+    )
+    targets: str = Field(
+        default="", description="Key of the targets in a dict; by default labels, label, targets, target or y."
+    )
     n_samples: StrictInt | None = Field(
         default=None, ge=1, description="Audit the first this many examples; all by default."
     )
@@ -72,6 +80,10 @@ class LossSpec(Strict):
     """What is minimised: a name, or the user's own `file.py:function`."""
 
     name: str = Field(default="cross_entropy", description="cross_entropy, mse, bce_with_logits, nll, or code.")
+    output: StrictStr | StrictInt | None = Field(
+        default=None,
+        description="Which of the model's outputs is meant, by name or number; by default `logits` or `out` of a dict.",
+    )
     kwargs: dict[str, Any] = Field(
         default_factory=dict, description="Given to the loss by name (label_smoothing, ignore_index, …)."
     )

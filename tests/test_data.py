@@ -12,8 +12,9 @@ from safetensors.torch import save_file
 from landscape_audit.errors import ConfigError, DataError
 from landscape_audit.spec import DataSpec
 from landscape_audit.subject import data
+from landscape_audit.subject.batch import Batch, fingerprint
 from landscape_audit.subject.code import UserCode
-from landscape_audit.subject.data import Batch, Sample, fingerprint, read_sample
+from landscape_audit.subject.data import Sample, read_sample
 from tests.user_files import write
 
 CPU = torch.device("cpu")
@@ -153,9 +154,8 @@ def test_the_fingerprint_sees_everything_but_the_batches() -> None:
         ("return 3", "returned int, which cannot be iterated"),
         ("return None", "returned NoneType, which cannot be iterated"),
         ("return [x]", "batch 0: is a Tensor, not a pair (inputs, targets)"),
-        ("return [(x, y, y)]", "batch 0: is a tuple of 3, not a pair"),
-        ("return [{'x': x}]", "batch 0: is a dict, not a pair"),
-        ("return [(x, y), (x.tolist(), y)]", "batch 1: inputs are of type list, not a tensor"),
+        ("return [{'x': x}]", "batch 0: has nothing that is known to be targets among 'x'"),
+        ("return [(x, y), ([['a'] * 2] * 30, y)]", "batch 1: inputs[0][0] are of type str, not a tensor"),
         ("return [(x, torch.tensor(1))]", "batch 0: targets are a single number"),
         ("return [(x, y[:29])]", "batch 0: has 30 inputs but 29 targets"),
         ("return [(np.array([{}]), y)]", "batch 0: inputs are a numpy array of object"),
@@ -210,7 +210,7 @@ def test_unusable_files_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "d.pt").write_bytes(b"PK")
     for name, told in (
         ("gone.npz", "gone.npz: no such file"),
-        ("d.safetensors", "has no 'inputs'; it has 'x'"),
+        ("d.safetensors", "nothing that is known to be targets among 'x'"),
         ("d.pt", "is neither .safetensors nor .npz"),
     ):
         with pytest.raises(DataError, match=told):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from landscape_audit.probes.bench import Bench
     from landscape_audit.probes.probe import Probe, Size
+    from landscape_audit.subject.batch import Batch
 
 Kind = Literal["classes", "binary", "values"]
 """One of several classes; yes or no for each output; numbers."""
@@ -88,8 +89,15 @@ def _outputs(bench: Bench, kind: Kind) -> int | None:
     batches = bench.subject.sample.batches
     if kind == "classes":
         return int(bench.landscape.first_outputs().shape[1])
-    channels = {batch.targets.shape[1] if batch.targets.ndim > 1 else 1 for batch in batches}
+    channels = {targets.shape[1] if targets.ndim > 1 else 1 for targets in map(_tensor, batches)}
     return channels.pop() if len(channels) == 1 else None
+
+
+def _tensor(batch: Batch) -> Tensor:
+    """The targets: the losses in _KINDS have seen to it that they are one tensor."""
+    from landscape_audit.subject.nested import tensors
+
+    return tensors(batch.targets)[0]
 
 
 def _mean_target(kind: Kind, slope: Tensor, weight: float) -> Tensor:
@@ -161,9 +169,9 @@ class _Targets:
         own = self.bench.ranks.share(len(batches))
         first = sum(batch.size for batch in batches[: own.start])
         for batch in batches[own.start : own.stop]:
-            most = max(1, _ELEMENTS * batch.size // max(1, self._rows(batch.targets).shape[0] * self.outputs))
+            most = max(1, _ELEMENTS * batch.size // max(1, self._rows(_tensor(batch)).shape[0] * self.outputs))
             for piece in batch.split(math.ceil(batch.size / most)):
-                yield slice(first, first + piece.size), self._rows(piece.targets)
+                yield slice(first, first + piece.size), self._rows(_tensor(piece))
                 first += piece.size
 
     def _rows(self, targets: Tensor) -> Tensor:

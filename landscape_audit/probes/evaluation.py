@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from landscape_audit.curvature.gauss_newton import OutputTerm
     from landscape_audit.curvature.hessian import Term
     from landscape_audit.probes.ranks import Ranks
-    from landscape_audit.subject.data import Batch
+    from landscape_audit.subject.batch import Batch
     from landscape_audit.subject.loss import BatchLoss
     from landscape_audit.subject.subject import Subject
 
@@ -72,20 +72,14 @@ def _pieces(batches: Sequence[Batch], own: Iterable[int], most: int) -> Iterator
 
 
 def _fits(group: list[Batch], batch: Batch, most: int) -> bool:
-    alike = (
-        group[0].inputs.shape[1:] == batch.inputs.shape[1:] and group[0].targets.shape[1:] == batch.targets.shape[1:]
-    )
-    return alike and sum(member.size for member in group) + batch.size <= most
+    return group[0].shape == batch.shape and sum(member.size for member in group) + batch.size <= most
 
 
 def _join(group: list[tuple[int, Batch]]) -> Pass:
-    import torch
+    from landscape_audit.subject.batch import joined
 
     owners, pieces = zip(*group, strict=True)
-    if len(pieces) == 1:
-        return Pass(pieces[0], pieces, owners)
-    parts = [torch.cat([getattr(piece, side) for piece in pieces]) for side in ("inputs", "targets")]
-    return Pass(type(pieces[0])(*parts), pieces, owners)
+    return Pass(pieces[0] if len(pieces) == 1 else joined(pieces), pieces, owners)
 
 
 class BatchTerm:

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from landscape_audit.results import Cost
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from landscape_audit.probes.bench import Bench
     from landscape_audit.probes.probe import Probe, Size
-    from landscape_audit.subject.data import Batch
+    from landscape_audit.subject.batch import Batch
+    from landscape_audit.subject.nested import Nested
 
 _DIGEST = 8
 """Bytes: among 10⁷ examples, two that differ have one digest with a probability of 3e-6 (N² / 2⁶⁵)."""
@@ -63,13 +62,14 @@ class AuditedInputs:
         batches = bench.subject.sample.batches
         distinct, contradictory = _repeats(batches)
         features, constant = _constant_features(batches)
+        counted = [_numbers(batch.inputs) for batch in batches]
         return InputSample(
             examples=sum(batch.size for batch in batches),
             distinct=distinct,
             contradictory=contradictory,
-            blank=sum(_blank(batch.inputs) for batch in batches),
-            numbers=sum(batch.inputs.numel() for batch in batches),
-            nonfinite=sum(int((~batch.inputs.isfinite()).sum()) for batch in batches),
+            blank=sum(_blank(batch) for batch in batches),
+            numbers=sum(numbers for numbers, _ in counted),
+            nonfinite=sum(nonfinite for _, nonfinite in counted),
             features=features,
             constant_features=constant,
         )
@@ -84,27 +84,51 @@ def _repeats(batches: Sequence[Batch]) -> tuple[int, int]:
     return len(targets_of), int((targets_of[inputs] > 1).sum())
 
 
-def _digests(tensors: Iterable[Tensor]) -> NDArray[np.uint64]:
-    """One number an example, from its shape and its bytes."""
-    return np.frombuffer(b"".join(digest for tensor in tensors for digest in _by_example(tensor)), np.uint64)
+def _digests(sides: Iterable[Nested]) -> NDArray[np.uint64]:
+    """One number an example, from its shapes and its bytes."""
+    return np.frombuffer(b"".join(digest for side in sides for digest in _by_example(side)), np.uint64)
 
 
-def _by_example(tensor: Tensor) -> Iterable[bytes]:
-    shape = repr(tuple(tensor.shape[1:])).encode()
-    for example in tensor.cpu().contiguous().numpy():
-        yield hashlib.blake2b(shape + example.tobytes(), digest_size=_DIGEST).digest()
+def _by_example(side: Nested) -> Iterable[bytes]:
+    from landscape_audit.subject.nested import shape_of, tensors
+
+    shape = repr(shape_of(side)).encode()
+    for parts in zip(*(tensor.cpu().contiguous().numpy() for tensor in tensors(side)), strict=True):
+        yield hashlib.blake2b(shape + b"".join(part.tobytes() for part in parts), digest_size=_DIGEST).digest()
 
 
-def _blank(inputs: Tensor) -> int:
-    flat = inputs.flatten(1) if inputs.ndim > 1 else inputs[:, None]
-    return int((flat == flat[:, :1]).all(1).sum()) if flat.shape[1] > 1 else 0
+def _numbers(inputs: Nested) -> tuple[int, int]:
+    from landscape_audit.subject.nested import tensors
+
+    parts = tensors(inputs)
+    return sum(part.numel() for part in parts), sum(int((~part.isfinite()).sum()) for part in parts)
+
+
+def _blank(batch: Batch) -> int:
+    """Examples every tensor of which is one value throughout, where there is more than one number in it."""
+    from landscape_audit.subject.nested import tensors
+
+    flat = [part.reshape(batch.size, -1) for part in tensors(batch.inputs)]
+    if all(part.shape[1] < 2 for part in flat):
+        return 0
+    alike = np.stack([(part == part[:, :1]).all(1).cpu().numpy() for part in flat])
+    return int(alike.all(0).sum())
 
 
 def _constant_features(batches: Sequence[Batch]) -> tuple[int | None, int]:
-    first = batches[0].inputs[0]
-    if any(batch.inputs.shape[1:] != first.shape for batch in batches):
+    """Numbers in an example, and how many of them never change.
+
+    A whole tensor of integers that never changes, beside another that does, is a mask or a kind of token and no
+    feature.
+    """
+    from landscape_audit.subject.nested import shape_of, tensors
+
+    if any(shape_of(batch.inputs) != shape_of(batches[0].inputs) for batch in batches):
         return None, 0
-    same = first == first  # noqa: PLR0124 - not a number differs from itself
+    firsts = [part[0] for part in tensors(batches[0].inputs)]
+    same = [first == first for first in firsts]  # noqa: PLR0124 - not a number differs from itself
     for batch in batches:
-        same &= (batch.inputs == first).all(0)
-    return first.numel(), int(same.sum())
+        for still, first, part in zip(same, firsts, tensors(batch.inputs), strict=True):
+            still.logical_and_((part == first).all(0))
+    varied = [still for first, still in zip(firsts, same, strict=True) if first.is_floating_point() or not still.all()]
+    return sum(still.numel() for still in varied or same), sum(int(still.sum()) for still in varied or same)

@@ -2,66 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
 
 from landscape_audit.errors import ConfigError, DataError
 from landscape_audit.spec import DataSpec
-from landscape_audit.subject.checkpoint import tensor_bytes
+from landscape_audit.subject.batch import Batch, fingerprint, joined
 from landscape_audit.subject.code import UserCode
+from landscape_audit.subject.intake import Intake
+from landscape_audit.subject.nested import shape_of
 from landscape_audit.text import count
 
 MIN_BATCHES = 16  # a standard error over fewer batch means is itself off by a fifth: 1 / sqrt(2 (n - 1))
 MAX_EXAMPLES = 10_000_000  # where `n_samples` does not say otherwise, a loader that goes on is taken to be endless
 FILE_PASS = 1024  # a file is one batch of everything: the model takes this many of its examples at once
 MAX_BYTES = 8 * 2**30  # likewise
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Examples along the first axis of both tensors."""
-
-    inputs: Tensor
-    targets: Tensor
-
-    @property
-    def size(self) -> int:
-        """How many examples."""
-        return self.inputs.shape[0]
-
-    @property
-    def nbytes(self) -> int:
-        """What it takes to keep it."""
-        return self.inputs.nbytes + self.targets.nbytes
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> Self:
-        """The same batch there; only floating-point tensors change their dtype."""
-        return self._each(lambda tensor: tensor.to(device, dtype if tensor.is_floating_point() else None))
-
-    def first(self, n: int) -> Self:
-        """Its first `n` examples, or all of them."""
-        return self._each(lambda tensor: tensor[:n])
-
-    def split(self, pieces: int) -> Iterator[Self]:
-        """The same examples in that many batches of nearly equal size."""
-        halves = zip(self.inputs.tensor_split(pieces), self.targets.tensor_split(pieces), strict=True)
-        return (type(self)(inputs, targets) for inputs, targets in halves)
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
-        return type(self)(change(self.inputs), change(self.targets))
 
 
 @dataclass(frozen=True)
@@ -78,6 +43,8 @@ class Sample:
     """The largest batch that the loader gave, which is what the model can take at once."""
     cuts: tuple[int, ...] = ()
     """How many of `batches` each batch that the loader gave was cut into; empty where the user chose the size."""
+    left_out: tuple[str, ...] = ()
+    """Keys of dicts that neither the model nor the loss takes."""
 
     @property
     def is_cut(self) -> bool:
@@ -100,13 +67,16 @@ class Sample:
         return replace(self, batches=tuple(batch.to(device, dtype) for batch in self.batches))
 
 
-def read_sample(spec: DataSpec, code: UserCode, device: torch.device, dtype: torch.dtype) -> Sample:
+def read_sample(
+    spec: DataSpec, code: UserCode, device: torch.device, dtype: torch.dtype, intake: Intake | None = None
+) -> Sample:
     """The first `n_samples` examples of the loader or file that `spec` names, checked and batched anew."""
     if (spec.loader is None) == (spec.file is None):
         raise ConfigError(
             "[data] needs either a loader or a file.", remedy='loader = "data.py:validation", for example.'
         )
-    batches, source = _from_file(spec, code.base) if spec.file else _from_loader(spec, code)
+    intake = intake or Intake()
+    batches, source = _from_file(spec, code.base, intake) if spec.file else _from_loader(spec, code, intake)
     if not any(batch.size for batch in batches):
         raise DataError(f"{source}: has no examples.")
     cuts = () if spec.batch_size else _cuts(batches)
@@ -114,37 +84,22 @@ def read_sample(spec: DataSpec, code: UserCode, device: torch.device, dtype: tor
     regrouped = tuple(batch.to(device, dtype) for batch in cut)
     largest = max(batch.size for batch in batches)
     pass_size = spec.batch_size or (min(largest, FILE_PASS) if spec.file else largest)
-    return Sample(regrouped, fingerprint(batches), source, pass_size, cuts)
-
-
-def fingerprint(batches: Iterable[Batch]) -> str:
-    """SHA-256 over dtypes, shapes and bytes of all examples in order, whatever the batches."""
-    hashes = {"inputs": hashlib.sha256(), "targets": hashlib.sha256()}
-    runs: dict[str, list[list[Any]]] = {"inputs": [], "targets": []}
-    for batch in batches:
-        for side, tensor in (("inputs", batch.inputs), ("targets", batch.targets)):
-            hashes[side].update(tensor_bytes(tensor))
-            kind = [str(tensor.dtype), list(tensor.shape[1:])]
-            if not runs[side] or runs[side][-1][1:] != kind:
-                runs[side].append([0, *kind])
-            runs[side][-1][0] += tensor.shape[0]
-    digests = {side: found.hexdigest() for side, found in hashes.items()}
-    return hashlib.sha256(json.dumps([runs, digests], sort_keys=True).encode()).hexdigest()
+    return Sample(regrouped, fingerprint(batches), source, pass_size, cuts, tuple(intake.left_out))
 
 
 # ------------------------------------------------------------------------------------------------------------- loader
 
 
-def _from_loader(spec: DataSpec, code: UserCode) -> tuple[list[Batch], str]:
+def _from_loader(spec: DataSpec, code: UserCode, intake: Intake) -> tuple[list[Batch], str]:
     assert spec.loader is not None  # noqa: S101 - read_sample has seen to it
     function = code.resolve(spec.loader, DataError)
     # One context around both passes: restoring the random state between them would let a shuffling loader draw the
     # same order twice and pass for a fixed one.
     with code.running(spec.loader, DataError):
         loader = function(**spec.kwargs)
-        batches = list(_pass(loader, spec))
+        batches = list(_pass(loader, spec, intake))
         again = function(**spec.kwargs) if _is_spent_by_one_pass(loader) else loader
-        second = fingerprint(_pass(again, spec))
+        second = fingerprint(_pass(again, spec, intake))
     if batches and fingerprint(batches) != second:
         raise DataError(
             f"{spec.loader}: the second pass gave other batches than the first. A loss that changes between passes has "
@@ -158,7 +113,7 @@ def _is_spent_by_one_pass(loader: object) -> bool:
     return isinstance(loader, Iterator)
 
 
-def _pass(loader: object, spec: DataSpec) -> Iterator[Batch]:
+def _pass(loader: object, spec: DataSpec, intake: Intake) -> Iterator[Batch]:
     source = str(spec.loader)
     if not isinstance(loader, Iterable):
         raise DataError(
@@ -168,7 +123,7 @@ def _pass(loader: object, spec: DataSpec) -> Iterator[Batch]:
     left = spec.n_samples or math.inf
     examples = size = 0
     for index, item in enumerate(loader):
-        batch = _checked(_pair(item, f"{source}, batch {index}"), f"{source}, batch {index}")
+        batch = intake.batch(item, f"{source}, batch {index}")
         batch = batch.first(int(min(left, batch.size)))
         if batch.size:
             yield batch
@@ -190,7 +145,7 @@ def _check_ends(source: str, spec: DataSpec, examples: int, size: int) -> None:
 # --------------------------------------------------------------------------------------------------------------- file
 
 
-def _from_file(spec: DataSpec, base: Path) -> tuple[list[Batch], str]:
+def _from_file(spec: DataSpec, base: Path, intake: Intake) -> tuple[list[Batch], str]:
     assert spec.file is not None  # noqa: S101 - read_sample has seen to it
     path = base / spec.file
     source = path.name
@@ -198,10 +153,11 @@ def _from_file(spec: DataSpec, base: Path) -> tuple[list[Batch], str]:
         raise DataError(f"{path}: no such file.", remedy="The path starts at the folder of audit.toml.")
     arrays = _arrays(path)
     lacking = [side for side in ("inputs", "targets") if side not in arrays]
-    if lacking:
+    if len(lacking) == 1 and not spec.inputs:
         has = ", ".join(f"'{name}'" for name in sorted(arrays)) or "nothing"
         raise DataError(f"{source}: has no '{lacking[0]}'; it has {has}.", remedy="Store `inputs` and `targets`.")
-    batch = _checked(_pair((arrays["inputs"], arrays["targets"]), source), source)
+    named = lacking or spec.inputs or spec.targets
+    batch = intake.batch(arrays if named else (arrays["inputs"], arrays["targets"]), source)
     return [batch.first(spec.n_samples or batch.size)], source
 
 
@@ -217,57 +173,7 @@ def _arrays(path: Path) -> dict[str, Any]:
     raise DataError(f"{path.name}: is neither .safetensors nor .npz.", remedy="Store `inputs` and `targets` in one.")
 
 
-# -------------------------------------------------------------------------------------------------------------- checks
-
-
-def _pair(item: object, where: str) -> Batch:
-    if not (isinstance(item, (tuple, list)) and len(item) == 2):
-        length = f" of {len(item)}" if isinstance(item, (tuple, list)) else ""
-        raise DataError(
-            f"{where}: is a {type(item).__name__}{length}, not a pair (inputs, targets).",
-            remedy="Have the loader give two tensors a batch, examples along the first axis.",
-        )
-    return Batch(_tensor(item[0], f"{where}: inputs"), _tensor(item[1], f"{where}: targets"))
-
-
-def _tensor(value: object, where: str) -> Tensor:
-    if isinstance(value, np.ndarray):
-        try:
-            value = torch.from_numpy(np.ascontiguousarray(value))
-        except (TypeError, ValueError):
-            raise DataError(f"{where} are a numpy array of {value.dtype}, which is no tensor's type.") from None
-    if not isinstance(value, Tensor):
-        raise DataError(f"{where} are of type {type(value).__name__}, not a tensor or a numpy array.")
-    if value.layout != torch.strided or value.is_quantized:
-        raise DataError(f"{where} are not a dense tensor.", remedy="Call to_dense() or dequantize() in the loader.")
-    if value.ndim == 0:
-        raise DataError(f"{where} are a single number.", remedy="Examples go along the first axis.")
-    # A copy: a loader may fill one buffer again and again.
-    return value.detach().to("cpu", copy=True)
-
-
-def _checked(batch: Batch, where: str) -> Batch:
-    if batch.targets.shape[0] != batch.size:
-        raise DataError(
-            f"{where}: has {count(batch.size, 'input')} but {count(batch.targets.shape[0], 'target')}.",
-            remedy="Both need one entry an example along the first axis.",
-        )
-    for side, tensor in (("inputs", batch.inputs), ("targets", batch.targets)):
-        bad = int((~torch.isfinite(tensor)).sum()) if tensor.is_floating_point() else 0
-        if bad:
-            raise DataError(
-                f"{where}: {count(bad, 'number')} of {tensor.numel():,} in the {side} not finite.",
-                remedy="Look at how the data are read and normalised: a division by a zero deviation, most often.",
-            )
-    return batch
-
-
 # ------------------------------------------------------------------------------------------------------------ batching
-
-
-def joined(batches: Sequence[Batch]) -> Batch:
-    """Batches of examples of one shape as one."""
-    return Batch(torch.cat([batch.inputs for batch in batches]), torch.cat([batch.targets for batch in batches]))
 
 
 def _cuts(batches: list[Batch]) -> tuple[int, ...]:
@@ -283,16 +189,14 @@ def _cut(batches: list[Batch], cuts: tuple[int, ...]) -> Iterator[Batch]:
 
 
 def _in_steps(whole: Batch, size: int) -> Iterator[Batch]:
-    pairs = zip(torch.split(whole.inputs, size), torch.split(whole.targets, size), strict=True)
-    return (Batch(inputs, targets) for inputs, targets in pairs)
+    return (whole.rows(slice(first, first + size)) for first in range(0, whole.size, size))
 
 
 def _joined(batches: list[Batch], source: str) -> Batch:
-    try:
+    if all(batch.shape == batches[0].shape for batch in batches):
         return joined(batches)
-    except RuntimeError:
-        shapes = sorted({str(tuple(batch.inputs.shape[1:])) for batch in batches})
-        raise DataError(
-            f"{source}: its batches have examples of different shapes, {' and '.join(shapes[:3])}.",
-            remedy="Remove [data] batch_size, or pad all examples to one shape.",
-        ) from None
+    shapes = sorted({", ".join(str(shape) for shape in shape_of(batch.inputs).values()) for batch in batches})
+    raise DataError(
+        f"{source}: its batches have examples of different shapes, {' and '.join(shapes[:3])}.",
+        remedy="Remove [data] batch_size, or pad all examples to one shape.",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +16,12 @@ from landscape_audit.curvature.layout import Layout
 from landscape_audit.errors import AuditError, DataError, LossError, ModelError
 from landscape_audit.results import DataInfo, SubjectInfo
 from landscape_audit.spec import AuditSpec
+from landscape_audit.subject.batch import Batch
 from landscape_audit.subject.checkpoint import Checkpoint, read_checkpoint
 from landscape_audit.subject.code import UserCode, is_out_of_memory
-from landscape_audit.subject.data import Batch, Sample, read_sample
+from landscape_audit.subject.data import Sample, read_sample
 from landscape_audit.subject.division import cut_adds_up
+from landscape_audit.subject.intake import Intake
 from landscape_audit.subject.loss import BatchLoss, Loss, resolve_loss
 from landscape_audit.subject.model import build_model, load
 from landscape_audit.subject.subject import Subject, fixed, trainable
@@ -39,7 +41,7 @@ def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.de
     stored = read_checkpoint(checkpoint)
     model = build_model(spec.model, code)
     changes = load(model, stored, spec.model, dtype)
-    sample = read_sample(spec.data, code, device, dtype)
+    sample = read_sample(spec.data, code, device, dtype, Intake.of(spec, model))
     loss = resolve_loss(spec.loss, code)
     subject = Subject(
         theta=trainable(model, device),
@@ -48,13 +50,14 @@ def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.de
         info=_subject_info(spec, stored, model),
         data=_data_info(sample, loss),
         mode=_mode(model),
-        adjustments=(*changes, *_batch_dependence(model), *_shortfall(spec, sample)),
+        adjustments=(*changes, *_batch_dependence(model), *_told(spec, sample)),
         model=model,
         fixed=fixed(model, device),
         written=(),
         loss=loss,
         code=code,
         recompute=spec.protocol.recompute,
+        output=spec.loss.output,
     )
     return _in_batches_that_add_up(subject)
 
@@ -106,9 +109,12 @@ def _batch_dependence(model: nn.Module) -> list[str]:
     return [f"Batch normalisation without running statistics ({_listed(names)}): the loss depends on the batches."]
 
 
-def _shortfall(spec: AuditSpec, sample: Sample) -> list[str]:
+def _told(spec: AuditSpec, sample: Sample) -> Iterator[str]:
     asked = spec.data.n_samples
-    return [f"{asked:,} examples asked for, {sample.size:,} there."] if asked and asked > sample.size else []
+    if asked and asked > sample.size:
+        yield f"{asked:,} examples asked for, {sample.size:,} there."
+    if sample.left_out:
+        yield f"Given by the loader and not to the model: {_listed(sample.left_out)}."
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -41,8 +41,8 @@ class Loss:
 
     name: str
     metric: str | None
-    measure: Callable[[Any, Tensor], BatchLoss]
-    check: Callable[[Any, Tensor], None]
+    measure: Callable[[Any, Any], BatchLoss]
+    check: Callable[[Any, Any], None]
 
 
 def resolve_loss(spec: LossSpec, code: UserCode) -> Loss:

@@ -17,11 +17,14 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from landscape_audit.curvature.layout import Layout
 from landscape_audit.errors import ModelError
 from landscape_audit.results import DataInfo, SubjectInfo
+from landscape_audit.subject.batch import Batch
 from landscape_audit.subject.checkpoint import tensor_digest
 from landscape_audit.subject.code import UserCode
-from landscape_audit.subject.data import Batch, Sample
+from landscape_audit.subject.data import Sample
 from landscape_audit.subject.loss import BatchLoss, Loss
 from landscape_audit.subject.model import cast
+from landscape_audit.subject.nested import arguments
+from landscape_audit.subject.output import chosen
 from landscape_audit.subject.recompute import recomputing
 
 _LISTED = 4  # names spelled out in one sentence
@@ -50,6 +53,8 @@ class Subject:
     code: UserCode
     recompute: bool = False
     """Whether activations are computed again when a derivative needs them, which takes less memory and more time."""
+    output: str | int | None = None
+    """Which of the model's outputs the loss is held against."""
     distrusted: str = ""
     """Why autograd's second derivatives of this model are not to be used; empty where they are."""
 
@@ -74,7 +79,7 @@ class Subject:
             tensors[name] = tensors[name].clone()
         kept = recomputing(self.model) if self.recompute else contextlib.nullcontext()
         with self.code.lent(f"{self.info.model}: forward", ModelError), sdpa_kernel(SDPBackend.MATH), kept:
-            return functional_call(self.model, tensors, (batch.inputs,))
+            return chosen(functional_call(self.model, tensors, *arguments(batch.inputs)), self.output)
 
     def in_dtype(self, dtype: torch.dtype) -> Subject:
         """The same function computed in another precision: the difference is rounding."""

@@ -21,11 +21,15 @@ from landscape_audit import __version__
 from landscape_audit.errors import DataError, LossError, ModelError, SubjectError
 from landscape_audit.probes.kept_twins import require_files
 from landscape_audit.spec import AuditSpec, DataSpec, SamSpec
+from landscape_audit.subject.batch import Batch, joined
 from landscape_audit.subject.checkpoint import tensor_digest
 from landscape_audit.subject.code import is_out_of_memory, undisturbed
-from landscape_audit.subject.data import Batch, read_sample
+from landscape_audit.subject.data import read_sample
+from landscape_audit.subject.intake import Intake
 from landscape_audit.subject.loading import checked_loss
 from landscape_audit.subject.loss import BatchLoss
+from landscape_audit.subject.nested import arguments
+from landscape_audit.subject.output import chosen
 from landscape_audit.subject.subject import Subject
 from landscape_audit.text import count
 from landscape_audit.training.sam import Asam, Ascent, Sam, take_step
@@ -83,8 +87,9 @@ def read_course(spec: AuditSpec, subject: Subject, checkpoint: Path, folder: Pat
     is_file = settings.train.endswith((".npz", ".safetensors"))
     source = {"file" if is_file else "loader": settings.train}
     data = DataSpec.model_validate({**source, "batch_size": settings.batch_size})
-    sample = read_sample(data, subject.code, torch.device("cpu"), subject.theta.dtype)
-    examples = Batch(*(torch.cat([getattr(b, side) for b in sample.batches]) for side in ("inputs", "targets")))
+    cpu, dtype = torch.device("cpu"), subject.theta.dtype
+    sample = read_sample(data, subject.code, cpu, dtype, Intake.of(spec, subject.model))
+    examples = joined(sample.batches)
     rate = settings.lr or spec.protocol.learning_rate or RATES[settings.optimiser]
     path = settings.save and subject.code.base / settings.save
     save = TwinFile.at(path, checkpoint, subject, spec.model) if path else None
@@ -133,7 +138,7 @@ def trained(
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         orders = _orders(course.examples.size, course.batch_size, generator)
         for step, rows in zip(range(1, stops[-1] + 1), orders, strict=False):
-            batch = Batch(course.examples.inputs[rows], course.examples.targets[rows])
+            batch = course.examples.rows(rows)
             batch = batch.to(subject.theta.device, subject.theta.dtype)
             take_step(model, optimiser, lambda batch=batch: _loss(subject, model, batch), ascent)  # type: ignore[misc] # the default binds this step's batch
             spend(batch.size * (1 if ascent is None else 2))
@@ -185,7 +190,8 @@ def _loss(subject: Subject, model: nn.Module, batch: Batch) -> Tensor:
 
 def _outputs(subject: Subject, model: nn.Module, batch: Batch) -> Any:
     with subject.code.lent(f"{subject.info.model}: forward in training", ModelError):
-        return model(batch.inputs)
+        given, named = arguments(batch.inputs)
+        return chosen(model(*given, **named), subject.output)
 
 
 def _mean(loss: BatchLoss) -> Tensor:
@@ -225,7 +231,7 @@ def tried(subject: Subject, course: Course) -> Course:
 def _example_losses(subject: Subject, course: Course, first: int) -> BatchLoss:
     """The loss of `batch_size` examples from `first` on, checked as those of the audited sample are."""
     rows = slice(first, first + course.batch_size)
-    batch = Batch(course.examples.inputs[rows], course.examples.targets[rows])
+    batch = course.examples.rows(rows)
     batch = batch.to(subject.theta.device, subject.theta.dtype)
     try:
         return checked_loss(subject, first // course.batch_size, batch)
