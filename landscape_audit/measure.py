@@ -38,6 +38,7 @@ from landscape_audit.results import (
 )
 from landscape_audit.settle import Found, settle
 from landscape_audit.spec import AuditSpec
+from landscape_audit.subject.checkpoint import changed_since
 from landscape_audit.subject.loading import load_subject
 from landscape_audit.subject.subject import Subject
 from landscape_audit.text import count, printable
@@ -91,6 +92,7 @@ def audit(
         after = subject.state()
         machine = environment(device, ranks.size)
     changed = () if before == after else ("the audited model was changed while it was audited",)
+    changed = (*changed, *changed_since(subject.sources))
     measured = {result.id for result in done.results}
     return AuditResults(
         verdict=UNJUDGED,

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.config import JsonDict
 
 from landscape_audit.errors import ResultsError
+from landscape_audit.files import read_text
 from landscape_audit.policy import Level, Policy
 
 SCHEMA_VERSION = "1.0"
@@ -332,6 +333,9 @@ class SubjectInfo(Record):
     parameters: int = Field(description="P: how many numbers the landscape has as coordinates.")
     parameter_tensors: int
     frozen_parameters: int
+    parameter_globs: tuple[str, ...] = Field(
+        default=(), description="Which parameters were asked for, the rest being frozen; empty for all trainable ones."
+    )
     buffers: int
 
 
@@ -528,7 +532,7 @@ class _Version(Record):
 def read_results(path: Path) -> AuditResults:
     """The results in `path`, or an error that says what the file is instead."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ResultsError(f"{path}: cannot be read: {error}.", remedy="Name a results.json.") from None
     try:

@@ -21,6 +21,7 @@ from pydantic import (
 from landscape_audit.budgets import PRESETS, Budgets, Preset
 from landscape_audit.config_error import as_config_error
 from landscape_audit.errors import ConfigError, PolicyError
+from landscape_audit.files import read_text
 from landscape_audit.policy import Policy
 from landscape_audit.strict import Strict
 
@@ -51,6 +52,16 @@ class ModelSpec(Strict):
     strict: StrictBool = Field(
         default=True, description="false: tensors the model does not have are ignored, and told."
     )
+    parameters: str | tuple[str, ...] = Field(
+        default=(),
+        description="Which parameters are audited: globs over their names, those after ! left out; the rest is frozen. "
+        "By default all that are trainable.",
+    )
+
+    @property
+    def parameter_globs(self) -> tuple[str, ...]:
+        """`parameters`, one glob or several, as several."""
+        return (self.parameters,) if isinstance(self.parameters, str) else self.parameters
 
 
 class DataSpec(Strict):
@@ -223,7 +234,7 @@ class AuditSpec(Policy):
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file, or an error naming the line."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: no such file.",

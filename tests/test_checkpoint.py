@@ -148,8 +148,18 @@ def test_what_is_no_safetensors_is_called_what_it_is(tmp_path: Path, content: by
 
 def test_a_missing_file_and_a_folder_are_told_apart(tmp_path: Path) -> None:
     assert "no such file" in str(refusal(tmp_path / "gone.safetensors"))
-    saved(tmp_path / "m.safetensors")
-    assert refusal(tmp_path).remedy == "Name a file in it: m.safetensors."
+    assert "is a folder without a .safetensors file" in str(refusal(tmp_path))
+
+
+def test_a_folder_stands_for_the_only_checkpoint_in_it(tmp_path: Path) -> None:
+    path = saved(tmp_path / "m.safetensors")
+    assert list(read_checkpoint(tmp_path).sources) == [path]
+    saved(tmp_path / "n.safetensors")
+    assert refusal(tmp_path).remedy == "Name one of them: m.safetensors, n.safetensors."
+
+
+def test_a_folder_of_shards_stands_for_their_index(tmp_path: Path) -> None:
+    assert read_checkpoint(sharded(tmp_path).parent).files[0].name == "m.safetensors.index.json"
 
 
 @pytest.mark.parametrize("kept", [9, 100, -1])
@@ -171,7 +181,7 @@ def test_bytes_after_the_last_tensor_are_refused(tmp_path: Path) -> None:
     [
         ('{"a": 3}', "is damaged"),
         ("{nonsense", "is damaged"),
-        ('{"a": {"dtype": "F9", "shape": [1], "data_offsets": [0, 4]}}', "is damaged"),
+        ('{"a": {"dtype": "F9", "shape": [1], "data_offsets": [0, 4]}}', "is stored as F9, which cannot be audited"),
         ("{}", "has no tensors"),
         (
             (

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def loaded(
     save_file(stored, folder / "m.safetensors")
     model = Net() if model is None else model
     spec = ModelSpec(factory="nets:build", **settings)
-    return model, load(model, read_checkpoint(folder / "m.safetensors"), spec, torch.float32)
+    return model, load(model, read_checkpoint(folder / "m.safetensors"), spec, torch.float32).told
 
 
 def refusal(folder: Path, stored: dict[str, torch.Tensor], model: nn.Module | None = None, **settings: Any) -> str:
@@ -78,12 +79,91 @@ def test_the_suggested_renaming_works(tmp_path: Path) -> None:
     assert told == ()
 
 
-@pytest.mark.parametrize("prefix", ["module", "_orig_mod", "model", "_orig_mod.module"])
-def test_the_suggested_prefix_works(tmp_path: Path, prefix: str) -> None:
-    stored = {f"{prefix}.{name}": tensor for name, tensor in tensors().items()}
-    assert f'[model] prefix = "{prefix}"' in refusal(tmp_path, stored)
-    model, _ = loaded(tmp_path, stored, prefix=f"{prefix}.")
+WRAPPED = ["module", "_orig_mod", "model", "_orig_mod.module", "module.module", "any.name", "module._orig_mod.net"]
+
+
+@pytest.mark.parametrize("prefix", WRAPPED)
+def test_a_prefix_that_all_names_share_is_removed_and_told_where_the_file_then_fits(
+    tmp_path: Path, prefix: str
+) -> None:
+    model, told = loaded(tmp_path, {f"{prefix}.{name}": tensor for name, tensor in tensors().items()})
     assert torch.equal(model.head.weight, tensors()["head.weight"])
+    (sentence,) = told
+    last = prefix.replace("_orig_mod.", "").replace("._orig_mod", "")
+    assert ("'_orig_mod' removed" in sentence) == ("_orig_mod" in prefix)
+    assert last == "_orig_mod" or f"The prefix '{last}.' removed from every tensor's name." in sentence
+
+
+def test_what_torch_compile_puts_into_the_middle_of_names_is_removed(tmp_path: Path) -> None:
+    model, told = loaded(tmp_path, renamed("body.", "body._orig_mod."))
+    assert torch.equal(model.body.weight, tensors()["body.weight"])
+    assert told == ("'_orig_mod' removed from the tensors' names.",)
+
+
+def test_a_prefix_that_leaves_a_tensor_over_is_an_error_with_the_settings_that_work(tmp_path: Path) -> None:
+    stored = {f"module.{name}": tensor for name, tensor in tensors().items()} | {"ema.decay": torch.ones(1)}
+    told = refusal(tmp_path, stored)
+    assert '[model] prefix = "module"' in told
+    assert "strict = false" in told
+    model, _ = loaded(tmp_path, stored, prefix="module", strict=False)
+    assert torch.equal(model.head.weight, tensors()["head.weight"])
+
+
+def test_a_prefix_is_not_removed_where_a_shape_would_still_differ(tmp_path: Path) -> None:
+    stored = {f"module.{name}": tensor for name, tensor in tensors().items()} | {"module.head.bias": torch.ones(9)}
+    assert "not there" in refusal(tmp_path, stored)
+
+
+def test_a_prefix_that_is_set_is_the_only_one_removed(tmp_path: Path) -> None:
+    stored = {f"_orig_mod.module.{name}": tensor for name, tensor in tensors().items()}
+    assert '[model] prefix = "_orig_mod.module"' in refusal(tmp_path, stored, prefix="_orig_mod")
+
+
+def test_optimiser_and_average_tensors_are_told_by_group(tmp_path: Path) -> None:
+    extra = {f"optimizer.state.{i}.exp_avg": torch.ones(2) for i in range(8)} | {
+        f"ema.{name}": tensor.clone() for name, tensor in tensors().items()
+    }
+    assert "'optimizer.*' (8), 'ema.*' (4), which the model does not" in refusal(tmp_path, tensors() | extra)
+    _, told = loaded(tmp_path, tensors() | extra, strict=False)
+    assert told == ("12 tensors of the checkpoint not in the model, ignored: 'optimizer.*' (8), 'ema.*' (4).",)
+
+
+def test_tensors_left_out_under_strict_false_do_not_change_what_is_loaded(tmp_path: Path) -> None:
+    stored = tensors() | {"x.body.weight": torch.zeros(5, 4)}
+    model, _ = loaded(tmp_path, stored, strict=False)
+    assert torch.equal(model.body.weight, tensors()["body.weight"])
+
+
+def test_a_buffer_that_the_model_makes_itself_may_be_in_the_file_with_the_same_numbers(tmp_path: Path) -> None:
+    _, told = loaded(tmp_path, tensors() | {"mask": torch.ones(2)})
+    assert told == ("1 buffer of the checkpoint made by the model: 'mask'.",)
+    assert "'mask'" in refusal(tmp_path, tensors() | {"mask": torch.zeros(2)})
+
+
+def test_batch_normalisation_without_its_count_of_batches_is_loaded(tmp_path: Path) -> None:
+    stored = nn.BatchNorm1d(3).state_dict()
+    del stored["num_batches_tracked"]
+    model, told = loaded(tmp_path, stored | {"running_mean": torch.full((3,), 2.0)}, nn.BatchNorm1d(3))
+    assert model.running_mean.eq(2).all()
+    assert told == ()
+
+
+def older_weight_norm() -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return nn.utils.weight_norm(nn.Linear(4, 3))
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_weight_norm_of_either_age_goes_into_a_model_of_either_age(tmp_path: Path, prefix: str) -> None:
+    x = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
+    makers = (older_weight_norm, lambda: nn.utils.parametrizations.weight_norm(nn.Linear(4, 3)))
+    for stored_by in makers:
+        original = stored_by()
+        stored = {f"{prefix}{name}": tensor.clone() for name, tensor in original.state_dict().items()}
+        for loaded_by in makers:
+            model, _ = loaded(tmp_path, stored, loaded_by())
+            assert torch.equal(model(x), original(x))
 
 
 def test_a_prefix_that_the_model_has_and_the_file_has_not_is_suggested_as_a_renaming(tmp_path: Path) -> None:

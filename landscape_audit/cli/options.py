@@ -26,6 +26,10 @@ ModelOption = Annotated[
 ModelArguments = Annotated[
     list[str] | None, typer.Option("--model-arg", metavar="NAME=VALUE", help="For the factory; as often as needed.")
 ]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--parameters", metavar="GLOB", help="Audit these parameters only, !GLOB all but these; repeatable."),
+]
 DataOption = Annotated[
     str | None,
     typer.Option("--data", help="module:function or file.py:function, or a .safetensors or .npz with inputs, targets."),
@@ -81,6 +85,7 @@ def flags_of(
     *,
     model: str | None,
     model_args: Sequence[str] | None,
+    parameters: Sequence[str] | None = None,
     data: str | None,
     loss: str | None,
     n_samples: int | None,
@@ -92,7 +97,11 @@ def flags_of(
     """The flags that were given, as the tables of `audit.toml`."""
     source = {"file" if data and data.endswith((".npz", ".safetensors")) else "loader": data}
     tables: dict[str, dict[str, Any]] = {
-        "model": {"factory": model, "kwargs": dict(map(_argument, model_args or ())) or None},
+        "model": {
+            "factory": model,
+            "kwargs": dict(map(_argument, model_args or ())) or None,
+            "parameters": parameters or None,
+        },
         "data": {**source, "n_samples": n_samples, "batch_size": batch_size},
         "loss": {"name": loss},
         "protocol": protocol,
@@ -129,8 +138,10 @@ def _argument(text: str) -> tuple[str, Any]:
 
 
 def _beside(checkpoint: Path | None) -> Path | None:
-    folder = checkpoint.parent if checkpoint else Path()
-    return found if (found := folder / CONFIG_NAME).is_file() else None
+    # Not Path.is_dir, which raises where a name is too long.
+    is_folder = checkpoint is not None and os.path.isdir(checkpoint)  # noqa: PTH112 - see above
+    folder = Path() if checkpoint is None else checkpoint if is_folder else checkpoint.parent
+    return folder / CONFIG_NAME if os.path.isfile(folder / CONFIG_NAME) else None  # noqa: PTH113 - see above
 
 
 def _merged(values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ def plan(
     config: options.Config = None,
     model: options.ModelOption = None,
     model_arg: options.ModelArguments = None,
+    parameters: options.Parameters = None,
     data: options.DataOption = None,
     loss: options.LossOption = None,
     n_samples: options.Samples = None,
@@ -41,6 +42,7 @@ def plan(
     flags = options.flags_of(
         model=model,
         model_args=model_arg,
+        parameters=parameters,
         data=data,
         loss=loss,
         n_samples=n_samples,

@@ -32,6 +32,7 @@ def run(
     config: options.Config = None,
     model: options.ModelOption = None,
     model_arg: options.ModelArguments = None,
+    parameters: options.Parameters = None,
     data: options.DataOption = None,
     loss: options.LossOption = None,
     n_samples: options.Samples = None,
@@ -80,6 +81,7 @@ def run(
     flags = options.flags_of(
         model=model,
         model_args=model_arg,
+        parameters=parameters,
         data=data,
         loss=loss,
         n_samples=n_samples,
@@ -108,7 +110,7 @@ def run(
         from landscape_audit.report.pdf import require_pango
 
         require_pango()
-    folder = _claimed(out or Path(f"audit-{asked.checkpoint.stem}"))
+    folder = _claimed(out or Path(f"audit-{asked.checkpoint.resolve().stem}"))
     try:
         measured = _measured(asked, demanded, argv, folder=folder, quiet=quiet or json)
     except BaseException:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -83,13 +83,13 @@ class Layout:
     blocks: tuple[Block, ...]
 
     @classmethod
-    def of(cls, model: nn.Module) -> Layout:
-        """The trainable parameters of `model`, in its own order, tied ones once."""
+    def of(cls, model: nn.Module, chosen: Collection[str] | None = None) -> Layout:
+        """The `chosen` parameters of `model`, by default the trainable ones, in its own order, tied ones once."""
         filters = filter_dims(model)
         blocks: list[Block] = []
         offset = 0
         for name, parameter in model.named_parameters():
-            if parameter.requires_grad:
+            if parameter.requires_grad if chosen is None else name in chosen:
                 how = filters[name]
                 blocks.append(Block(name, tuple(parameter.shape), offset, how.dim, how.groups))
                 offset += parameter.numel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from landscape_audit.report.cost import in_gradients
-from landscape_audit.results import AuditResults
+from landscape_audit.results import AuditResults, SubjectInfo
 from landscape_audit.text import count, number, printable
 
 
@@ -50,11 +50,17 @@ def provenance_of(results: AuditResults) -> tuple[tuple[str, str], ...]:
         ("Stored as", printable(groups)),
         ("Fingerprint of the data", results.data.fingerprint),
         ("Frozen parameters, buffers", f"{subject.frozen_parameters:,}, {subject.buffers:,}"),
+        *([("Audited parameters", _chosen(subject))] if subject.parameter_globs else []),
         ("Software", f"landscape-audit {machine.landscape_audit}, torch {machine.torch}, {packages}"),
         ("Machine", printable(f"{machine.device_name}, {machine.platform}, {machine.threads} threads", 200)),
         ("Run", f"{results.run.started} to {results.run.finished}, {results.run.seconds:.0f} s"),
         ("Schema", results.schema_version),
     )
+
+
+def _chosen(subject: SubjectInfo) -> str:
+    whole = subject.parameters + subject.frozen_parameters
+    return printable(f"{subject.parameters:,} of {whole:,}, by {', '.join(subject.parameter_globs)}", 300)
 
 
 def _budget(value: object) -> str:

@@ -9,33 +9,27 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from landscape_audit.errors import CheckpointError
+from landscape_audit.files import read_text
 from landscape_audit.results import FileRecord, TensorGroup
+from landscape_audit.subject.tensor_file import (
+    CONVERT,
+    FETCH,
+    TwiceError,
+    hash_of,
+    read_tensor_file,
+    unique,
+    unreadable,
+)
 from landscape_audit.text import count
 
 _INDEX = ".safetensors.index.json"
-_LENGTH_BYTES = 8
-_MAX_HEADER = 100_000_000  # the format's own limit, in bytes
-
-_CONVERT = (
-    "Convert it once, where you trust it: `safetensors.torch.save_file(model.state_dict(), 'model.safetensors')`."
-)
-_FETCH = "Fetch the file itself."
-_SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
-    (b"PK\x03\x04", "a zip archive, as `torch.save` writes: a pickle, which runs code when loaded", _CONVERT),
-    (b"\x80", "a pickle, which runs code when loaded", _CONVERT),
-    (b"version https://git-lfs", "a Git LFS pointer, not the file it points to", "Run `git lfs pull`."),
-    (b"<", "a web page, most likely an error or a login page", _FETCH),
-    (b"GGUF", "a GGUF file", "Audit the safetensors file it was made from."),
-    (b"\x89HDF", "an HDF5 file", _CONVERT),
-    (b"\x1f\x8b", "gzip-compressed", "Unpack it first."),
-)
+_LISTED = 5  # names spelled out in one sentence
+_CHUNK = 1 << 22  # numbers looked at together
 
 
 @dataclass(frozen=True)
@@ -43,32 +37,82 @@ class Checkpoint:
     """Every tensor of a checkpoint on the CPU, as stored, and what it takes to recognise it again.
 
     `digest` is a SHA-256 over names, dtypes, shapes and bytes that does not depend on the order or number of files.
+    `sources` are the files by the paths they were read from.
     """
 
     name: str
     tensors: Mapping[str, Tensor]
-    files: tuple[FileRecord, ...]
+    sources: Mapping[Path, FileRecord]
     digest: str
     groups: tuple[TensorGroup, ...]
     metadata: Mapping[str, str]
 
+    @property
+    def files(self) -> tuple[FileRecord, ...]:
+        """Name, size and SHA-256 of each file: the index, where there is one, and the shards."""
+        return tuple(self.sources.values())
+
+
+def checkpoint_file(path: Path) -> Path:
+    """The `.safetensors` or index that `path` names: itself, or the only one there is in the folder."""
+    try:
+        if not path.is_dir():
+            return path
+        names = sorted(file.name for file in path.iterdir() if file.name.endswith((".safetensors", _INDEX)))
+    except OSError as error:
+        raise unreadable(path, error) from None
+    indices = [name for name in names if name.endswith(_INDEX)]
+    candidates = indices or names
+    if len(candidates) == 1:
+        return path / candidates[0]
+    if not candidates:
+        raise CheckpointError(f"{path}: is a folder without a .safetensors file.", remedy=CONVERT)
+    listed = ", ".join(candidates[:_LISTED]) + (", …" if len(candidates) > _LISTED else "")
+    raise CheckpointError(
+        f"{path}: is a folder with {len(candidates):,} checkpoints in it.", remedy=f"Name one of them: {listed}."
+    )
+
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """The checkpoint in `path`, a `.safetensors` or its `.safetensors.index.json`; costs one read of its bytes."""
-    shards = _shards(path) if path.name.endswith(_INDEX) else {path: None}
+    """The checkpoint in `path`: a `.safetensors`, its `.safetensors.index.json`, or a folder with one of them.
+
+    Costs one read of its bytes, and once their memory.
+    """
+    path = checkpoint_file(path)
     tensors: dict[str, Tensor] = {}
     metadata: dict[str, str] = {}
+    sources: dict[Path, FileRecord] = {}
+    if path.name.endswith(_INDEX):
+        sources[path], shards = _index(path)
+    else:
+        shards = {path: set()}
     for shard, expected in shards.items():
-        found, words = _read_file(shard)
-        _check_shard(shard, found, expected, tensors)
-        tensors |= found
-        metadata |= words
+        found = read_tensor_file(shard)
+        _check_shard(shard, found.tensors, expected, tensors)
+        tensors |= found.tensors
+        metadata |= found.metadata
+        sources[shard] = found.record
     if not tensors:
-        raise CheckpointError(f"{path.name}: has no tensors.")
+        raise CheckpointError(f"{path.name}: has no tensors.", remedy=FETCH)
     _check_finite(path.name, tensors)
-    files = [path, *shards] if path not in shards else [path]
-    records = tuple(_record(file) for file in files)
-    return Checkpoint(path.name, tensors, records, tensor_digest(tensors), _groups(tensors), metadata)
+    return Checkpoint(path.name, tensors, sources, tensor_digest(tensors), _groups(tensors), metadata)
+
+
+def changed_since(sources: Mapping[Path, FileRecord]) -> list[str]:
+    """What is no longer as it was read, a sentence a file; costs another read of their bytes."""
+    told = []
+    for path, record in sources.items():
+        try:
+            now = hash_of(path)
+        except OSError:
+            now = ""
+        if now != record.sha256:
+            how = f"has the SHA-256 {now} now" if now else "cannot be read any more"
+            told.append(
+                f"{path.name} was changed while it was audited: it {how}; every number is of the bytes read at first, "
+                f"SHA-256 {record.sha256}"
+            )
+    return told
 
 
 def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
@@ -88,114 +132,44 @@ def tensor_bytes(tensor: Tensor) -> memoryview:
     return flat.view(torch.uint8).numpy().data
 
 
-def _shards(index: Path) -> dict[Path, set[str] | None]:
-    _check_readable(index)
+def _index(path: Path) -> tuple[FileRecord, dict[Path, set[str]]]:
+    """The record of an index, and the names that it says are in each shard."""
     try:
-        listed = json.loads(index.read_text(encoding="utf-8"))["weight_map"].items()
-        pairs = [(str(name), Path(file)) for name, file in listed]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise CheckpointError(f"{index.name}: is not the index of a sharded checkpoint.", remedy=_FETCH) from None
+        text = read_text(path)
+        listed = json.loads(text, object_pairs_hook=unique)["weight_map"].items()
+        pairs = [(name, Path(file)) for name, file in listed]
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except TwiceError as twice:
+        raise CheckpointError(f"{path.name}: has '{twice}' twice.", remedy=FETCH) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise CheckpointError(f"{path.name}: is not the index of a sharded checkpoint.", remedy=FETCH) from None
     names: defaultdict[Path, set[str]] = defaultdict(set)
     for name, file in pairs:
         # An index is foreign data: it may name its neighbours and nothing else.
         if file.name != str(file) or file.suffix != ".safetensors":
-            raise CheckpointError(f"{index.name}: lists '{file}', which is not a .safetensors file beside it.")
-        names[index.parent / file].add(name)
-    return dict(sorted(names.items()))
+            raise CheckpointError(
+                f"{path.name}: lists '{file}', which is not a .safetensors file beside it.",
+                remedy="Put index and shards into one folder, as they were saved.",
+            )
+        names[path.parent / file].add(name)
+    content = text.encode()
+    record = FileRecord(name=path.name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
+    return record, dict(sorted(names.items()))
 
 
-def _check_shard(path: Path, found: dict[str, Tensor], expected: set[str] | None, earlier: dict[str, Tensor]) -> None:
-    missing = sorted((expected or set()) - set(found))
+def _check_shard(path: Path, found: Mapping[str, Tensor], expected: set[str], earlier: Mapping[str, Tensor]) -> None:
+    missing = sorted(expected - found.keys())
     if missing:
         raise CheckpointError(
-            f"{path.name}: has no tensor '{missing[0]}', which the index says is there.", remedy=_FETCH
+            f"{path.name}: has no tensor '{missing[0]}', which the index says is there.", remedy=FETCH
         )
-    twice = sorted(set(found) & set(earlier))
+    twice = sorted(found.keys() & earlier.keys())
     if twice:
-        raise CheckpointError(f"{path.name}: has the tensor '{twice[0]}', which another shard has too.")
-
-
-def _read_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    _check_readable(path)
-    _check_header(path)
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError, RuntimeError) as error:
-        raise CheckpointError(f"{path.name}: is damaged: {error}.", remedy=_FETCH) from None
-
-
-def _check_readable(path: Path) -> None:
-    if path.is_dir():
-        inside = sorted(file.name for file in path.iterdir() if file.name.endswith((".safetensors", _INDEX)))
-        remedy = f"Name a file in it: {', '.join(inside[:5])}." if inside else "There is no .safetensors file in it."
-        raise CheckpointError(f"{path}: is a folder, not a checkpoint.", remedy=remedy)
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file.", remedy="Name the .safetensors file to audit.") from None
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error}.") from None
-    if not size:
-        raise CheckpointError(f"{path.name}: is empty (0 bytes).", remedy=_FETCH)
-
-
-def _check_header(path: Path) -> None:
-    """Say what is wrong where the library would say "header too large" for a pickle and a web page alike."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(64)
-            length = int.from_bytes(start[:_LENGTH_BYTES], "little")
-            if not (start[_LENGTH_BYTES:].startswith(b"{") and length <= _MAX_HEADER):
-                raise _not_safetensors(path, start)
-            file.seek(_LENGTH_BYTES)
-            header = file.read(length)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error}.") from None
-    size = path.stat().st_size
-    needed = _LENGTH_BYTES + length + (_data_bytes(path, header) if len(header) == length else 0)
-    if size != needed:
-        state = "is cut short" if size < needed else "has bytes that belong to no tensor"
         raise CheckpointError(
-            f"{path.name}: {state}: its header says {needed:,} bytes, the file has {size:,}.", remedy=_FETCH
+            f"{path.name}: has the tensor '{twice[0]}', which another shard has too.",
+            remedy="Save the model anew: which of the two is meant cannot be known.",
         )
-
-
-def _not_safetensors(path: Path, start: bytes) -> CheckpointError:
-    for signature, meaning, remedy in _SIGNATURES:
-        if start.lstrip().startswith(signature):
-            return CheckpointError(f"{path.name}: is {meaning}.", remedy=remedy)
-    if len(start) <= _LENGTH_BYTES:
-        return CheckpointError(
-            f"{path.name}: is cut short: {count(len(start), 'byte')} cannot hold a header.", remedy=_FETCH
-        )
-    return CheckpointError(f"{path.name}: is not a safetensors file; it begins with {start[:8]!r}.", remedy=_CONVERT)
-
-
-def _data_bytes(path: Path, header: bytes) -> int:
-    try:
-        entries = json.loads(header, object_pairs_hook=_unique)
-        return max(
-            (int(entry["data_offsets"][1]) for name, entry in entries.items() if name != "__metadata__"), default=0
-        )
-    except _TwiceError as twice:
-        # The library keeps the last of them, another reader may keep the first: such a file has no one meaning.
-        raise CheckpointError(f"{path.name}: its header has '{twice}' twice.", remedy=_FETCH) from None
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-        raise CheckpointError(f"{path.name}: is damaged: its header cannot be read.", remedy=_FETCH) from None
-
-
-class _TwiceError(Exception):
-    pass
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    seen: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in seen:
-            raise _TwiceError(name)
-        seen[name] = value
-    return seen
 
 
 def _check_finite(name: str, tensors: Mapping[str, Tensor]) -> None:
@@ -212,9 +186,13 @@ def _check_finite(name: str, tensors: Mapping[str, Tensor]) -> None:
 def _nonfinite(tensor: Tensor) -> str:
     if not (tensor.is_floating_point() or tensor.is_complex()):
         return ""
-    # Through float32, as the 8-bit types know no isnan; both words survive the cast.
-    wide = tensor.float() if tensor.dtype.itemsize < 2 else tensor
-    nans, infinities = int(wide.isnan().sum()), int(wide.isinf().sum())
+    nans = infinities = 0
+    flat = tensor.reshape(-1)
+    for begin in range(0, len(flat), _CHUNK):  # in parts, for the memory
+        part = flat[begin : begin + _CHUNK]
+        # Through float32, as the 8-bit types know no isnan; both words survive the cast.
+        wide = part.float() if part.dtype.itemsize < 2 else part
+        nans, infinities = nans + int(wide.isnan().sum()), infinities + int(wide.isinf().sum())
     return " and ".join(f"{number:,} {word}" for number, word in ((nans, "NaN"), (infinities, "infinite")) if number)
 
 
@@ -225,12 +203,6 @@ def _groups(tensors: Mapping[str, Tensor]) -> tuple[TensorGroup, ...]:
     return tuple(
         TensorGroup(dtype=dtype, tensors=len(sizes), elements=sum(sizes)) for dtype, sizes in sorted(members.items())
     )
-
-
-def _record(path: Path) -> FileRecord:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileRecord(name=path.name, sha256=digest, size_bytes=path.stat().st_size)
 
 
 def _dtype(tensor: Tensor) -> str:

@@ -17,14 +17,15 @@ from landscape_audit.errors import AuditError, DataError, LossError, ModelError
 from landscape_audit.results import DataInfo, SubjectInfo
 from landscape_audit.spec import AuditSpec
 from landscape_audit.subject.batch import Batch
-from landscape_audit.subject.checkpoint import Checkpoint, read_checkpoint
+from landscape_audit.subject.checkpoint import Checkpoint, checkpoint_file, read_checkpoint
+from landscape_audit.subject.choice import choose
 from landscape_audit.subject.code import UserCode, is_out_of_memory
 from landscape_audit.subject.data import Sample, read_sample
 from landscape_audit.subject.division import cut_adds_up
 from landscape_audit.subject.intake import Intake
 from landscape_audit.subject.loss import BatchLoss, Loss, resolve_loss
 from landscape_audit.subject.model import build_model, load
-from landscape_audit.subject.subject import Subject, fixed, trainable
+from landscape_audit.subject.subject import Subject, audited, fixed
 from landscape_audit.text import count
 
 _LISTED = 4  # names spelled out in one sentence
@@ -38,24 +39,35 @@ def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.de
     """
     dtype: torch.dtype = getattr(torch, spec.protocol.dtype)
     code = UserCode(base)
-    stored = read_checkpoint(checkpoint)
+    file = checkpoint_file(checkpoint)
+    stored = read_checkpoint(file)
     model = build_model(spec.model, code)
-    changes = load(model, stored, spec.model, dtype)
+    loaded = load(model, stored, spec.model, dtype)
+    chosen = choose(model, spec.model)
+    layout = Layout.of(model, chosen.names)
     sample = read_sample(spec.data, code, device, dtype, Intake.of(spec, model))
     loss = resolve_loss(spec.loss, code)
     subject = Subject(
-        theta=trainable(model, device),
-        layout=Layout.of(model),
+        theta=audited(model, layout, device),
+        layout=layout,
         sample=sample,
-        info=_subject_info(spec, stored, model),
+        info=_subject_info(spec, stored, model, layout),
         data=_data_info(sample, loss),
         mode=_mode(model),
-        adjustments=(*changes, *_batch_dependence(model), *_told(spec, sample)),
+        adjustments=(
+            *_picked(checkpoint, file),
+            *loaded.told,
+            *chosen.told,
+            *_batch_dependence(model),
+            *_told(spec, sample),
+        ),
         model=model,
-        fixed=fixed(model, device),
+        fixed=fixed(model, layout, device),
         written=(),
         loss=loss,
         code=code,
+        names=loaded.names,
+        sources=stored.sources,
         recompute=spec.protocol.recompute,
         output=spec.loss.output,
     )
@@ -65,16 +77,16 @@ def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.de
 # ------------------------------------------------------------------------------------------------------------ assembly
 
 
-def _subject_info(spec: AuditSpec, stored: Checkpoint, model: nn.Module) -> SubjectInfo:
-    trainable = [parameter.numel() for parameter in model.parameters() if parameter.requires_grad]
+def _subject_info(spec: AuditSpec, stored: Checkpoint, model: nn.Module, layout: Layout) -> SubjectInfo:
     return SubjectInfo(
         files=stored.files,
         tensor_digest=stored.digest,
         tensor_groups=stored.groups,
         model=spec.model.factory,
-        parameters=sum(trainable),
-        parameter_tensors=len(trainable),
-        frozen_parameters=sum(value.numel() for value in model.parameters()) - sum(trainable),
+        parameters=layout.size,
+        parameter_tensors=len(layout.blocks),
+        frozen_parameters=sum(value.numel() for value in model.parameters()) - layout.size,
+        parameter_globs=spec.model.parameter_globs,
         buffers=sum(1 for _ in model.buffers()),
     )
 
@@ -99,6 +111,10 @@ def _mode(model: nn.Module) -> tuple[str, ...]:
     sentences += [f"Dropout off ({count(dropout, 'module')})."] if dropout else []
     sentences += [f"Batch normalisation by running statistics ({count(normed, 'module')})."] if normed else []
     return (*sentences, "Attention in the math kernel, which has second derivatives.")
+
+
+def _picked(given: Path, file: Path) -> list[str]:
+    return [f"A folder was given; audited is the only checkpoint in it, {file.name}."] if file != given else []
 
 
 def _batch_dependence(model: nn.Module) -> list[str]:
@@ -149,7 +165,9 @@ def _uncut(subject: Subject, why: str) -> Subject:
         subject,
         sample=sample,
         data=_data_info(sample, subject.loss),
-        fixed=fixed(subject.model, subject.theta.device),  # the trial of the pieces may have written to them
+        fixed=fixed(
+            subject.model, subject.layout, subject.theta.device
+        ),  # the trial of the pieces may have written to them
         adjustments=(*subject.adjustments, told),
     )
 
@@ -170,7 +188,7 @@ def _tried(subject: Subject) -> Subject:
         told.append(f"The forward pass writes to {_listed(written)}: each evaluation begins from the stored values.")
     return replace(
         subject,
-        fixed=fixed(subject.model, subject.theta.device) if written else subject.fixed,
+        fixed=fixed(subject.model, subject.layout, subject.theta.device) if written else subject.fixed,
         written=written,
         adjustments=tuple(told),
         data=subject.data.model_copy(update={"weight": weight}),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from landscape_audit.errors import CheckpointError, ModelError
 from landscape_audit.spec import ModelSpec
 from landscape_audit.subject.checkpoint import Checkpoint
 from landscape_audit.subject.code import UserCode
-from landscape_audit.subject.names import Shapes, leads, model_names, suggested_prefix, suggested_rename
+from landscape_audit.subject.names import Reading, Shapes, leads, readings, suggested_prefix, suggested_rename
 from landscape_audit.text import count
 
 _LISTED = 6  # names spelled out in one sentence
@@ -30,34 +31,84 @@ def build_model(spec: ModelSpec, code: UserCode) -> nn.Module:
     if not isinstance(model, nn.Module):
         found = type(model).__name__
         raise ModelError(f"{spec.factory}: returned {found}, not a torch.nn.Module.", remedy="Return the model itself.")
-    _check_parameters(spec.factory, model)
+    _check_parameters(spec.factory, model, chosen=bool(spec.parameter_globs))
     return model
 
 
-def load(model: nn.Module, checkpoint: Checkpoint, spec: ModelSpec, dtype: torch.dtype) -> tuple[str, ...]:
-    """Put the checkpoint into `model`, in `dtype` and `eval()` mode; the sentences say what was done differently.
+@dataclass(frozen=True)
+class Loaded:
+    """What each tensor of the checkpoint is called in the model, and what was done differently, in sentences."""
 
-    Every tensor the model keeps must be there, with its shape; a tied one under any of its names.
+    names: Mapping[str, str]
+    told: tuple[str, ...]
+
+
+def load(model: nn.Module, checkpoint: Checkpoint, spec: ModelSpec, dtype: torch.dtype) -> Loaded:
+    """Put the checkpoint into `model`, in `dtype` and `eval()` mode.
+
+    Every tensor the model keeps must be there, with its shape; a tied one under any of its names. A prefix that all
+    names share is removed by itself where the file then fits the model exactly.
     """
-    names = model_names(checkpoint.tensors, spec, checkpoint.name)
-    tensors = {names[name]: tensor for name, tensor in checkpoint.tensors.items()}
     # `Module.to` would cut complex buffers down to their real parts.
     model._apply(lambda tensor: cast(tensor, dtype))  # type: ignore[no-untyped-call]  # noqa: SLF001 - the only way that keeps ties
     kept = {name: value for name, value in model.state_dict(keep_vars=True).items() if isinstance(value, Tensor)}
-    misshaped = {name for name in kept.keys() & tensors.keys() if kept[name].shape != tensors[name].shape}
-    # Through PyTorch's own loading, which knows the older names of some modules.
-    fitting = {name: tensor for name, tensor in tensors.items() if name not in misshaped}
-    _check_kinds(checkpoint.name, fitting, kept)
-    outcome = model.load_state_dict(fitting, strict=False)
-    absent = {
-        name for name in kept.keys() & set(outcome.missing_keys) - tensors.keys() if not _is_tied(name, kept, fitting)
-    }
-    unexpected = sorted(outcome.unexpected_keys)
-    if absent or misshaped or (unexpected and spec.strict):
-        raise _Misfit(checkpoint.name, spec, _shapes(kept), _shapes(tensors), absent, misshaped, unexpected).error()
-    _check_ties(checkpoint.name, fitting, kept)
+    found = readings(checkpoint.tensors, spec, checkpoint.name)
+    asked = reading = next(found)
+    fit = first = _put(model, kept, checkpoint, asked)
+    while (fit.absent or fit.misshaped) and (other := next(found, None)):
+        reading, fit = other, _put(model, kept, checkpoint, other)
+    if reading != asked and not fit.is_exact:
+        reading, fit = asked, first
+    tensors = _renamed(checkpoint, reading)
+    _check_kinds(checkpoint.name, tensors, kept)
+    if fit.absent or fit.misshaped or (fit.unexpected and spec.strict):
+        shapes = _shapes(kept), _shapes(tensors)
+        raise _Misfit(checkpoint.name, spec, *shapes, set(fit.absent), set(fit.misshaped), list(fit.unexpected)).error()
+    _check_ties(checkpoint.name, tensors, kept)
     model.eval()
-    return tuple(_adjustments(checkpoint, unexpected, dtype))
+    told = [reading.told] if reading.told else []
+    return Loaded(reading.names, (*told, *_adjustments(checkpoint, fit, dtype)))
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """In what a file and a model differ, under one reading of the file's names."""
+
+    absent: frozenset[str]
+    misshaped: frozenset[str]
+    unexpected: tuple[str, ...]
+    made: tuple[str, ...]
+    """Those of the file that are buffers which the model makes itself, with the same numbers."""
+
+    @property
+    def is_exact(self) -> bool:
+        return not (self.absent or self.misshaped or self.unexpected)
+
+
+def _put(model: nn.Module, kept: Mapping[str, Tensor], checkpoint: Checkpoint, reading: Reading) -> _Fit:
+    """Load what fits, through PyTorch's own loading, which knows the older names of some modules."""
+    tensors = _renamed(checkpoint, reading)
+    misshaped = {name for name in kept.keys() & tensors.keys() if kept[name].shape != tensors[name].shape}
+    fitting = {name: tensor for name, tensor in tensors.items() if name not in misshaped}
+    outcome = model.load_state_dict(fitting, strict=False)
+    missing = kept.keys() & set(outcome.missing_keys) - tensors.keys()
+    buffers = dict(model.named_buffers())
+    unexpected = sorted(outcome.unexpected_keys)
+    made = [name for name in unexpected if name in buffers and _holds(buffers[name], tensors[name])]
+    return _Fit(
+        absent=frozenset(name for name in missing if not _is_tied(name, kept, fitting)),
+        misshaped=frozenset(misshaped),
+        unexpected=tuple(name for name in unexpected if name not in made),
+        made=tuple(made),
+    )
+
+
+def _renamed(checkpoint: Checkpoint, reading: Reading) -> dict[str, Tensor]:
+    return {reading.names[name]: tensor for name, tensor in checkpoint.tensors.items()}
+
+
+def _holds(buffer: Tensor, stored: Tensor) -> bool:
+    return buffer.shape == stored.shape and _same(buffer.cpu(), stored.to(buffer.dtype))
 
 
 def cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
@@ -77,18 +128,19 @@ def _uncompiled(model: Any) -> Any:
     return model
 
 
-def _check_parameters(factory: str, model: nn.Module) -> None:
+def _check_parameters(factory: str, model: nn.Module, *, chosen: bool) -> None:
     for name, parameter in model.named_parameters():
         if is_lazy(parameter):
             raise ModelError(
-                f"{factory}: the parameter '{name}' has no shape yet.", remedy="Run the lazy model once in the factory."
+                f"{factory}: the parameter '{name}' has no shape yet.",
+                remedy="Run the lazy model once in the factory.",
             )
         if parameter.requires_grad and not parameter.is_floating_point():
             raise ModelError(f"{factory}: '{name}' is {parameter.dtype}; only real parameters have a landscape here.")
-    if not any(parameter.requires_grad for parameter in model.parameters()):
+    if not (chosen or any(parameter.requires_grad for parameter in model.parameters())):
         raise ModelError(
             f"{factory}: the model has no trainable parameters, hence no loss landscape.",
-            remedy="Leave requires_grad on for the parameters whose landscape is wanted.",
+            remedy='Leave requires_grad on, or choose some with  [model] parameters = "*"',
         )
 
 
@@ -127,17 +179,28 @@ def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
-def _adjustments(checkpoint: Checkpoint, ignored: list[str], dtype: torch.dtype) -> list[str]:
+def _adjustments(checkpoint: Checkpoint, fit: _Fit, dtype: torch.dtype) -> list[str]:
     target = str(dtype).removeprefix("torch.")
     sentences = [
         f"{count(group.tensors, 'tensor')} stored in {group.dtype}, audited in {target}."
         for group in checkpoint.groups
         if getattr(torch, group.dtype).is_floating_point and group.dtype != target
     ]
-    if ignored:
-        listed = ", ".join(f"'{name}'" for name in ignored[:_LISTED]) + (", …" if len(ignored) > _LISTED else "")
-        sentences.append(f"{count(len(ignored), 'tensor')} of the checkpoint not in the model, ignored: {listed}.")
+    if fit.unexpected:
+        number = count(len(fit.unexpected), "tensor")
+        sentences.append(f"{number} of the checkpoint not in the model, ignored: {_grouped(fit.unexpected)}.")
+    if fit.made:
+        sentences.append(f"{count(len(fit.made), 'buffer')} of the checkpoint made by the model: {_grouped(fit.made)}.")
     return sentences
+
+
+def _grouped(names: Sequence[str]) -> str:
+    """The names, or where they are many how many there are by their first part: `optimizer.* (12), ema.* (4)`."""
+    if len(names) <= _LISTED:
+        return ", ".join(f"'{name}'" for name in names)
+    firsts = Counter(f"{name.partition('.')[0]}.*" if "." in name else name for name in names)
+    listed = [f"'{first}' ({number:,})" if number > 1 else f"'{first}'" for first, number in firsts.most_common()]
+    return ", ".join(listed[:_LISTED]) + (", …" if len(listed) > _LISTED else "")
 
 
 @dataclass(frozen=True)
@@ -173,7 +236,8 @@ class _Misfit:
         return [*lines, f"{count(more, 'other tensor')} of another shape than expected."] if more else lines
 
     def _unexpected(self) -> list[str]:
-        has = f"The file has {self._listed(self.unexpected, self.file)}"
+        many = len(self.unexpected) > _LISTED
+        has = f"The file has {_grouped(self.unexpected) if many else self._listed(self.unexpected, self.file)}"
         return [f"{has}, which the model does not."] if self.unexpected else []
 
     def _remedy(self) -> str:
@@ -185,7 +249,9 @@ class _Misfit:
             prefix = suggested_prefix(missing, spare)
             if prefix and not self.spec.rename:
                 whole = f"{self.spec.prefix.rstrip('.')}.{prefix}".lstrip(".")
-                return f"Remove the prefix with  [model] prefix = {json.dumps(whole)}"
+                rest = [name for name in self.unexpected if name.removeprefix(f"{prefix}.") not in self.model]
+                and_rest = "; leave out what else is there with  strict = false" if rest and self.spec.strict else ""
+                return f"Remove the prefix with  [model] prefix = {json.dumps(whole)}{and_rest}"
             rename = {**self.spec.rename, **suggested_rename(missing, spare)}
             if len(rename) > len(self.spec.rename):
                 pairs = ", ".join(f"{json.dumps(old)} = {json.dumps(new)}" for old, new in rename.items())

@@ -2,13 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from landscape_audit.errors import CheckpointError
 from landscape_audit.spec import ModelSpec
 from landscape_audit.text import did_you_mean
 
 Shapes = Mapping[str, tuple[int, ...]]
+
+_WRAPPERS = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
+"""Parts of names that torch.compile, FSDP and activation checkpointing put there, and no model has of its own."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What each tensor of a file would be called in the model, and what was taken for granted."""
+
+    names: Mapping[str, str]
+    told: str = ""
+
+
+def readings(names: Iterable[str], spec: ModelSpec, origin: str) -> Iterator[Reading]:
+    """The names as they are meant, first by the settings alone; then, without settings, by what wrappers leave behind.
+
+    A later one is only to be believed where it fits the model exactly. Then no two can: each has another set of names.
+    """
+    meant = model_names(names, spec, origin)
+    yield Reading(meant)
+    if spec.prefix or spec.rename:
+        return
+    bare = {name: _unwrapped(name) for name in meant}
+    if len(set(bare.values())) < len(bare):
+        return
+    wrappers = sorted({part for name in meant for part in name.split(".") if part in _WRAPPERS})
+    told = f"{' and '.join(map(repr, wrappers))} removed from the tensors' names. " if wrappers else ""
+    prefix = ""
+    while True:
+        yield Reading(bare, told.strip())
+        yield Reading({name: _weight_normed(short) for name, short in bare.items()}, f"{told}{_WEIGHT_NORM}")
+        shared = {short.partition(".")[0] for short in bare.values()}
+        if len(shared) != 1 or not all("." in short for short in bare.values()):
+            return
+        prefix += f"{shared.pop()}."
+        bare = {name: short.partition(".")[2] for name, short in bare.items()}
+        told = f"{told.partition('The prefix')[0]}The prefix '{prefix}' removed from every tensor's name. "
+
+
+_WEIGHT_NORM = "Weight norm stored as a parametrization, put into the model's older one."
+
+
+def _unwrapped(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in _WRAPPERS)
+
+
+def _weight_normed(name: str) -> str:
+    """`parametrizations.weight.original0` as `weight_g`, `original1` as `weight_v`: what the older weight_norm says."""
+    ends = {"0": "g", "1": "v"}
+    return re.sub(r"parametrizations\.([^.]+)\.original([01])$", lambda found: f"{found[1]}_{ends[found[2]]}", name)
 
 
 def model_names(names: Iterable[str], spec: ModelSpec, origin: str) -> dict[str, str]:

@@ -6,7 +6,8 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from landscape_audit.curvature.layout import Layout
 from landscape_audit.errors import ModelError
-from landscape_audit.results import DataInfo, SubjectInfo
+from landscape_audit.results import DataInfo, FileRecord, SubjectInfo
 from landscape_audit.subject.batch import Batch
 from landscape_audit.subject.checkpoint import tensor_digest
 from landscape_audit.subject.code import UserCode
@@ -34,8 +35,8 @@ _LISTED = 4  # names spelled out in one sentence
 class Subject:
     """L(theta) on one sample. The user's module only lends its structure; every tensor it computes with is our copy.
 
-    `theta` (P,) are the trainable parameters in the audit's dtype, on the device, in the order of `layout`; they are
-    never written to. `fixed` are the frozen parameters and the buffers; `written` names those that the forward pass
+    `theta` (P,) are the audited parameters in the audit's dtype, on the device, in the order of `layout`; they are
+    never written to. `fixed` are all others and the buffers; `written` names those that the forward pass
     writes to. `mode` says what makes the loss one smooth function, `adjustments` what differs from what was asked.
     """
 
@@ -51,6 +52,10 @@ class Subject:
     written: tuple[str, ...]
     loss: Loss
     code: UserCode
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What each tensor of the checkpoint is called in the model."""
+    sources: Mapping[Path, FileRecord] = field(default_factory=dict)
+    """The files of the checkpoint as they were read, by path."""
     recompute: bool = False
     """Whether activations are computed again when a derivative needs them, which takes less memory and more time."""
     output: str | int | None = None
@@ -90,7 +95,8 @@ class Subject:
     def at(self, model: nn.Module) -> Subject:
         """The same function at the parameters and buffers of another module of this architecture, copied."""
         device = self.theta.device
-        return replace(self, theta=trainable(model, device).to(self.theta.dtype), fixed=fixed(model, device))
+        theta = audited(model, self.layout, device).to(self.theta.dtype)
+        return replace(self, theta=theta, fixed=fixed(model, self.layout, device))
 
     def state(self) -> str:
         """SHA-256 over all that an audit must leave alone: the module's tensors and flags, and torch's random state."""
@@ -104,14 +110,13 @@ class Subject:
         return hashlib.sha256(json.dumps(flags, sort_keys=True).encode()).hexdigest()
 
 
-def trainable(model: nn.Module, device: torch.device) -> Tensor:
-    """The parameters that are trained, as one vector of shape (P,)."""
-    parameters = [parameter.detach() for parameter in model.parameters() if parameter.requires_grad]
-    return torch.cat([parameter.reshape(-1) for parameter in parameters]).to(device)
+def audited(model: nn.Module, layout: Layout, device: torch.device) -> Tensor:
+    """The parameters of a layout as they are in `model`, as one vector of shape (P,)."""
+    named = dict(model.named_parameters())
+    return layout.flatten([named[name].detach() for name in layout.names]).to(device)
 
 
-def fixed(model: nn.Module, device: torch.device) -> dict[str, Tensor]:
-    """Copies of the frozen parameters and of the buffers, by name."""
-    frozen = {name: value for name, value in model.named_parameters() if not value.requires_grad}
-    tensors = {**frozen, **dict(model.named_buffers())}
-    return {name: value.detach().to(device, copy=True) for name, value in tensors.items()}
+def fixed(model: nn.Module, layout: Layout, device: torch.device) -> dict[str, Tensor]:
+    """Copies of the buffers and of the parameters that are not in the layout, by name."""
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    return {name: value.detach().to(device, copy=True) for name, value in tensors.items() if name not in layout.names}

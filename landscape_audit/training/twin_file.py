@@ -15,9 +15,7 @@ from torch import Tensor
 from landscape_audit import __version__
 from landscape_audit.errors import OutputError
 from landscape_audit.files import writable_folder, write_atomically
-from landscape_audit.spec import ModelSpec
 from landscape_audit.subject.checkpoint import Checkpoint, read_checkpoint
-from landscape_audit.subject.names import model_names
 from landscape_audit.subject.subject import Subject
 
 _MAKER = "landscape-audit "
@@ -29,23 +27,22 @@ class TwinFile:
 
     path: Path
     checkpoint: Path
-    spec: ModelSpec
 
     @classmethod
-    def at(cls, path: Path, checkpoint: Path, subject: Subject, spec: ModelSpec) -> Self:
+    def at(cls, path: Path, checkpoint: Path, subject: Subject) -> Self:
         """The file, found to be in a writable folder, none of those that were audited, and able to hold the twin."""
         if path.is_dir():
             raise OutputError(f"{path}: is a folder.", remedy=f"Name a file in it:  {path / 'twin.safetensors'}")
         if path.suffix != ".safetensors":
             raise OutputError(f"{path}: a twin is saved as .safetensors.", remedy="Name it so.")
-        audited = [checkpoint, *(checkpoint.parent / file.name for file in subject.info.files)]
+        audited = [checkpoint, *subject.sources]
         if any(path.exists() and file.exists() and path.samefile(file) for file in audited):
             raise OutputError(f"{path}: is the audited checkpoint.", remedy="Save the twin under another name.")
         writable_folder(path.parent)
         _check_replaceable(path)
         stored = read_checkpoint(checkpoint)
-        _check_covered(stored.name, subject, set(model_names(stored.tensors, spec, stored.name).values()))
-        return cls(path, checkpoint, spec)
+        _check_covered(stored.name, subject, set(subject.names.values()))
+        return cls(path, checkpoint)
 
     def write(self, twin: Subject, described: str) -> None:
         """The twin, rounded to the dtypes of the checkpoint; tensors that are none of the model's go along as they are.
@@ -64,10 +61,9 @@ class TwinFile:
         write_atomically(self.path, save(self._tensors(twin, stored), metadata=metadata))
 
     def _tensors(self, twin: Subject, stored: Checkpoint) -> dict[str, Tensor]:
-        names = model_names(stored.tensors, self.spec, stored.name)
         values = _by_every_name(twin)
         return {
-            name: values.get(names[name], tensor).to("cpu", tensor.dtype, copy=True).contiguous()
+            name: values.get(twin.names[name], tensor).to("cpu", tensor.dtype, copy=True).contiguous()
             for name, tensor in stored.tensors.items()
         }
 

@@ -92,7 +92,7 @@ def read_course(spec: AuditSpec, subject: Subject, checkpoint: Path, folder: Pat
     examples = joined(sample.batches)
     rate = settings.lr or spec.protocol.learning_rate or RATES[settings.optimiser]
     path = settings.save and subject.code.base / settings.save
-    save = TwinFile.at(path, checkpoint, subject, spec.model) if path else None
+    save = TwinFile.at(path, checkpoint, subject) if path else None
     key = _key(spec, subject, sample.fingerprint, rate)
     return tried(subject, Course(settings, rate, examples, subject.sample.size, key, folder, save))
 
@@ -156,6 +156,8 @@ def in_training(subject: Subject) -> nn.Module:
             f"{subject.info.model}: cannot be copied, so there are no twins: {type(raised).__name__}: {raised}.",
             remedy="copy.deepcopy(model) must work: keep no file, lock or computed tensor in the module.",
         ) from raised
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in subject.layout.names)
     model.train()
     for module in model.modules():
         own = list(module.parameters(recurse=False))

@@ -15,7 +15,7 @@ RUN = ["run", "model.safetensors", "--no-pdf"]
 
 UNUSABLE = [
     (["run", "nothing.safetensors", "-c", "audit.toml"], "nothing.safetensors: no such file"),
-    (["run", ".", "-c", "audit.toml"], "is a folder, not a checkpoint"),
+    (["run", ".", "-c", "audit.toml"], "is a folder with 9 checkpoints in it"),
     (["run", "pickle.safetensors"], "a pickle, which runs code when loaded"),
     (["run", "cut.safetensors"], "is cut short"),
     (["run", "empty.safetensors"], "is empty"),
