@@ -35,7 +35,7 @@ class UserCode:
 
     def __init__(self, base: Path) -> None:
         self.base = base.resolve()
-        self._path = [str(self.base)]
+        self._path: list[str] = []  # nothing beside the config is importable until it names code
         self._modules: dict[str, ModuleType] = {}
         self._files: dict[Path, ModuleType] = {}
 
@@ -44,6 +44,7 @@ class UserCode:
         place, colon, name = spec.rpartition(":")
         if not (colon and place and name):
             raise error(f"'{spec}' does not name any code.", remedy=_FORMS)
+        self._path = list(dict.fromkeys([*self._path, str(self.base)]))
         with self.running(spec, error):
             module = self._file(spec, place, error) if place.endswith(".py") else self._module(spec, place, error)
             found = getattr(module, name, None)
@@ -80,7 +81,7 @@ class UserCode:
             except BaseException as raised:  # SystemExit, and what else a user may derive from it
                 if is_out_of_memory(raised):
                     raise
-                raise error(f"{what}: raised {_described(raised)}{self._where(raised)}.") from raised
+                raise error(f"{what}: raised {described(raised)}{self._where(raised)}.") from raised
 
     def _file(self, spec: str, place: str, error: type[AuditError]) -> ModuleType:
         path = (self.base / place).resolve()
@@ -192,7 +193,8 @@ def is_out_of_memory(raised: BaseException) -> bool:
     return isinstance(raised, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in _words(raised)
 
 
-def _described(raised: BaseException) -> str:
+def described(raised: BaseException) -> str:
+    """The type of an error and the first line of its words."""
     text = _words(raised).strip()
     return f"{type(raised).__name__}: {text.splitlines()[0].rstrip('.')}" if text else type(raised).__name__
 

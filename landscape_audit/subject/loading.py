@@ -16,12 +16,12 @@ from landscape_audit.curvature.layout import Layout
 from landscape_audit.errors import AuditError, DataError, LossError, ModelError
 from landscape_audit.results import DataInfo, SubjectInfo
 from landscape_audit.spec import AuditSpec
+from landscape_audit.subject.assembly import Assembly, assemble
 from landscape_audit.subject.checkpoint import Checkpoint, read_checkpoint
 from landscape_audit.subject.code import UserCode, is_out_of_memory
 from landscape_audit.subject.data import Batch, Sample, read_sample
 from landscape_audit.subject.division import cut_adds_up
 from landscape_audit.subject.loss import BatchLoss, Loss, resolve_loss
-from landscape_audit.subject.model import build_model, load
 from landscape_audit.subject.subject import Subject, fixed, trainable
 from landscape_audit.text import count
 
@@ -37,18 +37,18 @@ def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.de
     dtype: torch.dtype = getattr(torch, spec.protocol.dtype)
     code = UserCode(base)
     stored = read_checkpoint(checkpoint)
-    model = build_model(spec.model, code)
-    changes = load(model, stored, spec.model, dtype)
+    assembly = assemble(spec.model, stored, checkpoint.parent, code, dtype)
+    model = assembly.model
     sample = read_sample(spec.data, code, device, dtype)
     loss = resolve_loss(spec.loss, code)
     subject = Subject(
         theta=trainable(model, device),
         layout=Layout.of(model),
         sample=sample,
-        info=_subject_info(spec, stored, model),
+        info=_subject_info(spec, stored, assembly),
         data=_data_info(sample, loss),
         mode=_mode(model),
-        adjustments=(*changes, *_batch_dependence(model), *_shortfall(spec, sample)),
+        adjustments=(*assembly.adjustments, *_batch_dependence(model), *_shortfall(spec, sample)),
         model=model,
         fixed=fixed(model, device),
         written=(),
@@ -62,11 +62,13 @@ def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.de
 # ------------------------------------------------------------------------------------------------------------ assembly
 
 
-def _subject_info(spec: AuditSpec, stored: Checkpoint, model: nn.Module) -> SubjectInfo:
+def _subject_info(spec: AuditSpec, stored: Checkpoint, assembly: Assembly) -> SubjectInfo:
+    model, base = assembly.model, assembly.base
     trainable = [parameter.numel() for parameter in model.parameters() if parameter.requires_grad]
     return SubjectInfo(
-        files=stored.files,
+        files=(*stored.files, *(base.files if base else ())),
         tensor_digest=stored.digest,
+        base_digest=base.digest if base else None,
         tensor_groups=stored.groups,
         model=spec.model.factory,
         parameters=sum(trainable),

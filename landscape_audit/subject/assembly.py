@@ -1,0 +1,61 @@
+"""The model as it is audited: built, filled from the checkpoint, and for an adapter laid over its base."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from landscape_audit.errors import CheckpointError
+from landscape_audit.no_code import is_declared
+from landscape_audit.spec import ModelSpec
+from landscape_audit.subject.adapter import is_adapter, with_adapter
+from landscape_audit.subject.allowance import Allowance
+from landscape_audit.subject.architecture import Place, build_declared
+from landscape_audit.subject.checkpoint import Checkpoint, read_checkpoint
+from landscape_audit.subject.code import UserCode
+from landscape_audit.subject.model import build_model, check_parameters, load
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A model in `eval()` mode with the checkpoint's numbers, and what was done on the way there."""
+
+    model: nn.Module
+    adjustments: tuple[str, ...]
+    base: Checkpoint | None = None
+    """What an adapter lies over, which is not trained."""
+
+
+def assemble(spec: ModelSpec, stored: Checkpoint, folder: Path, code: UserCode, dtype: torch.dtype) -> Assembly:
+    """The model that `spec` names with the numbers of `stored`, which lies in `folder`."""
+    if spec.base is None:
+        _refuse_lone_adapter(stored)
+        return Assembly(*_filled(spec, stored, folder, code, dtype))
+    path = code.base / spec.base
+    base = read_checkpoint(path)
+    model, told = _filled(spec, base, path.parent, code, dtype)
+    model, more = with_adapter(model, stored, folder, dtype)
+    return Assembly(model, (*told, *more), base)
+
+
+def _filled(
+    spec: ModelSpec, weights: Checkpoint, folder: Path, code: UserCode, dtype: torch.dtype
+) -> tuple[nn.Module, tuple[str, ...]]:
+    told: tuple[str, ...] = ()
+    if is_declared(spec.factory):
+        model = build_declared(spec, Place(folder, code.base), Allowance.of(weights))
+        check_parameters(spec.factory, model)
+    else:
+        model, told = build_model(spec, code)
+    return model, (*told, *load(model, weights, spec, dtype))
+
+
+def _refuse_lone_adapter(stored: Checkpoint) -> None:
+    if is_adapter(stored):
+        raise CheckpointError(
+            f"{stored.name}: is a LoRA adapter, which lies over a base model.",
+            remedy='Name the base\'s file:  [model] base = "base.safetensors"',
+        )
