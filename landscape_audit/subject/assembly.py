@@ -16,6 +16,7 @@ from landscape_audit.subject.allowance import Allowance
 from landscape_audit.subject.architecture import Place, build_declared
 from landscape_audit.subject.checkpoint import Checkpoint, read_checkpoint
 from landscape_audit.subject.code import UserCode
+from landscape_audit.subject.derivatives import made_differentiable
 from landscape_audit.subject.model import build_model, check_parameters, load
 
 
@@ -33,12 +34,14 @@ def assemble(spec: ModelSpec, stored: Checkpoint, folder: Path, code: UserCode, 
     """The model that `spec` names with the numbers of `stored`, which lies in `folder`."""
     if spec.base is None:
         _refuse_lone_adapter(stored)
-        return Assembly(*_filled(spec, stored, folder, code, dtype))
-    path = code.base / spec.base
-    base = read_checkpoint(path)
-    model, told = _filled(spec, base, path.parent, code, dtype)
-    model, more = with_adapter(model, stored, folder, dtype)
-    return Assembly(model, (*told, *more), base)
+        base, (model, told) = None, _filled(spec, stored, folder, code, dtype)
+    else:
+        path = code.base / spec.base
+        base = read_checkpoint(path)
+        model, told = _filled(spec, base, path.parent, code, dtype)
+        model, more = with_adapter(model, stored, folder, dtype)
+        told = (*told, *more)
+    return Assembly(model, (*told, *made_differentiable(model)), base)
 
 
 def _filled(
@@ -50,7 +53,15 @@ def _filled(
         check_parameters(spec.factory, model)
     else:
         model, told = build_model(spec, code)
-    return model, (*told, *load(model, weights, spec, dtype))
+    return model, (*told, *_widened(model, dtype), *load(model, weights, spec, dtype))
+
+
+def _widened(model: nn.Module, dtype: torch.dtype) -> list[str]:
+    """What is lost where a model comes in low precision: the tensors that it computes and no checkpoint holds."""
+    found = {value.dtype for value in (*model.parameters(), *model.buffers()) if value.is_floating_point()}
+    narrow = sorted(str(kind).removeprefix("torch.") for kind in found if kind.itemsize < torch.float32.itemsize)
+    target = str(dtype).removeprefix("torch.")
+    return [f"The model comes in {', '.join(narrow)}, and is audited in {target}."] if narrow else []
 
 
 def _refuse_lone_adapter(stored: Checkpoint) -> None:

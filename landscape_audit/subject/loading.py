@@ -20,6 +20,7 @@ from landscape_audit.subject.assembly import Assembly, assemble
 from landscape_audit.subject.checkpoint import Checkpoint, read_checkpoint
 from landscape_audit.subject.code import UserCode, is_out_of_memory
 from landscape_audit.subject.data import Batch, Sample, read_sample
+from landscape_audit.subject.derivatives import is_checkpointed, layers_changed
 from landscape_audit.subject.division import cut_adds_up
 from landscape_audit.subject.loss import BatchLoss, Loss, resolve_loss
 from landscape_audit.subject.subject import Subject, fixed, trainable
@@ -97,6 +98,7 @@ def _mode(model: nn.Module) -> tuple[str, ...]:
     sentences = ["Every module in eval() mode."]
     sentences += [f"Dropout off ({count(dropout, 'module')})."] if dropout else []
     sentences += [f"Batch normalisation by running statistics ({count(normed, 'module')})."] if normed else []
+    sentences += layers_changed(model)
     return (*sentences, "Attention in the math kernel, which has second derivatives.")
 
 
@@ -164,6 +166,8 @@ def _tried(subject: Subject) -> Subject:
         told.append(f"{count(len(unused), 'parameter tensor')} without influence on the loss: {_listed(unused)}.")
     if written:
         told.append(f"The forward pass writes to {_listed(written)}: each evaluation begins from the stored values.")
+    if is_checkpointed(subject.model):
+        told.append("Activation checkpoints inside the model are left out: the same numbers, with more memory.")
     return replace(
         subject,
         fixed=fixed(subject.model, subject.theta.device) if written else subject.fixed,

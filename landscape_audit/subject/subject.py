@@ -20,6 +20,7 @@ from landscape_audit.results import DataInfo, SubjectInfo
 from landscape_audit.subject.checkpoint import tensor_digest
 from landscape_audit.subject.code import UserCode
 from landscape_audit.subject.data import Batch, Sample
+from landscape_audit.subject.derivatives import exactly_differentiable
 from landscape_audit.subject.loss import BatchLoss, Loss
 from landscape_audit.subject.model import cast
 from landscape_audit.subject.recompute import recomputing
@@ -73,7 +74,8 @@ class Subject:
         for name in self.written:
             tensors[name] = tensors[name].clone()
         kept = recomputing(self.model) if self.recompute else contextlib.nullcontext()
-        with self.code.lent(f"{self.info.model}: forward", ModelError), sdpa_kernel(SDPBackend.MATH), kept:
+        exact = exactly_differentiable(self.model)
+        with self.code.lent(f"{self.info.model}: forward", ModelError), sdpa_kernel(SDPBackend.MATH), exact, kept:
             return functional_call(self.model, tensors, (batch.inputs,))
 
     def in_dtype(self, dtype: torch.dtype) -> Subject:
