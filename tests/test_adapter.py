@@ -8,8 +8,8 @@ import pytest
 import torch
 from declared import BERT, save, write_config
 from landscapes import DOUBLE, found
+from reference import largest_eigenvalue
 from safetensors.torch import load_file, save_file
-from scipy.sparse.linalg import LinearOperator, eigsh
 from subjects import bench
 from torch import nn
 from torch.nn import functional
@@ -81,17 +81,8 @@ def test_an_adapter_has_the_largest_eigenvalue_of_its_own_parameters(tmp_path: P
     subject = audited(tmp_path)
     x, y = (torch.cat([getattr(batch, side) for batch in subject.sample.batches]) for side in ("inputs", "targets"))
     trained = [value for value in whole.parameters() if value.requires_grad]
-    sizes = [value.numel() for value in trained]
-    assert subject.layout.size == sum(sizes)
-
-    def product(v: Any) -> Any:
-        parts = [part.view_as(value) for part, value in zip(torch.from_numpy(v).split(sizes), trained, strict=True)]
-        grads = torch.autograd.grad(functional.cross_entropy(whole(x), y), trained, create_graph=True)
-        slope = sum((grad * part).sum() for grad, part in zip(grads, parts, strict=True))
-        return torch.cat([part.reshape(-1) for part in torch.autograd.grad(slope, trained)]).numpy()
-
-    operator = LinearOperator((sum(sizes),) * 2, matvec=lambda v: product(v.reshape(-1).copy()), dtype="float64")
-    exact = eigsh(operator, k=1, which="LA", tol=1e-12, v0=torch.ones(sum(sizes)).numpy())[0][0]
+    assert subject.layout.size == sum(value.numel() for value in trained)
+    exact = largest_eigenvalue(lambda: functional.cross_entropy(whole(x), y), trained)
     assert found(bench(subject, **DOUBLE), sharpness)["lambda_max"].value == pytest.approx(exact, rel=1e-8)
 
 
