@@ -328,6 +328,7 @@ class SubjectInfo(Record):
 
     files: tuple[FileRecord, ...]
     tensor_digest: str = Field(description="SHA-256 over names, shapes, dtypes and bytes; independent of file order.")
+    base_digest: str | None = Field(default=None, description="The same of the base that an adapter lies over.")
     tensor_groups: tuple[TensorGroup, ...]
     model: str
     parameters: int = Field(description="P: how many numbers the landscape has as coordinates.")

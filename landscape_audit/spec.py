@@ -39,11 +39,13 @@ class CheckpointSpec(Strict):
 
 
 class ModelSpec(Strict):
-    """Where the architecture comes from. The code it names is run."""
+    """Where the architecture comes from: code, which is run, or a library's own name for it."""
 
     factory: str = Field(
-        description="`package.module:factory` or `path/to/file.py:factory`, returning a torch.nn.Module."
+        description="`package.module:factory` or `path/to/file.py:factory`, returning a torch.nn.Module; or, without "
+        "code, `transformers` (config.json beside the checkpoint), `timm:NAME`, `torchvision:NAME`."
     )
+    base: Path | None = Field(default=None, description="For a LoRA adapter: the .safetensors it lies over.")
     kwargs: dict[str, Any] = Field(default_factory=dict, description="Given to the factory by name.")
     prefix: str = Field(default="", description="Removed from the front of every tensor name in the checkpoint.")
     rename: dict[str, str] = Field(

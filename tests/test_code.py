@@ -198,3 +198,55 @@ def test_global_state_is_restored_even_after_an_error(tmp_path: Path) -> None:
     assert torch.ones(1).device.type == "cpu"
     assert torch.is_grad_enabled()
     assert Path.cwd() == folder
+
+
+PACKAGE = {
+    "nets/__init__.py": "ACTIVATION = 'tanh'\n",
+    "nets/layers.py": "from .widths import WIDTH\n",
+    "nets/widths.py": "WIDTH = 5\n",
+    "nets/deep/__init__.py": "",
+    "nets/deep/model.py": (
+        "from ..layers import WIDTH\nfrom .. import ACTIVATION\nimport beside\n"
+        "def build():\n    return WIDTH, ACTIVATION, beside.HEADS\n"
+    ),
+    "nets/deep/beside.py": "HEADS = 2\n",
+}
+
+
+@pytest.mark.parametrize("name", ["nets", "random", "torch"])
+def test_relative_imports_work_in_a_package_and_nothing_leaks(tmp_path: Path, name: str) -> None:
+    for place, text in PACKAGE.items():
+        write(tmp_path, place.replace("nets", name, 1), text)
+    path, modules = sys.path.copy(), dict(sys.modules)
+    code = UserCode(tmp_path)
+    assert code.resolve(f"{name}/deep/model.py:build", ModelError)() == (5, "tanh", 2)
+    assert sys.path == path
+    assert sys.modules == modules
+    assert {f"{name}/layers.py", f"{name}/deep/beside.py", f"{name}/deep/model.py"} <= set(code.sources())
+
+
+def test_an_import_in_the_forward_pass_finds_the_package_again(tmp_path: Path) -> None:
+    for place, text in PACKAGE.items():
+        write(tmp_path, place, text)
+    write(tmp_path, "nets/late.py", "def build():\n    from .widths import WIDTH\n    return WIDTH\n")
+    code = UserCode(tmp_path)
+    build = code.resolve("nets/late.py:build", ModelError)
+    with code.lent("forward", ModelError):
+        assert build() == 5
+    assert not [name for name in sys.modules if name.startswith("nets")]
+
+
+def test_two_files_of_one_package_share_what_they_import(tmp_path: Path) -> None:
+    write(tmp_path, "nets/__init__.py", "")
+    write(tmp_path, "nets/shared.py", "runs = []\n")
+    for name in ("model", "data"):
+        write(tmp_path, f"nets/{name}.py", "from .shared import runs\nruns.append(1)\ndef get():\n    return runs\n")
+    code = UserCode(tmp_path)
+    assert code.resolve("nets/model.py:get", ModelError)() is code.resolve("nets/data.py:get", DataError)()
+    assert code.resolve("nets/model.py:get", ModelError)() == [1, 1]
+
+
+def test_a_relative_import_outside_of_a_package_names_its_line(tmp_path: Path) -> None:
+    write(tmp_path, "model.py", "from .layers import WIDTH\n")
+    with pytest.raises(ModelError, match=r"attempted relative import with no known parent package \(model.py, line 1"):
+        UserCode(tmp_path).resolve("model.py:build", ModelError)

@@ -279,6 +279,6 @@ def test_compiled_models_are_unwrapped_at_every_depth(tmp_path: Path) -> None:
         BUILD
         + "inner = torch.compile(nn.Linear(2, 2)); m = nn.Sequential(inner); m.compile(); return torch.compile(m)",
     )
-    model = build_model(ModelSpec(factory="model.py:build"), UserCode(tmp_path))
+    model, _ = build_model(ModelSpec(factory="model.py:build"), UserCode(tmp_path))
     assert [type(module) for module in model.modules()] == [nn.Sequential, nn.Linear]
     assert model._compiled_call_impl is None

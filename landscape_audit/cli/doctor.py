@@ -21,6 +21,7 @@ def doctor(
     checkpoint: options.Checkpoint = None,
     config: options.Config = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:1.")] = "auto",
+    no_code: options.NoCode = False,
 ) -> None:
     """Check this machine, and with a checkpoint or audit.toml also the model, the data and the loss.
 
@@ -39,7 +40,7 @@ def doctor(
         ("fonts", _fonts),
     ]
     if checkpoint or config or Path(CONFIG_NAME).is_file():
-        probes.append(("audit", lambda: _audit(checkpoint, config, device)))
+        probes.append(("audit", lambda: _audit(checkpoint, config, device, no_code=no_code)))
     codes = [_tick(name, probe) for name, probe in probes]
     raise typer.Exit(next((code for code in codes if code), 0))
 
@@ -85,8 +86,8 @@ def _fonts() -> str:
     return ", ".join(sorted(path.stem for path in fonts()))
 
 
-def _audit(checkpoint: Path | None, config: Path | None, device: str) -> str:
-    asked = options.request(checkpoint, config, {})
+def _audit(checkpoint: Path | None, config: Path | None, device: str, *, no_code: bool) -> str:
+    asked = options.request(checkpoint, config, {}, no_code=no_code)
     from landscape_audit.machine import device_of
     from landscape_audit.spec import ProtocolSpec
     from landscape_audit.subject.loading import load_subject

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from landscape_audit.errors import CheckpointError, ConfigError, UsageError
+from landscape_audit.no_code import refuse_code
 from landscape_audit.spec import CONFIG_NAME, AuditSpec, read_toml, validated
 
 Checkpoint = Annotated[
@@ -21,7 +22,8 @@ Config = Annotated[
     Path | None, typer.Option("--config", "-c", help="audit.toml; by default the one beside the checkpoint.")
 ]
 ModelOption = Annotated[
-    str | None, typer.Option("--model", help="package.module:factory or file.py:factory, returning a torch.nn.Module.")
+    str | None,
+    typer.Option("--model", help="package.module:factory, file.py:factory, timm:NAME, torchvision:NAME, transformers."),
 ]
 ModelArguments = Annotated[
     list[str] | None, typer.Option("--model-arg", metavar="NAME=VALUE", help="For the factory; as often as needed.")
@@ -51,6 +53,9 @@ MaxTime = Annotated[
 ]
 Only = Annotated[list[str] | None, typer.Option("--only", metavar="CHECK", help="Run only this check; repeatable.")]
 Skip = Annotated[list[str] | None, typer.Option("--skip", metavar="CHECK", help="Leave this check out; repeatable.")]
+NoCode = Annotated[
+    bool, typer.Option("--no-code", help="Refuse an audit that would import code: declared models and data files only.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Results on stdout, and nothing else there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the last line and errors.")]
 
@@ -64,7 +69,7 @@ class Request:
     base: Path
 
 
-def request(checkpoint: Path | None, config: Path | None, flags: dict[str, Any]) -> Request:
+def request(checkpoint: Path | None, config: Path | None, flags: dict[str, Any], *, no_code: bool = False) -> Request:
     """A config file, the one beside the checkpoint or none, with every flag that was given laid over it."""
     path = config or _beside(checkpoint)
     values = read_toml(path) if path else {}
@@ -78,6 +83,8 @@ def request(checkpoint: Path | None, config: Path | None, flags: dict[str, Any])
             remedy=f"Write an {CONFIG_NAME}, or give --model file.py:factory --data file.py:loader.",
         )
     spec = validated(AuditSpec, _merged(values, _seen_from(base, flags)), origin)
+    if no_code:
+        refuse_code(spec)
     return Request(spec, _checkpoint(checkpoint, spec, base, origin), base)
 
 

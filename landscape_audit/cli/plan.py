@@ -28,6 +28,7 @@ def plan(
     dtype: options.Dtype = None,
     only: options.Only = None,
     skip: options.Skip = None,
+    no_code: options.NoCode = False,
     json: options.Json = False,
 ) -> None:
     """Tell what an audit would cost, without running it.
@@ -53,7 +54,7 @@ def plan(
         device=device,
         dtype=dtype,
     )
-    asked = options.request(checkpoint, config, flags)
+    asked = options.request(checkpoint, config, flags, no_code=no_code)
     from landscape_audit.measure import plan_audit
 
     found = plan_audit(asked.spec, asked.checkpoint, asked.base)

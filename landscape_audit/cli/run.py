@@ -55,6 +55,7 @@ def run(
         Path | None, typer.Option("--save", help="Write the better twin of the check `sam` there, a .safetensors.")
     ] = None,
     pdf: Annotated[bool, typer.Option("--pdf/--no-pdf", help="Also render report.pdf (needs Pango).")] = True,
+    no_code: options.NoCode = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -97,7 +98,7 @@ def run(
     )
     from landscape_audit.checks import OPT_IN, chosen
 
-    asked = options.request(checkpoint, config, flags)
+    asked = options.request(checkpoint, config, flags, no_code=no_code)
     if save is not None:
         asked = _saving(asked, save)
     demanded = _policy(asked, policy)

@@ -35,7 +35,7 @@ class UserCode:
 
     def __init__(self, base: Path) -> None:
         self.base = base.resolve()
-        self._path = [str(self.base)]
+        self._path: list[str] = []  # nothing beside the config is importable until it names code
         self._modules: dict[str, ModuleType] = {}
         self._files: dict[Path, ModuleType] = {}
 
@@ -44,6 +44,7 @@ class UserCode:
         place, colon, name = spec.rpartition(":")
         if not (colon and place and name):
             raise error(f"'{spec}' does not name any code.", remedy=_FORMS)
+        self._path = list(dict.fromkeys([*self._path, str(self.base)]))
         with self.running(spec, error):
             module = self._file(spec, place, error) if place.endswith(".py") else self._module(spec, place, error)
             found = getattr(module, name, None)
@@ -80,7 +81,7 @@ class UserCode:
             except BaseException as raised:  # SystemExit, and what else a user may derive from it
                 if is_out_of_memory(raised):
                     raise
-                raise error(f"{what}: raised {_described(raised)}{self._where(raised)}.") from raised
+                raise error(f"{what}: raised {described(raised)}{self._where(raised)}.") from raised
 
     def _file(self, spec: str, place: str, error: type[AuditError]) -> ModuleType:
         path = (self.base / place).resolve()
@@ -92,21 +93,28 @@ class UserCode:
         return self._files[path]
 
     def _run(self, path: Path) -> ModuleType:
-        # Under its own name, so that a neighbour's `import model` finds this module; unless that name is taken.
-        taken = path.stem in sys.modules or path.stem in sys.stdlib_module_names
-        name = f"_audited_{len(self._files)}_{path.stem}" if taken else path.stem
-        found = importlib.util.spec_from_file_location(name, path)
-        assert found is not None  # noqa: S101 - a path that ends in .py always has a loader
-        assert found.loader is not None  # noqa: S101 - likewise
-        module = importlib.util.module_from_spec(found)
         sys.path.insert(0, str(path.parent))
-        sys.modules[name] = module
-        try:
-            found.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-        return module
+        if (path.parent / "__init__.py").is_file() and path.name != "__init__.py":
+            module = importlib.import_module(f"{self._package(path.parent)}.{path.stem}")
+            sys.modules.setdefault(path.stem, module)
+            return module
+        # Under its own name, so that a neighbour's `import model` finds this module.
+        return _executed(self._free(path.stem), path)
+
+    def _package(self, folder: Path) -> str:
+        """The dotted name of a package's folder, its outermost package imported: relative imports in it work."""
+        inner = []
+        while (folder.parent / "__init__.py").is_file():
+            inner.append(folder.name)
+            folder = folder.parent
+        found = sys.modules.get(folder.name)
+        if found is None or list(getattr(found, "__path__", ())) != [str(folder)]:
+            found = _executed(self._free(folder.name), folder / "__init__.py")
+        return ".".join([found.__name__, *reversed(inner)])
+
+    def _free(self, name: str) -> str:
+        taken = name in sys.modules or name in sys.stdlib_module_names
+        return f"_audited_{len(self._files)}_{name}" if taken else name
 
     def _module(self, spec: str, place: str, error: type[AuditError]) -> ModuleType:
         try:
@@ -163,6 +171,21 @@ class UserCode:
         return str(path.relative_to(self.base)) if path.is_relative_to(self.base) else str(path)
 
 
+def _executed(name: str, path: Path) -> ModuleType:
+    inside = [str(path.parent)] if path.name == "__init__.py" else None
+    found = importlib.util.spec_from_file_location(name, path, submodule_search_locations=inside)
+    assert found is not None  # noqa: S101 - a path that ends in .py always has a loader
+    assert found.loader is not None  # noqa: S101 - likewise
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module
+    try:
+        found.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Random states, default dtype and device, gradient mode and working folder are afterwards as they were before."""
@@ -192,7 +215,8 @@ def is_out_of_memory(raised: BaseException) -> bool:
     return isinstance(raised, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in _words(raised)
 
 
-def _described(raised: BaseException) -> str:
+def described(raised: BaseException) -> str:
+    """The type of an error and the first line of its words."""
     text = _words(raised).strip()
     return f"{type(raised).__name__}: {text.splitlines()[0].rstrip('.')}" if text else type(raised).__name__
 

@@ -16,15 +16,16 @@ from landscape_audit.curvature.layout import Layout
 from landscape_audit.errors import AuditError, DataError, LossError, ModelError
 from landscape_audit.results import DataInfo, SubjectInfo
 from landscape_audit.spec import AuditSpec
+from landscape_audit.subject.assembly import Assembly, assemble
 from landscape_audit.subject.batch import Batch
 from landscape_audit.subject.checkpoint import Checkpoint, checkpoint_file, read_checkpoint
 from landscape_audit.subject.choice import choose
 from landscape_audit.subject.code import UserCode, is_out_of_memory
 from landscape_audit.subject.data import Sample, read_sample
+from landscape_audit.subject.derivatives import is_checkpointed, layers_changed
 from landscape_audit.subject.division import cut_adds_up
 from landscape_audit.subject.intake import Intake
 from landscape_audit.subject.loss import BatchLoss, Loss, resolve_loss
-from landscape_audit.subject.model import build_model, load
 from landscape_audit.subject.subject import Subject, audited, fixed
 from landscape_audit.text import count
 
@@ -41,8 +42,8 @@ def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.de
     code = UserCode(base)
     file = checkpoint_file(checkpoint)
     stored = read_checkpoint(file)
-    model = build_model(spec.model, code)
-    loaded = load(model, stored, spec.model, dtype)
+    assembly = assemble(spec.model, stored, file.parent, code, dtype)
+    model = assembly.model
     chosen = choose(model, spec.model)
     layout = Layout.of(model, chosen.names)
     sample = read_sample(spec.data, code, device, dtype, Intake.of(spec, model))
@@ -51,12 +52,12 @@ def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.de
         theta=audited(model, layout, device),
         layout=layout,
         sample=sample,
-        info=_subject_info(spec, stored, model, layout),
+        info=_subject_info(spec, stored, assembly, layout),
         data=_data_info(sample, loss),
         mode=_mode(model),
         adjustments=(
             *_picked(checkpoint, file),
-            *loaded.told,
+            *assembly.told,
             *chosen.told,
             *_batch_dependence(model),
             *_told(spec, sample),
@@ -66,7 +67,7 @@ def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.de
         written=(),
         loss=loss,
         code=code,
-        names=loaded.names,
+        names=assembly.names,
         sources=stored.sources,
         recompute=spec.protocol.recompute,
         output=spec.loss.output,
@@ -77,10 +78,12 @@ def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.de
 # ------------------------------------------------------------------------------------------------------------ assembly
 
 
-def _subject_info(spec: AuditSpec, stored: Checkpoint, model: nn.Module, layout: Layout) -> SubjectInfo:
+def _subject_info(spec: AuditSpec, stored: Checkpoint, assembly: Assembly, layout: Layout) -> SubjectInfo:
+    model, base = assembly.model, assembly.base
     return SubjectInfo(
-        files=stored.files,
+        files=(*stored.files, *(base.files if base else ())),
         tensor_digest=stored.digest,
+        base_digest=base.digest if base else None,
         tensor_groups=stored.groups,
         model=spec.model.factory,
         parameters=layout.size,
@@ -110,6 +113,7 @@ def _mode(model: nn.Module) -> tuple[str, ...]:
     sentences = ["Every module in eval() mode."]
     sentences += [f"Dropout off ({count(dropout, 'module')})."] if dropout else []
     sentences += [f"Batch normalisation by running statistics ({count(normed, 'module')})."] if normed else []
+    sentences += layers_changed(model)
     return (*sentences, "Attention in the math kernel, which has second derivatives.")
 
 
@@ -186,6 +190,8 @@ def _tried(subject: Subject) -> Subject:
         told.append(f"{count(len(unused), 'parameter tensor')} without influence on the loss: {_listed(unused)}.")
     if written:
         told.append(f"The forward pass writes to {_listed(written)}: each evaluation begins from the stored values.")
+    if is_checkpointed(subject.model):
+        told.append("Activation checkpoints inside the model are left out: the same numbers, with more memory.")
     return replace(
         subject,
         fixed=fixed(subject.model, subject.layout, subject.theta.device) if written else subject.fixed,

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,22 +16,22 @@ from landscape_audit.spec import ModelSpec
 from landscape_audit.subject.checkpoint import Checkpoint
 from landscape_audit.subject.code import UserCode
 from landscape_audit.subject.names import Reading, Shapes, leads, readings, suggested_prefix, suggested_rename
+from landscape_audit.subject.wrappers import unwrapped
 from landscape_audit.text import count
 
 _LISTED = 6  # names spelled out in one sentence
 
 
-def build_model(spec: ModelSpec, code: UserCode) -> nn.Module:
-    """What the factory returns: a module with real, trainable parameters, out of its `torch.compile` wrapper."""
+def build_model(spec: ModelSpec, code: UserCode) -> tuple[nn.Module, tuple[str, ...]]:
+    """What the factory returns: a module with real, trainable parameters, out of its wrappers, which are told."""
     factory = code.resolve(spec.factory, ModelError)
     with code.running(spec.factory, ModelError):
-        model = factory(**spec.kwargs)
-        model = _uncompiled(model)
+        model, told = unwrapped(factory(**spec.kwargs))
     if not isinstance(model, nn.Module):
         found = type(model).__name__
         raise ModelError(f"{spec.factory}: returned {found}, not a torch.nn.Module.", remedy="Return the model itself.")
-    _check_parameters(spec.factory, model, chosen=bool(spec.parameter_globs))
-    return model
+    check_parameters(spec.factory, model, chosen=bool(spec.parameter_globs))
+    return model, told
 
 
 @dataclass(frozen=True)
@@ -118,23 +117,16 @@ def cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
-def _uncompiled(model: Any) -> Any:
-    """Without the wrappers of `torch.compile`, whose second derivatives fail, or worse, do not."""
-    model = getattr(model, "_orig_mod", model)
-    for module in list(model.modules()) if isinstance(model, nn.Module) else ():
-        module._compiled_call_impl = None  # noqa: SLF001 - what `module.compile()` sets
-        for name, child in module.named_children():
-            setattr(module, name, getattr(child, "_orig_mod", child))
-    return model
-
-
-def _check_parameters(factory: str, model: nn.Module, *, chosen: bool) -> None:
+def check_parameters(factory: str, model: nn.Module, *, chosen: bool) -> None:
+    """An error unless the parameters are real, have shapes and values, and some are trained or will be `chosen`."""
     for name, parameter in model.named_parameters():
         if is_lazy(parameter):
             raise ModelError(
                 f"{factory}: the parameter '{name}' has no shape yet.",
                 remedy="Run the lazy model once in the factory.",
             )
+        if parameter.is_meta:
+            raise ModelError(f"{factory}: '{name}' has no values (device meta).", remedy="Build the model on the CPU.")
         if parameter.requires_grad and not parameter.is_floating_point():
             raise ModelError(f"{factory}: '{name}' is {parameter.dtype}; only real parameters have a landscape here.")
     if not (chosen or any(parameter.requires_grad for parameter in model.parameters())):

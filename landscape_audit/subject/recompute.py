@@ -11,6 +11,8 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 
+from landscape_audit.subject.derivatives import checkpointing, exactly_differentiable
+
 
 def blocks_of(model: nn.Module) -> tuple[nn.Module, ...]:
     """The elements of the container that holds most of the parameters: a transformer's layers, a network's stages."""
@@ -42,12 +44,13 @@ def _recomputed(block: nn.Module) -> Callable[..., Any]:
         tensors = {**dict(block.named_parameters()), **dict(block.named_buffers())}
 
         def again(*inputs: Any) -> Any:
-            with sdpa_kernel(SDPBackend.MATH):
+            with sdpa_kernel(SDPBackend.MATH), exactly_differentiable(block):
                 return functional_call(block, tensors, inputs, named)
 
         patched = vars(block).pop("forward")
         try:
-            return checkpoint(again, *inputs, use_reentrant=False, preserve_rng_state=False)
+            with checkpointing():
+                return checkpoint(again, *inputs, use_reentrant=False, preserve_rng_state=False)
         finally:
             vars(block)["forward"] = patched
 

@@ -22,6 +22,7 @@ from landscape_audit.subject.batch import Batch
 from landscape_audit.subject.checkpoint import tensor_digest
 from landscape_audit.subject.code import UserCode
 from landscape_audit.subject.data import Sample
+from landscape_audit.subject.derivatives import exactly_differentiable
 from landscape_audit.subject.loss import BatchLoss, Loss
 from landscape_audit.subject.model import cast
 from landscape_audit.subject.nested import arguments
@@ -83,7 +84,8 @@ class Subject:
         for name in self.written:
             tensors[name] = tensors[name].clone()
         kept = recomputing(self.model) if self.recompute else contextlib.nullcontext()
-        with self.code.lent(f"{self.info.model}: forward", ModelError), sdpa_kernel(SDPBackend.MATH), kept:
+        exact = exactly_differentiable(self.model)
+        with self.code.lent(f"{self.info.model}: forward", ModelError), sdpa_kernel(SDPBackend.MATH), exact, kept:
             return chosen(functional_call(self.model, tensors, *arguments(batch.inputs)), self.output)
 
     def in_dtype(self, dtype: torch.dtype) -> Subject:

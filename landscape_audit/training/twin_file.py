@@ -99,6 +99,8 @@ def _check_replaceable(path: Path) -> None:
 def _check_covered(origin: str, subject: Subject, stored: set[str]) -> None:
     """Whatever is trained is in the file: PyTorch may have loaded it under an older name, which cannot be written."""
     named, state = _named(subject), subject.model.state_dict(keep_vars=True)
+    if subject.info.base_digest is not None:  # an adapter's file does not hold what lies under it
+        state = {name: named[name] for name in subject.layout.names}
     there = {id(named[name]) for name in stored & named.keys()}
     lost = [name for name, tensor in state.items() if isinstance(tensor, Tensor) and id(tensor) not in there]
     if lost:

@@ -103,6 +103,7 @@ def _key(spec: AuditSpec, subject: Subject, training_data: str, rate: float) -> 
         "torch": torch.__version__,
         "device": subject.theta.device.type,
         "checkpoint": subject.info.tensor_digest,
+        "base": subject.info.base_digest,
         "model": [spec.model.model_dump(mode="json"), str(subject.model)],
         "code": subject.code.sources(),
         "loss": spec.loss.model_dump(mode="json"),

@@ -1,0 +1,75 @@
+"""The model as it is audited: built, filled from the checkpoint, and for an adapter laid over its base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from landscape_audit.errors import CheckpointError
+from landscape_audit.no_code import is_declared
+from landscape_audit.spec import ModelSpec
+from landscape_audit.subject.adapter import Filled, is_adapter, with_adapter
+from landscape_audit.subject.allowance import Allowance
+from landscape_audit.subject.architecture import Place, build_declared
+from landscape_audit.subject.checkpoint import Checkpoint, read_checkpoint
+from landscape_audit.subject.code import UserCode
+from landscape_audit.subject.derivatives import made_differentiable
+from landscape_audit.subject.model import build_model, check_parameters, load
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A model in `eval()` mode with the checkpoint's numbers, and what was done on the way there."""
+
+    model: nn.Module
+    names: Mapping[str, str]
+    """What each tensor of the checkpoint is called in the model."""
+    told: tuple[str, ...]
+    base: Checkpoint | None = None
+    """What an adapter lies over, which is not trained."""
+
+
+def assemble(spec: ModelSpec, stored: Checkpoint, folder: Path, code: UserCode, dtype: torch.dtype) -> Assembly:
+    """The model that `spec` names with the numbers of `stored`, which lies in `folder`."""
+    if spec.base is None:
+        _refuse_lone_adapter(stored)
+        base, filled = None, _filled(spec, stored, folder, code, dtype)
+    else:
+        path = code.base / spec.base
+        base = read_checkpoint(path)
+        under = _filled(spec, base, path.parent, code, dtype)
+        over = with_adapter(under.model, stored, folder, dtype)
+        filled = replace(over, told=(*under.told, *over.told))
+    return Assembly(filled.model, filled.names, (*filled.told, *made_differentiable(filled.model)), base)
+
+
+def _filled(spec: ModelSpec, weights: Checkpoint, folder: Path, code: UserCode, dtype: torch.dtype) -> Filled:
+    told: tuple[str, ...] = ()
+    if is_declared(spec.factory):
+        model = build_declared(spec, Place(folder, code.base), Allowance.of(weights))
+        check_parameters(spec.factory, model, chosen=bool(spec.parameter_globs))
+    else:
+        model, told = build_model(spec, code)
+    wide = _widened(model, dtype)
+    loaded = load(model, weights, spec, dtype)
+    return Filled(model, loaded.names, (*told, *wide, *loaded.told))
+
+
+def _widened(model: nn.Module, dtype: torch.dtype) -> list[str]:
+    """What is lost where a model comes in low precision: the tensors that it computes and no checkpoint holds."""
+    found = {value.dtype for value in (*model.parameters(), *model.buffers()) if value.is_floating_point()}
+    narrow = sorted(str(kind).removeprefix("torch.") for kind in found if kind.itemsize < torch.float32.itemsize)
+    target = str(dtype).removeprefix("torch.")
+    return [f"The model comes in {', '.join(narrow)}, and is audited in {target}."] if narrow else []
+
+
+def _refuse_lone_adapter(stored: Checkpoint) -> None:
+    if is_adapter(stored):
+        raise CheckpointError(
+            f"{stored.name}: is a LoRA adapter, which lies over a base model.",
+            remedy='Name the base\'s file:  [model] base = "base.safetensors"',
+        )
