@@ -58,10 +58,19 @@ class Request:
     spec: AuditSpec
     checkpoint: Path
     base: Path
+    origin: str
+    """What named it: a config file, or the command line."""
 
 
 def request(checkpoint: Path | None, config: Path | None, flags: dict[str, Any]) -> Request:
     """A config file, the one beside the checkpoint or none, with every flag that was given laid over it."""
+    asked = described(checkpoint, config, flags)
+    require_named_checkpoint(asked)
+    return asked
+
+
+def described(checkpoint: Path | None, config: Path | None, flags: dict[str, Any]) -> Request:
+    """The same, whether or not there is a file where the checkpoint is said to be."""
     path = config or _beside(checkpoint)
     values = read_toml(path) if path else {}
     base = path.resolve().parent if path else Path.cwd()
@@ -74,7 +83,16 @@ def request(checkpoint: Path | None, config: Path | None, flags: dict[str, Any])
             remedy=f"Write an {CONFIG_NAME}, or give --model file.py:factory --data file.py:loader.",
         )
     spec = validated(AuditSpec, _merged(values, _seen_from(base, flags)), origin)
-    return Request(spec, _checkpoint(checkpoint, spec, base, origin), base)
+    return Request(spec, _checkpoint(checkpoint, spec, base, origin), base, origin)
+
+
+def require_named_checkpoint(asked: Request) -> None:
+    """An error where the checkpoint that a config file names is not there."""
+    named = asked.spec.checkpoint.path
+    if named is not None and asked.checkpoint == asked.base / named and not asked.checkpoint.exists():
+        raise CheckpointError(
+            f"{asked.checkpoint}: no such file.", remedy=f"{asked.origin} names it under [checkpoint] path."
+        )
 
 
 def flags_of(
@@ -154,7 +172,4 @@ def _checkpoint(checkpoint: Path | None, spec: AuditSpec, base: Path, origin: st
         return checkpoint
     if spec.checkpoint.path is None:
         raise ConfigError(f"{origin}: names no checkpoint.", remedy='Name the file, or set [checkpoint] path = "…".')
-    found = base / spec.checkpoint.path
-    if not found.exists():
-        raise CheckpointError(f"{found}: no such file.", remedy=f"{origin} names it under [checkpoint] path.")
-    return found
+    return base / spec.checkpoint.path

@@ -41,6 +41,20 @@ def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.de
     changes = load(model, stored, spec.model, dtype)
     sample = read_sample(spec.data, code, device, dtype)
     loss = resolve_loss(spec.loss, code)
+    return joined_subject(spec, stored, model, changes, sample, loss, code, device)
+
+
+def joined_subject(
+    spec: AuditSpec,
+    stored: Checkpoint,
+    model: nn.Module,
+    changes: Sequence[str],
+    sample: Sample,
+    loss: Loss,
+    code: UserCode,
+    device: torch.device,
+) -> Subject:
+    """The parts as one function of the parameters, tried as `load_subject` says."""
     subject = Subject(
         theta=trainable(model, device),
         layout=Layout.of(model),
