@@ -161,8 +161,8 @@ def _tell_of(steps: Steps, trial: _Trial) -> None:
         if not each.agrees:
             off = f"{each.meaning} differ by {number(each.difference, 2)}, tolerance {number(each.tolerance, 2)}"
             steps.told("instrument", f"{off}: an audit would start, and say that it disagrees with itself")
-    for each in trial.told:
-        steps.told("curvature", each)
+    for sentence in trial.told:
+        steps.told("curvature", sentence)
 
 
 @dataclass(frozen=True)
