@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+from landscape_audit.errors import CheckpointError
 from landscape_audit.proposal.proposal import _GATES, propose
 from landscape_audit.proposal.toml import comment, quoted
 from landscape_audit.proposal.weights import Weights
@@ -63,6 +65,20 @@ def test_with_nothing_beside_it_what_is_missing_is_named_with_an_example(tmp_pat
     assert 'factory = "model.py:build"' in found.missing[0]
     assert config["model"] == config["data"] == {}
     assert '# factory = "model.py:build"  # MISSING' in found.text
+
+
+def test_one_of_several_files_is_not_taken_for_the_checkpoint(tmp_path):
+    save_file(TENSORS, tmp_path / "model-00001-of-00002.safetensors")
+    (tmp_path / "model.safetensors.index.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="is one of several files of a checkpoint"):
+        propose(tmp_path / "model-00001-of-00002.safetensors", tmp_path / "audit.toml")
+
+
+def test_a_name_that_is_no_text_is_passed_over(tmp_path):
+    (tmp_path / os.fsdecode(b"\xff.py")).write_text(MODEL)
+    (tmp_path / "m\u00fc.py").write_text(MODEL)
+    _, config = proposed(tmp_path)
+    assert config["model"] == {"factory": "m\u00fc.py:build"}
 
 
 def test_nothing_beside_it_is_run(tmp_path):

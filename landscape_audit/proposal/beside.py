@@ -83,12 +83,19 @@ def adapted(folder: Path) -> str | None:
     return name if isinstance(name, str) and name else "a base that it does not name"
 
 
+def files_of(folder: Path, *ends: str) -> list[str]:
+    """Names of the regular files that end so and can be written into TOML; none where the folder cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.name.endswith(ends) and entry.is_file()]
+    except OSError:
+        return []
+    return sorted(name for name in names if name == name.encode(errors="ignore").decode())
+
+
 def data_files(folder: Path, checkpoint: Path) -> list[str]:
     """Names of files that hold `inputs` and `targets`, those that say they are for validation first."""
-    with os.scandir(folder) as entries:
-        ends = (".npz", ".safetensors")
-        names = sorted(entry.name for entry in entries if entry.name.endswith(ends) and entry.is_file())
-    others = [name for name in names if name != checkpoint.name]
+    others = [name for name in files_of(folder, ".npz", ".safetensors") if name != checkpoint.name]
     found = [name for name in others[:_MOST_FILES] if {"inputs", "targets"} <= set(_arrays(folder / name))]
     validating = [name for name in found if re.search(r"val|test|eval|dev", name.lower())]
     return validating or [name for name in found if "train" not in name.lower()]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
-import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from landscape_audit.proposal.beside import files_of
 
 _MOST_FILES = 50
 _MOST_BYTES = 500_000
@@ -63,20 +64,9 @@ def _order(candidate: Candidate) -> tuple[int, str]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if entry.name.endswith(".py") and entry.is_file())
-    for name in names[:_MOST_FILES]:
-        path = folder / name
-        if not name.startswith(("test_", "_", "setup.", "conftest.")) and ":" not in name and _is_text(name):
-            yield path
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    for name in files_of(folder, ".py")[:_MOST_FILES]:
+        if not name.startswith(("test_", "_", "setup.", "conftest.")) and ":" not in name:
+            yield folder / name
 
 
 def _tree(path: Path) -> ast.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import stat
@@ -60,10 +61,12 @@ def read_header(path: Path) -> Header:
 
 def _shards(index: Path) -> list[Path]:
     _size(index)
-    with index.open("rb") as file:
-        content = file.read(_MOST_BYTES + 1)
     try:
+        with index.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
         names = sorted({str(name) for name in _parsed(content)["weight_map"].values()})
+    except OSError as error:
+        raise CheckpointError(f"{index}: cannot be read: {error}.") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise CheckpointError(f"{index.name}: is not the index of a sharded checkpoint.", remedy=_FETCH) from None
     for name in names:
@@ -107,7 +110,9 @@ def _size(path: Path) -> int:
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: cannot be read: {error}.") from None
     if stat.S_ISDIR(found.st_mode):
-        inside = sorted(file.name for file in path.iterdir() if file.name.endswith((".safetensors", INDEX)))
+        inside: list[str] = []
+        with contextlib.suppress(OSError):
+            inside = sorted(file.name for file in path.iterdir() if file.name.endswith((".safetensors", INDEX)))
         remedy = f"Name a file in it: {', '.join(inside[:5])}." if inside else "There is no .safetensors file in it."
         raise CheckpointError(f"{path}: is a folder, not a checkpoint.", remedy=remedy)
     if not stat.S_ISREG(found.st_mode):
