@@ -156,7 +156,7 @@ def test_an_adapter_lies_over_a_declared_base(tmp_path: Path) -> None:
     whole.save_pretrained(tmp_path / "adapter")
     spec = ModelSpec(factory="transformers", base=Path("base.safetensors"))
     stored = read_checkpoint(tmp_path / "adapter/adapter_model.safetensors")
-    made = assemble(spec, stored, tmp_path / "adapter", UserCode(tmp_path), torch.float32)
+    made = assemble(spec, stored, UserCode(tmp_path), torch.float32)
     words = torch.randint(0, 20, (4, 7))
     torch.testing.assert_close(made.model(words).logits, whole.eval()(words).logits)
     sizes = [value.numel() for value in load_file(tmp_path / "adapter/adapter_model.safetensors").values()]

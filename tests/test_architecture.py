@@ -28,7 +28,7 @@ transformers = pytest.importorskip("transformers")
 def assembled(folder: Path, factory: str, **settings: Any) -> nn.Module:
     stored = read_checkpoint(folder / "model.safetensors")
     spec = ModelSpec(factory=factory, **settings)
-    return assemble(spec, stored, folder, UserCode(folder), torch.float64).model
+    return assemble(spec, stored, UserCode(folder), torch.float64).model
 
 
 def refused(folder: Path, factory: str, **settings: Any) -> str:

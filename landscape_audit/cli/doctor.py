@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import platform
-from collections.abc import Callable
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,46 +13,77 @@ import typer
 
 from landscape_audit import __version__
 from landscape_audit.cli import options
-from landscape_audit.errors import AuditError
+from landscape_audit.cli.steps import Finding, Steps
+from landscape_audit.files import writable_folder
 from landscape_audit.spec import CONFIG_NAME
 from landscape_audit.text import printable
+
+_MARKS = {"ok": "✓", "told": "!", "problem": "✗", "not tried": "–"}
 
 
 def doctor(
     checkpoint: options.Checkpoint = None,
     config: options.Config = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:1.")] = "auto",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Where the audit is to write; by default audit-NAME here.")
+    ] = None,
+    device: options.Device = None,
     no_code: options.NoCode = False,
 ) -> None:
-    """Check this machine, and with a checkpoint or audit.toml also the model, the data and the loss.
+    """Tell whether an audit would start: on this machine, and with a checkpoint or audit.toml also that audit.
 
-    Nothing expensive: one forward pass over the sample. The exit code is that of the first thing that is wrong.
+    One line a step: ✓ fine, ! fine but worth knowing, ✗ a problem with its remedy in the words of `run`, – not tried
+    because of a problem above. Every problem that can be found is listed, not only the first.
+
+    The checkpoint is read whole and the model is built, but only the first two batches of the data are read, and the
+    rest is not looked at: a bad example further on is found by `run`. Nothing is written.
 
     **Examples**
 
         landscape-audit doctor
 
-        landscape-audit doctor model.safetensors
+        landscape-audit doctor --config audit.toml
+
+    **Exit codes:** 0 an audit would start; else that of the first problem, which is the one that `run` ends with.
     """
-    probes: list[tuple[str, Callable[[], str]]] = [
-        ("versions", _versions),
-        ("device", lambda: _device(device)),
-        ("PDF", _pango),
-        ("fonts", _fonts),
-    ]
+    steps = Steps(_start, _show)
+    steps.take("versions", _versions, str)
+    if not (checkpoint or config or Path(CONFIG_NAME).is_file()):
+        steps.take("device", lambda: _device(device), str)
+    steps.take("PDF", _pango, str)
+    steps.take("fonts", _fonts, str)
     if checkpoint or config or Path(CONFIG_NAME).is_file():
-        probes.append(("audit", lambda: _audit(checkpoint, config, device, no_code=no_code)))
-    codes = [_tick(name, probe) for name, probe in probes]
-    raise typer.Exit(next((code for code in codes if code), 0))
+        _audit(steps, checkpoint, config, out, device, no_code=no_code)
+    raise typer.Exit(steps.exit_code)
 
 
-def _tick(name: str, probe: Callable[[], str]) -> int:
-    try:
-        typer.echo(f"✓ {name:9} {printable(probe(), limit=400)}")
-    except AuditError as error:
-        typer.echo(f"✗ {name:9} {error}")
-        return error.exit_code
-    return 0
+def _audit(
+    steps: Steps, checkpoint: Path | None, config: Path | None, out: Path | None, device: str | None, *, no_code: bool
+) -> None:
+    flags = {"protocol": {"device": device}} if device else {}
+    asked = steps.take(
+        "config", lambda: options.described(checkpoint, config, flags, no_code=no_code), lambda asked: asked.origin
+    )
+    if asked.result is None:
+        return
+    found = asked.get()
+    steps.take("gates", lambda: _gates(found), str)
+    steps.take("output", lambda: _output(out or Path(f"audit-{found.checkpoint.stem}")), str)
+    from landscape_audit.cli.rehearsal import rehearse
+
+    rehearse(found, steps)
+
+
+def _start(step: str) -> None:
+    """On a terminal, the name of what is being tried; what comes of it is written over it."""
+    if sys.stderr.isatty():
+        with contextlib.suppress(OSError):
+            typer.echo(f"… {step}\r", nl=False, err=True)
+
+
+def _show(finding: Finding) -> None:
+    lines = [printable(line, limit=4000) for line in finding.says.split("\n")]
+    typer.echo("\n".join([f"{_MARKS[finding.word]} {finding.step:10} {lines[0]}", *lines[1:]]))
 
 
 def _versions() -> str:
@@ -60,17 +92,13 @@ def _versions() -> str:
     return f"landscape-audit {__version__}, Python {platform.python_version()}, {found}"
 
 
-def _device(name: str) -> str:
-    import torch
-
+def _device(name: str | None) -> str:
+    from landscape_audit.cli.rehearsal import device_in_words
     from landscape_audit.machine import device_of
-    from landscape_audit.spec import ProtocolSpec
+    from landscape_audit.spec import AuditSpec, validated
 
-    device = device_of(ProtocolSpec(device=name))
-    if device.type == "cuda":
-        free, total = torch.cuda.mem_get_info(device)
-        return f"{torch.cuda.get_device_name(device)}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
-    return f"cpu, {torch.get_num_threads()} threads"
+    flags = {"protocol": {"device": name or "auto"}, "model": {"factory": ""}, "data": {}}
+    return device_in_words(device_of(validated(AuditSpec, flags, "command line").protocol))
 
 
 def _pango() -> str:
@@ -86,15 +114,25 @@ def _fonts() -> str:
     return ", ".join(sorted(path.stem for path in fonts()))
 
 
-def _audit(checkpoint: Path | None, config: Path | None, device: str, *, no_code: bool) -> str:
-    asked = options.request(checkpoint, config, {}, no_code=no_code)
-    from landscape_audit.machine import device_of
-    from landscape_audit.spec import ProtocolSpec
-    from landscape_audit.subject.loading import load_subject
+def _gates(asked: options.Request) -> str:
+    """What `run` asks of the gates before it measures."""
+    from landscape_audit.checks import OPT_IN, chosen
+    from landscape_audit.judge import expect
 
-    subject = load_subject(asked.spec, asked.checkpoint, asked.base, device_of(ProtocolSpec(device=device)))
-    told = " ".join(subject.adjustments)
-    return (
-        f"{asked.checkpoint.name}: {subject.info.parameters:,} parameters fit {subject.info.model}; "
-        f"{subject.data.n_samples:,} examples from {subject.data.source}; {subject.data.loss} is finite. {told}"
-    )
+    checks = [check.id for check in chosen(asked.spec.checks)]
+    off = [check.id for check in OPT_IN if not getattr(asked.spec.checks, check.id).enabled]
+    expect(asked.spec.policy(), checks, off)
+    gates = asked.spec.gates
+    return f"{', '.join(gates)}: of checks that will run" if gates else "none: everything is observed, nothing fails"
+
+
+def _output(folder: Path) -> str:
+    """Whether it can be written to; a folder that was made to find out is taken away again."""
+    new = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        writable_folder(folder)
+    finally:
+        for each in new:
+            with contextlib.suppress(OSError):
+                each.rmdir()
+    return f"{folder} can be written to"

@@ -19,6 +19,7 @@ from landscape_audit.cli.checks import checks
 from landscape_audit.cli.demo import demo
 from landscape_audit.cli.doctor import doctor
 from landscape_audit.cli.gate import gate
+from landscape_audit.cli.init import init
 from landscape_audit.cli.plan import plan
 from landscape_audit.cli.report import report
 from landscape_audit.cli.run import EXIT_BY_SIGNAL, run
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start with:  landscape-audit demo  — or audit your own:  landscape-audit run model.safetensors",
+    epilog="Start with:  landscape-audit demo  — or with your own:  landscape-audit init model.safetensors",
 )
 
 
@@ -67,6 +68,7 @@ def ending_in_a_code(command: Callable[..., None]) -> Callable[..., None]:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "init": init,
     "run": run,
     "plan": plan,
     "gate": gate,

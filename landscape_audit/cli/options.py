@@ -67,10 +67,19 @@ class Request:
     spec: AuditSpec
     checkpoint: Path
     base: Path
+    origin: str
+    """What named it: a config file, or the command line."""
 
 
 def request(checkpoint: Path | None, config: Path | None, flags: dict[str, Any], *, no_code: bool = False) -> Request:
     """A config file, the one beside the checkpoint or none, with every flag that was given laid over it."""
+    asked = described(checkpoint, config, flags, no_code=no_code)
+    require_named_checkpoint(asked)
+    return asked
+
+
+def described(checkpoint: Path | None, config: Path | None, flags: dict[str, Any], *, no_code: bool = False) -> Request:
+    """The same, whether or not there is a file where the checkpoint is said to be."""
     path = config or _beside(checkpoint)
     values = read_toml(path) if path else {}
     base = path.resolve().parent if path else Path.cwd()
@@ -85,7 +94,16 @@ def request(checkpoint: Path | None, config: Path | None, flags: dict[str, Any],
     spec = validated(AuditSpec, _merged(values, _seen_from(base, flags)), origin)
     if no_code:
         refuse_code(spec)
-    return Request(spec, _checkpoint(checkpoint, spec, base, origin), base)
+    return Request(spec, _checkpoint(checkpoint, spec, base, origin), base, origin)
+
+
+def require_named_checkpoint(asked: Request) -> None:
+    """An error where the checkpoint that a config file names is not there."""
+    named = asked.spec.checkpoint.path
+    if named is not None and asked.checkpoint == asked.base / named and not asked.checkpoint.exists():
+        raise CheckpointError(
+            f"{asked.checkpoint}: no such file.", remedy=f"{asked.origin} names it under [checkpoint] path."
+        )
 
 
 def flags_of(
@@ -172,7 +190,4 @@ def _checkpoint(checkpoint: Path | None, spec: AuditSpec, base: Path, origin: st
         return checkpoint
     if spec.checkpoint.path is None:
         raise ConfigError(f"{origin}: names no checkpoint.", remedy='Name the file, or set [checkpoint] path = "…".')
-    found = base / spec.checkpoint.path
-    if not found.exists():
-        raise CheckpointError(f"{found}: no such file.", remedy=f"{origin} names it under [checkpoint] path.")
-    return found
+    return base / spec.checkpoint.path

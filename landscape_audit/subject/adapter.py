@@ -59,9 +59,9 @@ class Filled:
     told: tuple[str, ...]
 
 
-def with_adapter(model: nn.Module, stored: Checkpoint, folder: Path, dtype: torch.dtype) -> Filled:
+def with_adapter(model: nn.Module, stored: Checkpoint, dtype: torch.dtype) -> Filled:
     """`model` with the adapter's modules in it and its numbers in them; only they are trained, the base is frozen."""
-    path = folder / _CONFIG
+    path = stored.folder / _CONFIG
     values = read_json_object(path, f"A LoRA adapter comes with its {_CONFIG}: put it beside the adapter.")
     settings = _settings(path, values, stored)
     peft = extra("peft")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -20,6 +19,9 @@ from landscape_audit.subject.code import UserCode
 from landscape_audit.subject.derivatives import made_differentiable
 from landscape_audit.subject.model import build_model, check_parameters, load
 
+Build = Callable[[ModelSpec, UserCode], tuple[nn.Module, tuple[str, ...]]]
+"""The user's factory called: the module, and what is to be told of it."""
+
 
 @dataclass(frozen=True)
 class Assembly:
@@ -33,27 +35,29 @@ class Assembly:
     """What an adapter lies over, which is not trained."""
 
 
-def assemble(spec: ModelSpec, stored: Checkpoint, folder: Path, code: UserCode, dtype: torch.dtype) -> Assembly:
-    """The model that `spec` names with the numbers of `stored`, which lies in `folder`."""
+def assemble(
+    spec: ModelSpec, stored: Checkpoint, code: UserCode, dtype: torch.dtype, build: Build = build_model
+) -> Assembly:
+    """The model that `spec` names with the numbers of `stored`; `build` calls the user's factory."""
     if spec.base is None:
         _refuse_lone_adapter(stored)
-        base, filled = None, _filled(spec, stored, folder, code, dtype)
+        base, filled = None, _filled(spec, stored, code, dtype, build)
     else:
         path = code.base / spec.base
         base = read_checkpoint(path)
-        under = _filled(spec, base, path.parent, code, dtype)
-        over = with_adapter(under.model, stored, folder, dtype)
+        under = _filled(spec, base, code, dtype, build)
+        over = with_adapter(under.model, stored, dtype)
         filled = replace(over, told=(*under.told, *over.told))
-    return Assembly(filled.model, filled.names, (*filled.told, *made_differentiable(filled.model)), base)
+    return Assembly(filled.model, filled.names, (*stored.told, *filled.told, *made_differentiable(filled.model)), base)
 
 
-def _filled(spec: ModelSpec, weights: Checkpoint, folder: Path, code: UserCode, dtype: torch.dtype) -> Filled:
+def _filled(spec: ModelSpec, weights: Checkpoint, code: UserCode, dtype: torch.dtype, build: Build) -> Filled:
     told: tuple[str, ...] = ()
     if is_declared(spec.factory):
-        model = build_declared(spec, Place(folder, code.base), Allowance.of(weights))
+        model = build_declared(spec, Place(weights.folder, code.base), Allowance.of(weights))
         check_parameters(spec.factory, model, chosen=bool(spec.parameter_globs))
     else:
-        model, told = build_model(spec, code)
+        model, told = build(spec, code)
     wide = _widened(model, dtype)
     loaded = load(model, weights, spec, dtype)
     return Filled(model, loaded.names, (*told, *wide, *loaded.told))

@@ -46,11 +46,18 @@ class Checkpoint:
     digest: str
     groups: tuple[TensorGroup, ...]
     metadata: Mapping[str, str]
+    told: tuple[str, ...] = ()
+    """What was done differently from what was asked."""
 
     @property
     def files(self) -> tuple[FileRecord, ...]:
         """Name, size and SHA-256 of each file: the index, where there is one, and the shards."""
         return tuple(self.sources.values())
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie, and a configuration beside them."""
+        return next(iter(self.sources)).parent
 
 
 def checkpoint_file(path: Path) -> Path:
@@ -78,7 +85,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     Costs one read of its bytes, and once their memory.
     """
-    path = checkpoint_file(path)
+    given, path = path, checkpoint_file(path)
+    told = (f"A folder was given; audited is the only checkpoint in it, {path.name}.",) if path != given else ()
     tensors: dict[str, Tensor] = {}
     metadata: dict[str, str] = {}
     sources: dict[Path, FileRecord] = {}
@@ -95,7 +103,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not tensors:
         raise CheckpointError(f"{path.name}: has no tensors.", remedy=FETCH)
     _check_finite(path.name, tensors)
-    return Checkpoint(path.name, tensors, sources, tensor_digest(tensors), _groups(tensors), metadata)
+    return Checkpoint(path.name, tensors, sources, tensor_digest(tensors), _groups(tensors), metadata, told)
 
 
 def changed_since(sources: Mapping[Path, FileRecord]) -> list[str]:

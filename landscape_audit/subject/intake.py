@@ -40,9 +40,9 @@ class Intake:
     """Keys that were of no use, in the order in which they were met."""
 
     @classmethod
-    def of(cls, spec: AuditSpec, model: nn.Module) -> Intake:
-        """As audit.toml and the signature of the model's forward say."""
-        taken = inspect.signature(model.forward).parameters
+    def of(cls, spec: AuditSpec, model: nn.Module | None) -> Intake:
+        """As audit.toml and the signature of the model's forward say, where there is a model."""
+        taken = inspect.signature(model.forward if model else _anything).parameters
         open_ended = any(argument.kind is argument.VAR_KEYWORD for argument in taken.values())
         accepted = None if open_ended else frozenset(taken)
         return cls(spec.data.inputs, spec.data.targets, accepted, spec.loss.name)
@@ -119,6 +119,10 @@ class Intake:
             f"{where}: is a {type(item).__name__}{length}, not a pair (inputs, targets).",
             remedy="Have the loader give tuples (inputs, targets) or dicts of tensors, examples along the first axis.",
         )
+
+
+def _anything(**arguments: object) -> None:
+    """What is known of a model that could not be built."""
 
 
 def nested(value: object, where: str) -> Nested:

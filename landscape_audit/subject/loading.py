@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,7 +18,7 @@ from landscape_audit.results import DataInfo, SubjectInfo
 from landscape_audit.spec import AuditSpec
 from landscape_audit.subject.assembly import Assembly, assemble
 from landscape_audit.subject.batch import Batch
-from landscape_audit.subject.checkpoint import Checkpoint, checkpoint_file, read_checkpoint
+from landscape_audit.subject.checkpoint import Checkpoint, read_checkpoint
 from landscape_audit.subject.choice import choose
 from landscape_audit.subject.code import UserCode, is_out_of_memory
 from landscape_audit.subject.data import Sample, read_sample
@@ -40,35 +40,43 @@ def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.de
     """
     dtype: torch.dtype = getattr(torch, spec.protocol.dtype)
     code = UserCode(base)
-    file = checkpoint_file(checkpoint)
-    stored = read_checkpoint(file)
-    assembly = assemble(spec.model, stored, file.parent, code, dtype)
-    model = assembly.model
+    stored = read_checkpoint(checkpoint)
+    assembly = assemble(spec.model, stored, code, dtype)
+    sample = read_sample(spec.data, code, device, dtype, Intake.of(spec, assembly.model))
+    return joined_subject(spec, Parts(stored, assembly, sample, resolve_loss(spec.loss, code), code), device)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What an audit is made of, each part read and none of them tried."""
+
+    stored: Checkpoint
+    assembly: Assembly
+    sample: Sample
+    loss: Loss
+    code: UserCode
+
+
+def joined_subject(spec: AuditSpec, parts: Parts, device: torch.device) -> Subject:
+    """The parts as one function of the parameters, tried as `load_subject` says."""
+    assembly, sample, model = parts.assembly, parts.sample, parts.assembly.model
     chosen = choose(model, spec.model)
     layout = Layout.of(model, chosen.names)
-    sample = read_sample(spec.data, code, device, dtype, Intake.of(spec, model))
-    loss = resolve_loss(spec.loss, code)
     subject = Subject(
         theta=audited(model, layout, device),
         layout=layout,
         sample=sample,
-        info=_subject_info(spec, stored, assembly, layout),
-        data=_data_info(sample, loss),
+        info=_subject_info(spec, parts.stored, assembly, layout),
+        data=_data_info(sample, parts.loss),
         mode=_mode(model),
-        adjustments=(
-            *_picked(checkpoint, file),
-            *assembly.told,
-            *chosen.told,
-            *_batch_dependence(model),
-            *_told(spec, sample),
-        ),
+        adjustments=(*assembly.told, *chosen.told, *_batch_dependence(model), *_told(spec, sample)),
         model=model,
         fixed=fixed(model, layout, device),
         written=(),
-        loss=loss,
-        code=code,
+        loss=parts.loss,
+        code=parts.code,
         names=assembly.names,
-        sources=stored.sources,
+        sources=parts.stored.sources,
         recompute=spec.protocol.recompute,
         output=spec.loss.output,
     )
@@ -115,10 +123,6 @@ def _mode(model: nn.Module) -> tuple[str, ...]:
     sentences += [f"Batch normalisation by running statistics ({count(normed, 'module')})."] if normed else []
     sentences += layers_changed(model)
     return (*sentences, "Attention in the math kernel, which has second derivatives.")
-
-
-def _picked(given: Path, file: Path) -> list[str]:
-    return [f"A folder was given; audited is the only checkpoint in it, {file.name}."] if file != given else []
 
 
 def _batch_dependence(model: nn.Module) -> list[str]:

@@ -1,4 +1,4 @@
-"""`plan` and `doctor`: what a person asks before spending anything."""
+"""`plan` and progress: what a person asks before spending anything."""
 
 from __future__ import annotations
 
@@ -31,28 +31,6 @@ def test_a_plan_is_a_table_with_a_forecast_on_top(monkeypatch, capsys):
     assert re.match(r"Auditing 83 parameters on 40 examples: about \d+ gradients", out)
     assert "checkpoint_loss" in out
     assert "hessian_krylov" not in out
-
-
-@pytest.mark.usefixtures("folder")
-def test_a_doctor_ticks_off_what_an_audit_needs(monkeypatch, capsys):
-    code, out, _ = outcome(["doctor", "model.safetensors"], monkeypatch, capsys)
-    assert code == 0
-    assert [line.split()[:2] for line in out.splitlines()] == [
-        ["✓", "versions"],
-        ["✓", "device"],
-        ["✓", "PDF"],
-        ["✓", "fonts"],
-        ["✓", "audit"],
-    ]
-    assert "83 parameters fit code.py:build; 40 examples from code.py:batches; cross_entropy is finite" in out
-
-
-@pytest.mark.usefixtures("folder")
-def test_a_doctor_exits_with_the_code_of_what_is_wrong(monkeypatch, capsys):
-    code, out, _ = outcome(["doctor", "cut.safetensors"], monkeypatch, capsys)
-    assert code == 4
-    assert "✗ audit" in out
-    assert "is cut short" in out
 
 
 def a_plan() -> Plan:

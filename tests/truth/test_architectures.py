@@ -92,7 +92,7 @@ def test_a_transformer_with_masked_tokens_has_its_largest_eigenvalue(tmp_path: P
     save(tmp_path, reference)
     write_config(tmp_path, values)
     stored = read_checkpoint(tmp_path / "model.safetensors")
-    made = assemble(ModelSpec(factory="transformers"), stored, tmp_path, UserCode(tmp_path), torch.float64).model
+    made = assemble(ModelSpec(factory="transformers"), stored, UserCode(tmp_path), torch.float64).model
     torch.manual_seed(0)
     words, y = torch.randint(1, 20, (12, 7)), torch.randint(0, 3, (12,))
     words[::2, 5:] = 0

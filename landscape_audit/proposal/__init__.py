@@ -1,0 +1,1 @@
+"""An `audit.toml` proposed from what lies beside a checkpoint. Nothing found is run, imported or trusted."""

@@ -1,0 +1,125 @@
+"""What lies beside a checkpoint: the configuration of a library's model or adapter, files of data. Only read."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from landscape_audit.errors import CheckpointError
+from landscape_audit.subject.header import read_header
+
+_MOST_BYTES = 5_000_000
+_MOST_FILES = 20
+_LOSSES = (
+    ("ForCausalLM", "causal_lm"),
+    ("LMHeadModel", "causal_lm"),
+    ("ForMaskedLM", "masked_lm"),
+    ("ForSequenceClassification", "cross_entropy"),
+    ("ForImageClassification", "cross_entropy"),
+    ("ForAudioClassification", "cross_entropy"),
+    ("ForVideoClassification", "cross_entropy"),
+    ("ForTokenClassification", "cross_entropy"),
+    ("ForMultipleChoice", "cross_entropy"),
+)
+"""How a transformers class ends, and what it is trained on; any other class returns its own loss."""
+_BY_PROBLEM = {"regression": "mse", "multi_label_classification": "bce_with_logits"}
+
+
+@dataclass(frozen=True)
+class Library:
+    """A model that a library builds: how `audit.toml` names it, and what is known of it."""
+
+    factory: str
+    kwargs: Mapping[str, int]
+    name: str
+    loss: str
+    output: str = ""
+    tied: bool = False
+
+
+def library_model(folder: Path) -> Library | None:
+    """What `config.json` says, where it is one of transformers or of timm."""
+    config = _json(folder / "config.json")
+    timm = config.get("architecture")
+    if isinstance(timm, str) and re.fullmatch(r"[A-Za-z0-9_]+", timm):
+        classes = config.get("num_classes")
+        kwargs = {"num_classes": classes} if type(classes) is int and classes > 0 else {}
+        return Library(f"timm:{timm}", kwargs, timm, "cross_entropy")
+    listed = config.get("architectures")
+    name = listed[0] if isinstance(listed, list) and listed and isinstance(listed[0], str) else ""
+    if not (name or isinstance(config.get("model_type"), str)):
+        return None
+    loss = _loss(name, config)
+    output = "logits" if loss in {"cross_entropy", "mse", "bce_with_logits"} else ""
+    return Library("transformers", {}, name or str(config["model_type"]), loss, output, _ties(config))
+
+
+def _loss(name: str, config: Mapping[str, Any]) -> str:
+    found = next((loss for ending, loss in _LOSSES if name.endswith(ending)), "model")
+    if found != "cross_entropy":
+        return found
+    problem = config.get("problem_type")
+    labels = config.get("id2label")
+    alone = config.get("num_labels") == 1 or (isinstance(labels, dict) and len(labels) == 1)
+    return _BY_PROBLEM.get(problem if isinstance(problem, str) else "", "mse" if alone else found)
+
+
+def _ties(config: Mapping[str, Any]) -> bool:
+    return config.get("tie_word_embeddings") is True
+
+
+def adapted(folder: Path) -> str | None:
+    """What `adapter_config.json` calls the model that an adapter lies over; None where there is no adapter."""
+    config = _json(folder / "adapter_config.json")
+    if not config:
+        return None
+    name = config.get("base_model_name_or_path")
+    return name if isinstance(name, str) and name else "a base that it does not name"
+
+
+def files_of(folder: Path, *ends: str) -> list[str]:
+    """Names of the regular files that end so and can be written into TOML; none where the folder cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.name.endswith(ends) and entry.is_file()]
+    except OSError:
+        return []
+    return sorted(name for name in names if name == name.encode(errors="ignore").decode())
+
+
+def data_files(folder: Path, checkpoint: Path) -> list[str]:
+    """Names of files that hold `inputs` and `targets`, those that say they are for validation first."""
+    others = [name for name in files_of(folder, ".npz", ".safetensors") if name != checkpoint.name]
+    found = [name for name in others[:_MOST_FILES] if {"inputs", "targets"} <= set(_arrays(folder / name))]
+    validating = [name for name in found if re.search(r"val|test|eval|dev", name.lower())]
+    return validating or [name for name in found if "train" not in name.lower()]
+
+
+def _arrays(path: Path) -> Iterator[str]:
+    try:
+        if path.suffix == ".safetensors":
+            yield from read_header(path).tensors
+        else:
+            with zipfile.ZipFile(path) as stored:
+                yield from (name.removesuffix(".npy") for name in stored.namelist())
+    except (CheckpointError, OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; an empty one where there is no such file, or nothing to be understood in it."""
+    try:
+        if not path.is_file():
+            return {}
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        found = json.loads(content) if len(content) <= _MOST_BYTES else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

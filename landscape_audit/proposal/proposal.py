@@ -1,0 +1,229 @@
+"""The proposed `audit.toml`, table by table, and what is still missing from it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from landscape_audit.errors import CheckpointError, UsageError
+from landscape_audit.proposal.beside import Library, adapted, data_files, library_model
+from landscape_audit.proposal.layouts import guess
+from landscape_audit.proposal.section import Section
+from landscape_audit.proposal.sources import Candidate, Sources, plausible, read_sources
+from landscape_audit.proposal.toml import comment
+from landscape_audit.proposal.weights import Weights, summary
+from landscape_audit.subject.header import INDEX, Header, read_header
+from landscape_audit.text import printable
+
+_LISTED = 6  # other candidates named in one comment
+
+_TITLE = (
+    "What to audit, how, and what is demanded of it. Proposed by `landscape-audit init` from what lies beside the",
+    "checkpoint, of which nothing was run: read it through. `landscape-audit schema config` describes every setting.",
+)
+_GATES = """\
+# What is demanded of the numbers: a gate fails the audit, and so a merge. Remove the # where one is meant; without
+# gates everything is measured and nothing fails. Every gate says why; every report shows it.
+
+# A saddle can be left downhill: training stopped too early, or where it should not have.
+# [gates."stationarity.class"]
+# one_of = ["minimum", "approximate_minimum", "plateau"]
+# level = "warn"
+# why = "a validation loss is rarely stationary where the training loss is; worth a look all the same"
+
+# Sharper than 2 / learning rate and gradient descent at that rate does not stay where it is (Cohen et al. 2021).
+# [gates."sharpness.lambda_max"]
+# at_most = 40
+# why = "2 / the last learning rate, 0.05"
+
+# How far, as a share of each filter's norm, weights may be moved before the loss is up by 10 %.
+# [gates."flatness.tolerance"]
+# at_least = 0.03
+# why = "weights are shipped in int8, which moves them by about 1 % of a filter's norm; leave room"
+
+# What the last release reached must not be lost.
+# [gates."loss.metric"]
+# at_least = 0.9
+# why = "the accuracy of the last release"
+"""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The text of an `audit.toml`, and what a person has to add to it or to confirm."""
+
+    text: str
+    missing: tuple[str, ...]
+    guessed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Finds:
+    """Everything that was found, and where the file will stand that names it."""
+
+    checkpoint: Path
+    target: Path
+    header: Header
+    weights: Weights
+    sources: Sources
+    library: Library | None
+    base: str | None
+    """What an adapter lies over; None where the checkpoint is no adapter."""
+
+    def named(self, beside: str) -> str:
+        """A file beside the checkpoint, as `audit.toml` names it: from its own folder."""
+        return os.path.relpath(self.checkpoint.resolve().parent / beside, self.target.resolve().parent)
+
+
+def propose(checkpoint: Path, target: Path) -> Proposal:
+    """What `target` could say about the audit of `checkpoint`. Reads its header and what lies beside it."""
+    finds = _found(checkpoint, target)
+    sections = [_checkpoint(finds), _model(finds), _data(finds), _loss(finds), _protocol()]
+    title = "\n".join(map(comment, (*_TITLE, *summary(finds.header))))
+    return Proposal(
+        text="\n\n".join([title, *map(str, sections), _GATES]),
+        missing=tuple(each for section in sections for each in section.missing),
+        guessed=tuple(each for section in sections for each in section.guessed),
+    )
+
+
+def _found(checkpoint: Path, target: Path) -> _Finds:
+    _refuse_shard(checkpoint)
+    header, folder = read_header(checkpoint), checkpoint.parent
+    try:
+        f"{checkpoint.resolve()}{target.resolve()}".encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{checkpoint}: is not UTF-8, and TOML is.", remedy="Rename the file.") from None
+    weights = Weights.of(header)
+    return _Finds(
+        checkpoint, target, header, weights, read_sources(folder, weights.parts), library_model(folder), adapted(folder)
+    )
+
+
+def _refuse_shard(checkpoint: Path) -> None:
+    """One of several files is not the checkpoint, although it can be read as one."""
+    whole = re.sub(r"-\d+-of-\d+\.safetensors$", INDEX, checkpoint.name)
+    if whole != checkpoint.name and (checkpoint.parent / whole).is_file():
+        raise CheckpointError(
+            f"{checkpoint.name}: is one of several files of a checkpoint.", remedy=f"Name their index, {whole}."
+        )
+
+
+# ------------------------------------------------------------------------------------------------------------- tables
+
+
+def _checkpoint(finds: _Finds) -> Section:
+    section = Section("checkpoint", "Which file is audited. Paths here start at the folder of this file.")
+    section.sets("path", finds.named(finds.checkpoint.name))
+    return section
+
+
+def _model(finds: _Finds) -> Section:
+    section = Section("model", "What the tensors are put into: code that returns a torch.nn.Module, or a library's.")
+    weights, library = finds.weights, finds.library
+    if library:
+        section.sets("factory", library.factory, f"config.json beside the checkpoint: {library.name}")
+        if library.kwargs:
+            section.sets("kwargs", library.kwargs)
+        if library.tied:
+            section.remarks(["Input and output embeddings are one tied tensor, counted once."])
+    else:
+        _factory(section, finds)
+    if weights.prefix:
+        section.sets("prefix", weights.prefix, "a wrapper's, before every name in the file")
+    if weights.foreign:
+        section.sets("strict", value=False, why=f"not the model's, and ignored: {', '.join(weights.foreign)}")
+    if finds.base is not None:
+        section.lacks("base", "base.safetensors", f"the checkpoint that this adapter lies over, {finds.base}")
+    section.offers("parameters", "*.weight", "which parameters are audited; by default all that are trainable")
+    return section
+
+
+def _factory(section: Section, finds: _Finds) -> None:
+    candidates, known = finds.sources.models, guess(finds.weights)
+    chosen = plausible(candidates)
+    if chosen:
+        section.sets("factory", finds.named(chosen.spec))
+        _arguments(section, chosen)
+    else:
+        section.lacks("factory", "model.py:build", "what builds the model, `file.py:function` or `package.module:name`")
+    _others(section, candidates, chosen)
+    if known and not chosen:
+        section.remarks([_looks(known.factory)])
+        section.offers("factory", known.factory)
+        if known.kwargs:
+            section.offers("kwargs", known.kwargs)
+
+
+def _looks(factory: str) -> str:
+    if factory == "transformers":
+        return "The names of the tensors look like transformers; that needs its config.json beside the checkpoint:"
+    return "A guess by names and shapes of the tensors, which it may or may not fit:"
+
+
+def _data(finds: _Finds) -> Section:
+    section = Section(
+        "data", "The validation sample: batches in the same order every time, neither shuffled nor augmented."
+    )
+    candidates = finds.sources.loaders
+    files = data_files(finds.checkpoint.parent, finds.checkpoint)
+    chosen = plausible(candidates)
+    if chosen:
+        section.sets("loader", finds.named(chosen.spec))
+        _arguments(section, chosen)
+    elif len(files) == 1 and not candidates:
+        section.sets("file", finds.named(files[0]), "has `inputs` and `targets`, and runs no code")
+    else:
+        section.lacks(
+            "loader", "data.py:validation", "what gives the validation batches; or a file with inputs, targets"
+        )
+    _others(section, candidates, chosen)
+    section.remarks(f"or: file = {finds.named(name)}" for name in files if chosen or candidates or len(files) > 1)
+    if finds.library and finds.library.factory == "transformers":
+        section.offers("inputs", ["input_ids", "attention_mask"], "where batches are dicts: what the model is given")
+        section.offers("targets", "labels", "and what the loss is")
+    section.offers("n_samples", 2000, "audit so many examples, instead of all")
+    return section
+
+
+def _loss(finds: _Finds) -> Section:
+    section = Section(
+        "loss", "What is minimised: cross_entropy, mse, bce_with_logits, nll, causal_lm, masked_lm, model, or code."
+    )
+    head, library = finds.weights.head(), finds.library
+    if library:
+        section.guesses("name", library.loss, f"what {library.name} is usually trained on")
+        if library.output:
+            section.sets("output", library.output, "the part of the model's output that it is taken of")
+    elif head and head[1] == 1:
+        section.guesses(
+            "name", "mse", f"the last layer, '{head[0]}', has one output; bce_with_logits if it is yes or no"
+        )
+    elif head:
+        section.guesses("name", "cross_entropy", f"the last layer, '{head[0]}', has {head[1]:,} outputs")
+    else:
+        section.guesses("name", "cross_entropy", "nothing tells; it is the default")
+    section.remarks(f"or your own: name = {finds.named(each.spec)}" for each in finds.sources.losses[:_LISTED])
+    return section
+
+
+def _protocol() -> Section:
+    section = Section("protocol", "How to measure. `landscape-audit plan` tells what each preset costs here.")
+    section.sets("preset", "standard", "quick, standard or thorough")
+    section.lines.append("# learning_rate = 0.05  # the last in training: lambda_max * learning_rate / 2 is reported")
+    return section
+
+
+def _arguments(section: Section, chosen: Candidate) -> None:
+    if chosen.needs:
+        section.lacks("kwargs", dict.fromkeys(chosen.needs, 0), f"what `{printable(chosen.spec)}` is to be called with")
+
+
+def _others(section: Section, candidates: Sequence[Candidate], chosen: Candidate | None) -> None:
+    others = [each.spec for each in candidates if each is not chosen]
+    if others:
+        more = f" and {len(others) - _LISTED} more" if len(others) > _LISTED else ""
+        section.remarks([f"{'also there' if chosen else 'there are'}: {', '.join(others[:_LISTED])}{more}"])

@@ -1,0 +1,181 @@
+"""Python beside a checkpoint, read and never run: which of its functions could be the model, the data or the loss."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from landscape_audit.proposal.beside import files_of
+
+_MOST_FILES = 50
+_MOST_BYTES = 500_000
+_MODELS = frozenset(
+    {"build", "build_model", "make_model", "create_model", "get_model", "load_model", "model", "network"}
+)
+_VALIDATION = ("val", "valid", "validation", "eval", "evaluation", "test", "dev", "holdout")
+_TRAINING = ("train", "training", "fit")
+_LOADERS = frozenset({"batches", "loader", "data", "dataset", "examples", "samples"})
+_MODEL_TYPES = frozenset({"Module", "Sequential", "ModuleList", "PreTrainedModel"})
+_LOADER_TYPES = frozenset({"DataLoader", "Iterable", "Iterator", "Generator", "TensorDataset"})
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A function or class that a setting could name, as `file.py:name`, and the arguments that it cannot do without."""
+
+    spec: str
+    needs: tuple[str, ...]
+    rank: int
+    """0 for the most likely; candidates of equal rank cannot be told apart."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the files beside a checkpoint define, most likely first."""
+
+    models: tuple[Candidate, ...]
+    loaders: tuple[Candidate, ...]
+    losses: tuple[Candidate, ...]
+
+
+def plausible(candidates: Sequence[Candidate]) -> Candidate | None:
+    """The only one of the best rank; None where there is none, or a choice that only a person can make."""
+    best = [each for each in candidates if each.rank == candidates[0].rank]
+    return best[0] if len(best) == 1 else None
+
+
+def read_sources(folder: Path, attributes: frozenset[str]) -> Sources:
+    """The candidates of the folder's own files. `attributes` are what the model's tensors say that it has."""
+    models, loaders, losses = list[Candidate](), list[Candidate](), list[Candidate]()
+    for path in _files(folder):
+        tree = _tree(path)
+        models += _models(path.name, tree, attributes)
+        for function in _functions(tree):
+            loaders += _loaders(path.name, function)
+            losses += _losses(path.name, function)
+    return Sources(*(tuple(sorted(found, key=_order)) for found in (models, loaders, losses)))
+
+
+def _order(candidate: Candidate) -> tuple[int, str]:
+    return candidate.rank, candidate.spec
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for name in files_of(folder, ".py")[:_MOST_FILES]:
+        if not name.startswith(("test_", "_", "setup.", "conftest.")) and ":" not in name:
+            yield folder / name
+
+
+def _tree(path: Path) -> ast.Module:
+    """The syntax of a file, or of an empty one where it has none that can be read."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MOST_BYTES + 1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of strings with wrong escapes, which are not ours
+            return ast.parse(text if len(text) <= _MOST_BYTES else b"")
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return ast.Module(body=[], type_ignores=[])
+
+
+# -------------------------------------------------------------------------------------------------------- candidates
+
+
+def _models(file: str, tree: ast.Module, attributes: frozenset[str]) -> Iterator[Candidate]:
+    """Functions that return a module come before classes that are one, and those without arguments before the rest."""
+    classes = {
+        node.name: node for node in tree.body if isinstance(node, ast.ClassDef) and _names(node.bases) & _MODEL_TYPES
+    }
+    for function in _functions(tree):
+        returned = _returned(function)
+        if returned & (_MODEL_TYPES | set(classes)) or function.name in _MODELS:
+            needs = _needs(function.args)
+            yield Candidate(f"{file}:{function.name}", needs, 1 if needs else 0)
+    for name, node in classes.items():
+        if not name.startswith("_") and attributes and attributes <= _attributes(node):
+            needs = _needs(_constructor(node), after_self=True)
+            yield Candidate(f"{file}:{name}", needs, 3 if needs else 2)
+
+
+def _loaders(file: str, function: ast.FunctionDef) -> Iterator[Candidate]:
+    words = set(function.name.lower().split("_"))
+    is_loader = bool(_returned(function) & _LOADER_TYPES) or _yields(function)
+    needs = _needs(function.args)
+    if words & set(_TRAINING) or not (is_loader or words & {*_VALIDATION, *_LOADERS}) or (needs and not is_loader):
+        return
+    validation = bool(words & set(_VALIDATION))
+    yield Candidate(f"{file}:{function.name}", needs, 2 * (not validation) + bool(needs))
+
+
+def _losses(file: str, function: ast.FunctionDef) -> Iterator[Candidate]:
+    words = set(function.name.lower().split("_"))
+    if words & {"loss", "criterion", "objective"} and len(_needs(function.args)) == 2:
+        yield Candidate(f"{file}:{function.name}", (), 0)
+
+
+# ------------------------------------------------------------------------------------------------------------ syntax
+
+
+def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
+    return (node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"))
+
+
+def _needs(arguments: ast.arguments, *, after_self: bool = False) -> tuple[str, ...]:
+    positional = [*arguments.posonlyargs, *arguments.args]
+    required = positional[: len(positional) - len(arguments.defaults)][1 if after_self else 0 :]
+    named = [
+        argument
+        for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        if default is None
+    ]
+    return tuple(argument.arg for argument in (*required, *named))
+
+
+def _constructor(node: ast.ClassDef) -> ast.arguments:
+    found = (each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__")
+    empty = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+    return next((each.args for each in found), empty)
+
+
+def _returned(function: ast.FunctionDef) -> set[str]:
+    """The names in what a function says that it returns, and of what it calls to make what it returns."""
+    calls = (
+        node.value.func for node in _own(function) if isinstance(node, ast.Return) and isinstance(node.value, ast.Call)
+    )
+    return _names([*calls, *([function.returns] if function.returns else [])])
+
+
+def _yields(function: ast.FunctionDef) -> bool:
+    return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in _own(function))
+
+
+def _own(function: ast.FunctionDef) -> Iterator[ast.AST]:
+    """Every node of a function but those of functions within it."""
+    left: list[ast.AST] = list(function.body)
+    while left:
+        node = left.pop()
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            left.extend(ast.iter_child_nodes(node))
+
+
+def _names(nodes: Iterable[ast.AST]) -> set[str]:
+    """The last parts of all names: `Module` of `torch.nn.Module`; those in a quoted annotation too."""
+    found = set[str]()
+    for node in nodes:
+        for each in ast.walk(node):
+            if isinstance(each, ast.Attribute):
+                found.add(each.attr)
+            elif isinstance(each, ast.Name):
+                found.add(each.id)
+            elif isinstance(each, ast.Constant) and isinstance(each.value, str):
+                found.add(each.value.rpartition(".")[2])
+    return found
+
+
+def _attributes(node: ast.ClassDef) -> set[str]:
+    """What a class assigns to `self`."""
+    return {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute) and isinstance(each.ctx, ast.Store)}
