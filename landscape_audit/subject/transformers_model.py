@@ -23,7 +23,7 @@ _LEFT_OUT = re.compile(
     r"|_?name_or_path|transformers_version"
 )
 _COUNTS = re.compile(r"layer|label|depth|block|stage|expert|head")
-_MOST_COUNTED = 1_000_000  # of what is listed one by one before any tensor is made
+_MOST_COUNTED = 100_000  # of what is listed one by one before any tensor is made
 _MOST = 2**40  # and of anything else; longer numbers do not fit into a tensor's shape
 
 
@@ -97,7 +97,7 @@ def _registered(path: Path, values: dict[str, Any]) -> tuple[str, str]:
     classes = {name for table in tables for name in _names(table.get(kind))}
     named = values.get("architectures")
     first = named[0] if isinstance(named, list) and named else None
-    if first not in classes:
+    if not isinstance(first, str) or first not in classes:
         raise ModelError(
             f"{path}: architectures[0] is {first!r}, which transformers does not have for model_type '{kind}'.",
             remedy=did_you_mean(str(first), classes),

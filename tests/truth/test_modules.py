@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ from torch.utils.checkpoint import checkpoint
 from landscape_audit.checks.instrument import instrument
 from landscape_audit.checks.sharpness import sharpness
 from landscape_audit.errors import ModelError
+from landscape_audit.subject.derivatives import made_differentiable
+from landscape_audit.subject.recompute import recomputing
 from landscape_audit.subject.wrappers import unwrapped
 from tests.user_files import subject_in, trained
 
@@ -133,7 +137,7 @@ def test_a_module_in_float32_has_the_same_largest_eigenvalue(kind):
     assert largest == pytest.approx(exact, rel=1e-5)
 
 
-def test_the_second_derivative_of_weight_norm_is_wrong_in_pytorch_itself_or_no_longer_worth_replacing():
+def test_pytorch_s_own_weight_norm_still_has_a_wrong_second_derivative():
     # Where this fails PyTorch has mended it, and the audit's own formula may go.
     torch.manual_seed(0)
     v, g = (torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in ((5, 3), (5, 1)))
@@ -144,8 +148,6 @@ def test_the_second_derivative_of_weight_norm_is_wrong_in_pytorch_itself_or_no_l
 @pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize("kind", ["checkpoints, reentrant", "checkpoints", "weight norm"])
 def test_recomputing_leaves_the_gradient_at_displaced_parameters_exact(kind, recompute):
-    from dataclasses import replace
-
     audited = replace(made(kind)[0], recompute=recompute)
     theta = (audited.theta + 0.3).requires_grad_()
     ours = torch.autograd.grad(audited.batch_loss(audited.layout.views(theta), audited.sample.batches[0]).total, theta)
@@ -278,3 +280,16 @@ def test_a_wrapper_in_a_wrapper_is_taken_off_too():
     inner = nn.Linear(2, 2)
     model, told = unwrapped(nn.DataParallel(nn.DataParallel(inner)))
     assert (model, told) == (inner, ("Taken out of DataParallel (2 modules).",))
+
+
+def test_a_held_padding_row_survives_a_copy_and_recomputing():
+    model = nn.Sequential(nn.Embedding(6, 4, padding_idx=1), nn.Linear(4, 3))
+    made_differentiable(model)
+    twin, words = copy.deepcopy(model), torch.tensor([[1, 2]])
+    before = model(words)
+    with recomputing(model):
+        assert torch.equal(model(words), before)
+    for each in (model, twin):
+        each[0].weight.data[1] += 1
+        assert torch.equal(each(words), before)
+    assert list(model.state_dict()) == ["0.weight", "1.weight", "1.bias"]
