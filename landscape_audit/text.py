@@ -30,6 +30,26 @@ def _escape(character: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+def words(raised: BaseException) -> str:
+    """What an exception says; nothing where it cannot: a stranger's `__str__` may raise anything, even SystemExit."""
+    try:
+        return str(raised)
+    except BaseException:  # noqa: BLE001 - SystemExit(0) out of here would read as a passed audit
+        return ""
+
+
+def described(raised: BaseException, limit: int = 500) -> str:
+    """`ValueError: no weights today`: the type and the first line of what it says, which is the last for a worker's."""
+    said = raised.msg if isinstance(raised, SyntaxError) else words(raised)
+    lines = said.strip().splitlines()
+    name = type(raised).__name__
+    if not lines:
+        return printable(name, limit)
+    if "Original Traceback" in said:  # what DataLoader makes of an error in a worker
+        return printable(f"{lines[-1]} in a DataLoader worker", limit)
+    return printable(f"{name}: {lines[0].rstrip('.')}", limit)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """` Did you mean 'x'?`, or the known words where nothing is close, for the end of a message."""
     words = sorted(known)

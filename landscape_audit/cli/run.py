@@ -201,15 +201,19 @@ def _measured(
 
 @contextlib.contextmanager
 def _stdout_kept_clean() -> Iterator[None]:
-    """While user code runs, what it writes to file descriptor 1 itself goes to stderr: stdout is for results alone."""
+    """While user code runs, what it writes to file descriptor 1 itself goes to stderr: stdout is for results alone.
+
+    Both are there again afterwards, also where user code closed them.
+    """
     sys.stdout.flush()
-    kept = os.dup(1)
+    out, err = os.dup(1), os.dup(2)
     os.dup2(2, 1)
     try:
         yield
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        for kept, number in ((out, 1), (err, 2)):
+            os.dup2(kept, number)
+            os.close(kept)
 
 
 def _written(results: AuditResults, folder: Path, *, pdf: bool) -> Path:

@@ -26,6 +26,7 @@ from landscape_audit.text import count
 
 MIN_BATCHES = 16  # a standard error over fewer batch means is itself off by a fifth: 1 / sqrt(2 (n - 1))
 MAX_EXAMPLES = 10_000_000  # where `n_samples` does not say otherwise, a loader that goes on is taken to be endless
+MAX_IDLE = 10_000  # empty batches in a row, after which none is expected to have examples
 FILE_PASS = 1024  # a file is one batch of everything: the model takes this many of its examples at once
 MAX_BYTES = 8 * 2**30  # likewise
 
@@ -50,6 +51,10 @@ class Batch:
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
         """The same batch there; only floating-point tensors change their dtype."""
         return self._each(lambda tensor: tensor.to(device, dtype if tensor.is_floating_point() else None))
+
+    def copy(self) -> Self:
+        """The same batch in memory of its own, for a model or a loss that overwrites what it is given."""
+        return self._each(torch.clone)
 
     def first(self, n: int) -> Self:
         """Its first `n` examples, or all of them."""
@@ -166,12 +171,15 @@ def _pass(loader: object, spec: DataSpec) -> Iterator[Batch]:
             remedy="Return a DataLoader, or any iterable of (inputs, targets).",
         )
     left = spec.n_samples or math.inf
-    examples = size = 0
+    examples = size = idle = 0
     for index, item in enumerate(loader):
         batch = _checked(_pair(item, f"{source}, batch {index}"), f"{source}, batch {index}")
         batch = batch.first(int(min(left, batch.size)))
         if batch.size:
             yield batch
+        idle = 0 if batch.size else idle + 1
+        if idle > MAX_IDLE:
+            raise DataError(f"{source}: gave {idle:,} empty batches in a row.", remedy="Let it end, or give examples.")
         left -= batch.size
         examples, size = examples + batch.size, size + batch.nbytes
         if left <= 0:

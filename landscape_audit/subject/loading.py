@@ -38,7 +38,8 @@ def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.de
     code = UserCode(base)
     stored = read_checkpoint(checkpoint)
     model = build_model(spec.model, code)
-    changes = load(model, stored, spec.model, dtype)
+    with code.running(spec.model.factory, ModelError):  # modules may bring their own ways of loading
+        changes = load(model, stored, spec.model, dtype)
     sample = read_sample(spec.data, code, device, dtype)
     loss = resolve_loss(spec.loss, code)
     subject = Subject(
@@ -175,7 +176,8 @@ def _check_differentiable(subject: Subject) -> list[str]:
     """The names of the parameters that the first batch's loss does not depend on; all of them is an error."""
     parameters = [view.detach().requires_grad_() for view in subject.layout.views(subject.theta)]
     total = _height(subject, 0, _evaluated(subject, parameters, 0, subject.sample.batches[0]))
-    found = torch.autograd.grad(total, parameters, allow_unused=True) if total.requires_grad else ()
+    with subject.code.lent(f"{subject.info.model}: backward", ModelError):
+        found = torch.autograd.grad(total, parameters, allow_unused=True) if total.requires_grad else ()
     unused = [name for name, grad in zip(subject.layout.names, found, strict=False) if grad is None]
     if len(unused) == len(found):
         raise LossError(

@@ -74,7 +74,7 @@ class Subject:
             tensors[name] = tensors[name].clone()
         kept = recomputing(self.model) if self.recompute else contextlib.nullcontext()
         with self.code.lent(f"{self.info.model}: forward", ModelError), sdpa_kernel(SDPBackend.MATH), kept:
-            return functional_call(self.model, tensors, (batch.inputs,))
+            return functional_call(self.model, tensors, (batch.copy().inputs,))
 
     def in_dtype(self, dtype: torch.dtype) -> Subject:
         """The same function computed in another precision: the difference is rounding."""

@@ -22,10 +22,11 @@ from landscape_audit.errors import DataError, LossError, ModelError, SubjectErro
 from landscape_audit.probes.kept_twins import require_files
 from landscape_audit.spec import AuditSpec, DataSpec, SamSpec
 from landscape_audit.subject.checkpoint import tensor_digest
-from landscape_audit.subject.code import is_out_of_memory, undisturbed
+from landscape_audit.subject.code import is_out_of_memory
 from landscape_audit.subject.data import Batch, read_sample
 from landscape_audit.subject.loading import checked_loss
 from landscape_audit.subject.loss import BatchLoss
+from landscape_audit.subject.process import undisturbed
 from landscape_audit.subject.subject import Subject
 from landscape_audit.text import count
 from landscape_audit.training.sam import Asam, Ascent, Sam, take_step
