@@ -52,9 +52,11 @@ def described(raised: BaseException, limit: int = 500) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """` Did you mean 'x'?`, or the known words where nothing is close, for the end of a message."""
-    words = sorted(known)
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    return f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(words)}."
+    choices = sorted(known)
+    if not choices:
+        return "There are none."
+    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
+    return f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(choices)}."
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

@@ -113,7 +113,9 @@ def read_sample(spec: DataSpec, code: UserCode, device: torch.device, dtype: tor
         )
     batches, source = _from_file(spec, code.base) if spec.file else _from_loader(spec, code)
     if not any(batch.size for batch in batches):
-        raise DataError(f"{source}: has no examples.")
+        raise DataError(
+            f"{source}: has no examples.", remedy="Let it give batches (inputs, targets); is a filter or a path wrong?"
+        )
     cuts = () if spec.batch_size else _cuts(batches)
     cut = _in_steps(_joined(batches, source), spec.batch_size) if spec.batch_size else _cut(batches, cuts)
     regrouped = tuple(batch.to(device, dtype) for batch in cut)
@@ -221,7 +223,10 @@ def _arrays(path: Path) -> dict[str, Any]:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
     except (SafetensorError, BadZipFile, OSError, EOFError, ValueError, RuntimeError, KeyError) as error:
-        raise DataError(f"{path.name}: cannot be read as {path.suffix}: {error}.") from None
+        raise DataError(
+            f"{path.name}: cannot be read as {path.suffix}: {error}.",
+            remedy="Write it again, with np.savez or safetensors' save_file.",
+        ) from None
     raise DataError(f"{path.name}: is neither .safetensors nor .npz.", remedy="Store `inputs` and `targets` in one.")
 
 
@@ -243,9 +248,15 @@ def _tensor(value: object, where: str) -> Tensor:
         try:
             value = torch.from_numpy(np.ascontiguousarray(value))
         except (TypeError, ValueError):
-            raise DataError(f"{where} are a numpy array of {value.dtype}, which is no tensor's type.") from None
+            raise DataError(
+                f"{where} are a numpy array of {value.dtype}, which is no tensor's type.",
+                remedy="Store numbers, all of one type.",
+            ) from None
     if not isinstance(value, Tensor):
-        raise DataError(f"{where} are of type {type(value).__name__}, not a tensor or a numpy array.")
+        raise DataError(
+            f"{where} are of type {type(value).__name__}, not a tensor or a numpy array.",
+            remedy="Turn them into tensors with a collate_fn, or torch.as_tensor(…).",
+        )
     if value.layout != torch.strided or value.is_quantized:
         raise DataError(f"{where} are not a dense tensor.", remedy="Call to_dense() or dequantize() in the loader.")
     if value.ndim == 0:

@@ -156,7 +156,10 @@ def _tried(subject: Subject) -> Subject:
     losses = [checked_loss(subject, index, batch) for index, batch in enumerate(subject.sample.batches)]
     weight = sum(loss.weight.item() for loss in losses)
     if not weight:
-        raise LossError(f"{subject.loss.name}: no target of the sample counts; the weights of all batches are zero.")
+        raise LossError(
+            f"{subject.loss.name}: no target of the sample counts; the weights of all batches are zero.",
+            remedy="Is ignore_index, or the mask, the wrong way round?",
+        )
     written = tuple(name for name, value in subject.fixed.items() if value._version != before[name])  # noqa: SLF001 - likewise
     told = list(subject.adjustments)
     if unused:

@@ -250,7 +250,9 @@ def _first_step(subject: Subject, course: Course) -> tuple[str, str]:
             subject.loss.check(outputs, batch.targets)
             loss = _mean(subject.loss.measure(outputs, batch.targets))
         if not loss.isfinite():
-            raise LossError(f"{where}: the loss is {float(loss)}.")
+            raise LossError(
+                f"{where}: the loss is {float(loss)}.", remedy="Lower [checks.sam] lr, or look at the training data."
+            )
         named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
         found = torch.autograd.grad(loss, list(named.values()), allow_unused=True) if loss.requires_grad else ()
     gradient = {name: part for name, part in zip(named, found, strict=False) if part is not None}
