@@ -12,6 +12,7 @@ import typer
 
 from landscape_audit import __version__
 from landscape_audit.cli import options
+from landscape_audit.cli.caches import caches_apart
 from landscape_audit.errors import AuditError
 from landscape_audit.spec import CONFIG_NAME
 from landscape_audit.text import printable
@@ -82,7 +83,8 @@ def _pango() -> str:
 def _fonts() -> str:
     from landscape_audit.report.pdf import fonts
 
-    return ", ".join(sorted(path.stem for path in fonts()))
+    with caches_apart():
+        return ", ".join(sorted(path.stem for path in fonts()))
 
 
 def _audit(checkpoint: Path | None, config: Path | None, device: str) -> str:

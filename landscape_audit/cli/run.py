@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from landscape_audit.cli import options
+from landscape_audit.cli.caches import caches_apart
 from landscape_audit.cli.progress import Bar, listener
 from landscape_audit.cli.summary import failures, summary
 from landscape_audit.cli.torchrun import leads
@@ -220,4 +221,5 @@ def _written(results: AuditResults, folder: Path, *, pdf: bool) -> Path:
     write_atomically(folder / "results.json", results.to_json().encode())
     from landscape_audit.report.write import write_reports
 
-    return write_reports(results, folder, pdf=pdf)["html"]
+    with caches_apart():
+        return write_reports(results, folder, pdf=pdf)["html"]

@@ -27,9 +27,9 @@ sys.argv[0] = "landscape-audit"
 runpy.run_module("landscape_audit", run_name="__main__")
 """
 COMMANDS = [
+    (["doctor", "model.safetensors"], 0),
     (["run", "model.safetensors", "--only", "loss", "--only", "surface", "--preset", "quick", "--out", "OUT"], 0),
     (["plan", "model.safetensors"], 0),
-    (["doctor", "model.safetensors"], 0),
     (["checks", "sharpness"], 0),
     (["schema", "config"], 0),
     (["gate", "OUT/results.json"], 0),
