@@ -93,8 +93,13 @@ class UserCode:
             except BaseException as raised:  # SystemExit, and what else a user may derive from it
                 if is_out_of_memory(raised):
                     raise
-                what_raised = f"{what}: raised {described(raised)}{self._where(raised)}."
-                raise error(what_raised, remedy=_remedy(raised)) from raised
+                raise self._told(what, raised, error) from raised
+
+    def _told(self, what: str, raised: BaseException, error: type[AuditError]) -> AuditError:
+        try:
+            return error(f"{what}: raised {described(raised)}{self._where(raised)}.", remedy=_remedy(raised))
+        except RuntimeError as late:  # DataLoader's signal handler, which raises wherever we are when a worker dies
+            return self._told(what, late, error)
 
     def _file(self, spec: str, place: str, error: type[AuditError]) -> ModuleType:
         path = (self.base / place).resolve()

@@ -72,14 +72,18 @@ def _autocast(device: str) -> Setting:
     )
 
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)  # the last by DataLoader, whose handler raises
+
+
 def _handlers() -> tuple[Any, ...]:
-    return tuple(signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM))
+    return tuple(signal.getsignal(number) for number in _SIGNALS)
 
 
 def _set_handlers(handlers: tuple[Any, ...]) -> None:
     if threading.current_thread() is threading.main_thread():
-        for number, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
-            signal.signal(number, handler)
+        for number, handler in zip(_SIGNALS, handlers, strict=True):
+            if handler is not None:  # None: not of Python's making, and so not for Python to put back
+                signal.signal(number, handler)
 
 
 SETTINGS: tuple[Setting, ...] = (
