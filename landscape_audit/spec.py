@@ -82,7 +82,9 @@ class ProtocolSpec(Strict):
 
     preset: Preset = "standard"
     seed: StrictInt = Field(default=0, ge=0, lt=2**63)
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:1.")
+    device: str = Field(
+        default="auto", pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$", description="auto, cpu, cuda or cuda:1."
+    )
     dtype: Literal["float32", "float64"] = "float32"
     level: StrictFloat = Field(default=0.95, gt=0.5, lt=1, description="Confidence of sampling and probe intervals.")
     basis: BasisStorage = Field(
