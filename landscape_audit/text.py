@@ -16,10 +16,12 @@ def printable(text: object, limit: int = 200) -> str:
     Tensor names, metadata and exception messages of user code are hostile: an escape sequence must not reach a
     terminal, a right-to-left mark turn a line round, or a line break begin a line that looks like a verdict.
     """
-    shown = "".join(
-        _escape(character) if unicodedata.category(character).startswith(_INVISIBLE) else character
-        for character in str(text)[: limit + 1]
-    )
+    shown = str(text)[: limit + 1]
+    if not shown.isprintable():
+        shown = "".join(
+            _escape(character) if unicodedata.category(character).startswith(_INVISIBLE) else character
+            for character in shown
+        )
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
