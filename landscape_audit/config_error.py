@@ -14,6 +14,8 @@ from landscape_audit.text import did_you_mean, printable
 
 Step = str | int
 
+_SCHEMA = "`landscape-audit schema config` describes every setting."
+
 _MUST: Mapping[str, str] = {
     "bool_parsing": "it must be true or false",
     "bool_type": "it must be true or false",
@@ -55,11 +57,10 @@ def as_config_error(model: type[BaseModel], error: ValidationError, origin: str)
         return _missing(path, origin)
     if first["type"] == "value_error":
         where = f"{origin}: {dotted(path)}" if path else origin
-        return ConfigError(f"{where}: {first['msg'].removeprefix('Value error, ')}.")
+        return ConfigError(f"{where}: {first['msg'].removeprefix('Value error, ')}.", remedy=_SCHEMA)
     found = printable(repr(first["input"]), limit=80)
     must = _MUST.get(first["type"], first["msg"][:1].lower() + first["msg"][1:]).format(**first.get("ctx", {}))
-    remedy = _description(model, path) if first["type"] == "string_pattern_mismatch" else ""
-    return ConfigError(f"{origin}: {dotted(path)} is {found}: {must}.", remedy=remedy)
+    return ConfigError(f"{origin}: {dotted(path)} is {found}: {must}.", remedy=_description(model, path) or _SCHEMA)
 
 
 def dotted(path: Sequence[Step]) -> str:
@@ -90,7 +91,7 @@ def _missing(path: tuple[Step, ...], origin: str) -> ConfigError:
             f"{origin}: {dotted(path)} is missing. A limit without its reason cannot be defended, or changed, later.",
             remedy='Add  why = "where the limit comes from"',
         )
-    return ConfigError(f"{origin}: {dotted(path)} is missing.", remedy="`landscape-audit schema config` describes it.")
+    return ConfigError(f"{origin}: {dotted(path)} is missing.", remedy=_SCHEMA)
 
 
 def _fields_at(model: type[BaseModel], path: Sequence[Step]) -> list[str]:

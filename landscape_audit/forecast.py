@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
 from landscape_audit.checks import Check
+from landscape_audit.errors import LossError, ModelError
 from landscape_audit.machine import synchronise
 from landscape_audit.plan import Plan, PlannedProbe
 from landscape_audit.probes.bench import Bench
@@ -42,12 +44,26 @@ def probes_of(checks: Sequence[Check]) -> tuple[Probe[object], ...]:
 def _time(bench: Bench) -> tuple[float, float, float]:
     """Seconds of a gradient; a forward and a product in gradients. The second of two of each: graphs are then built."""
     direction = torch.ones_like(bench.subject.theta)
-    with bench.outside_the_ledger("timing"):
+    with bench.outside_the_ledger("timing"), _repeating(bench):
         gradient, forward, product = (
             bench.ranks.most(_second_time(bench, call))
             for call in (bench.gradient, bench.evaluate, lambda: bench.hvp(direction))
         )
     return gradient, forward / gradient, product / gradient
+
+
+@contextlib.contextmanager
+def _repeating(bench: Bench) -> Iterator[None]:
+    """What was tried once and fails now is the model's or the loss's doing, and not ours."""
+    subject = bench.subject
+    with subject.code.lent(f"{subject.info.model}: backward", ModelError):
+        try:
+            yield
+        except FloatingPointError as error:
+            raise LossError(
+                f"{subject.loss.name}: {error}, although it was finite when it was tried.",
+                remedy="A loss that draws random numbers or counts its calls has no curvature: let it do neither.",
+            ) from None
 
 
 def _second_time(bench: Bench, call: Callable[[], object]) -> float:

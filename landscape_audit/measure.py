@@ -41,7 +41,7 @@ from landscape_audit.spec import AuditSpec
 from landscape_audit.subject.checkpoint import changed_since
 from landscape_audit.subject.loading import load_subject
 from landscape_audit.subject.subject import Subject
-from landscape_audit.text import count, printable
+from landscape_audit.text import count, described, printable
 from landscape_audit.training.twins import read_course
 
 LIMITS = (
@@ -208,7 +208,7 @@ def _outcome(bench: Bench, check: Check) -> Outcome:
     except ValidationError as error:
         return Failed(error=f"what was measured is no result: {_first(error)}")
     except Exception as error:  # noqa: BLE001 - one check that breaks must not take the others with it
-        return Failed(error=printable(f"{type(error).__name__}: {error}", limit=1000))
+        return Failed(error=described(error, limit=1000))
 
 
 def _first(error: ValidationError) -> str:

@@ -107,7 +107,9 @@ class ProtocolSpec(Strict):
 
     preset: Preset = "standard"
     seed: StrictInt = Field(default=0, ge=0, lt=2**63)
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:1.")
+    device: str = Field(
+        default="auto", pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$", description="auto, cpu, cuda or cuda:1."
+    )
     dtype: Literal["float32", "float64"] = "float32"
     level: StrictFloat = Field(default=0.95, gt=0.5, lt=1, description="Confidence of sampling and probe intervals.")
     basis: BasisStorage = Field(
@@ -243,9 +245,11 @@ def read_toml(path: Path) -> dict[str, Any]:
             remedy=f"Check the path; `landscape-audit demo DIR` writes an {CONFIG_NAME} to start from.",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}.") from None
+        raise ConfigError(f"{path}: cannot be read: {error}.", remedy="It must be a text file in UTF-8.") from None
     except RecursionError:
-        raise ConfigError(f"{path}: its brackets are nested too deeply to read.") from None
+        raise ConfigError(
+            f"{path}: its brackets are nested too deeply to read.", remedy="Four levels are enough."
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
             f"{path}: not TOML: {error}.", remedy="Strings stand in quotes, tables in [brackets]."

@@ -16,10 +16,12 @@ def printable(text: object, limit: int = 200) -> str:
     Tensor names, metadata and exception messages of user code are hostile: an escape sequence must not reach a
     terminal, a right-to-left mark turn a line round, or a line break begin a line that looks like a verdict.
     """
-    shown = "".join(
-        _escape(character) if unicodedata.category(character).startswith(_INVISIBLE) else character
-        for character in str(text)[: limit + 1]
-    )
+    shown = str(text)[: limit + 1]
+    if not shown.isprintable():
+        shown = "".join(
+            _escape(character) if unicodedata.category(character).startswith(_INVISIBLE) else character
+            for character in shown
+        )
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
@@ -30,11 +32,33 @@ def _escape(character: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+def words(raised: BaseException) -> str:
+    """What an exception says; nothing where it cannot: a stranger's `__str__` may raise anything, even SystemExit."""
+    try:
+        return str(raised)
+    except BaseException:  # noqa: BLE001 - SystemExit(0) out of here would read as a passed audit
+        return ""
+
+
+def described(raised: BaseException, limit: int = 500) -> str:
+    """`ValueError: no weights today`: the type and the first line of what it says, which is the last for a worker's."""
+    said = raised.msg if isinstance(raised, SyntaxError) else words(raised)
+    lines = said.strip().splitlines()
+    name = type(raised).__name__
+    if not lines:
+        return printable(name, limit)
+    if "Original Traceback" in said:  # what DataLoader makes of an error in a worker
+        return printable(f"{lines[-1]} in a DataLoader worker", limit)
+    return printable(f"{name}: {lines[0].rstrip('.')}", limit)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """` Did you mean 'x'?`, or the known words where nothing is close, for the end of a message."""
-    words = sorted(known)
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    return f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(words)}."
+    choices = sorted(known)
+    if not choices:
+        return "There are none."
+    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
+    return f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(choices)}."
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

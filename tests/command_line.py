@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,25 @@ def fill(tmp_path: Path) -> None:
 def outcome(arguments, monkeypatch, capsys):
     """Exit code, stdout and stderr of one command."""
     monkeypatch.setattr(sys, "argv", ["landscape-audit", *arguments])
+    begun = time.monotonic()
     with pytest.raises(SystemExit) as ended:
         main()
+    assert time.monotonic() - begun < 10 or Path("audit-model").exists(), "a mistake is told at once"
     return ended.value.code, *capsys.readouterr()
+
+
+def assert_one_message(code, expected, wanted, out, err):
+    """One message that says what was found and what to do, and nothing that looks like an audit."""
+    assert code == expected, err
+    assert wanted in err
+    assert out == ""
+    assert "Traceback" not in err
+    assert "\x1b" not in err
+    assert "\u202e" not in err
+    assert re.fullmatch(rf"landscape-audit: ERROR  .+  \(exit {expected}\)", err.splitlines()[-1])
+    assert err.count("landscape-audit: error: ") == 1
+    remedy = err[err.index("landscape-audit: error: ") :].splitlines()[1:-1]
+    assert remedy, f"what is there to do? {err}"
+    assert all(line.startswith("  ") for line in remedy)
+    assert len(err) < 20_000
+    assert not list(Path().glob("audit-*")), "something was left behind that looks like an audit"

@@ -11,7 +11,8 @@ import torch
 
 import landscape_audit
 from landscape_audit.errors import DataError, LossError, ModelError
-from landscape_audit.subject.code import UserCode, is_out_of_memory, undisturbed
+from landscape_audit.subject.code import UserCode, is_out_of_memory
+from landscape_audit.subject.process import undisturbed
 from tests.user_files import write
 
 

@@ -13,6 +13,7 @@ import typer
 
 from landscape_audit import __version__
 from landscape_audit.cli import options
+from landscape_audit.cli.caches import caches_apart
 from landscape_audit.cli.steps import Finding, Steps
 from landscape_audit.files import writable_folder
 from landscape_audit.spec import CONFIG_NAME
@@ -111,7 +112,8 @@ def _pango() -> str:
 def _fonts() -> str:
     from landscape_audit.report.pdf import fonts
 
-    return ", ".join(sorted(path.stem for path in fonts()))
+    with caches_apart():
+        return ", ".join(sorted(path.stem for path in fonts()))
 
 
 def _gates(asked: options.Request) -> str:

@@ -26,7 +26,7 @@ from landscape_audit.cli.run import EXIT_BY_SIGNAL, run
 from landscape_audit.cli.schema import schema
 from landscape_audit.cli.torchrun import leads
 from landscape_audit.errors import AuditError
-from landscape_audit.text import printable
+from landscape_audit.text import described, printable
 
 USAGE = 2
 INTERNAL = 5
@@ -55,13 +55,14 @@ def ending_in_a_code(command: Callable[..., None]) -> Callable[..., None]:
         except typer.Exit:
             raise
         except AuditError as error:
+            _trace(error.__cause__)
             raise typer.Exit(_say(str(error), error.exit_code)) from None
         except KeyboardInterrupt as stop:
             code = EXIT_BY_SIGNAL["SIGTERM" if stop.args == ("SIGTERM",) else "SIGINT"]
             raise typer.Exit(_say("interrupted.", code)) from None
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        except Exception as error:  # noqa: BLE001 - this is where a crash becomes exit code 5
+        except BaseException as error:  # noqa: BLE001 - SystemExit too: the code of an audit is its own, 5 for a crash
             raise typer.Exit(_crashed(error)) from None
 
     return ended
@@ -107,6 +108,8 @@ def main() -> NoReturn:
     except TyperException as error:
         what = printable(error.format_message(), limit=1000)
         code = _say(f"{what}\n  `landscape-audit COMMAND --help` shows what there is.", USAGE)
+    except (OSError, ValueError, AttributeError):
+        os._exit(INTERNAL)  # stderr itself is closed: nobody is told, and Python's own code for it would be 1, or 120
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -125,9 +128,15 @@ def _say(message: str, code: int) -> int:
     return code
 
 
-def _crashed(error: Exception) -> int:
-    if os.environ.get("LANDSCAPE_AUDIT_TRACEBACK"):
-        traceback.print_exc()
-    what = printable(f"{type(error).__name__}: {error}", limit=500)
+def _crashed(error: BaseException) -> int:
+    _trace(error)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        remedy = "Ask for less:  [data] batch_size = 8, or n_samples, or [protocol] max_memory; or --no-pdf."
+        return _say(f"out of memory: {described(error)}.\n  {remedy}", INTERNAL)
     remedy = "This is a bug of landscape-audit. LANDSCAPE_AUDIT_TRACEBACK=1 shows where; please report it with that."
-    return _say(f"internal error: {what}\n  {remedy}", INTERNAL)
+    return _say(f"internal error: {described(error)}\n  {remedy}", INTERNAL)
+
+
+def _trace(error: BaseException | None) -> None:
+    if error is not None and os.environ.get("LANDSCAPE_AUDIT_TRACEBACK"):
+        traceback.print_exception(error)

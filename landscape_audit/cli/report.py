@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from landscape_audit.cli.caches import caches_apart
 from landscape_audit.files import writable_folder
 
 
@@ -25,5 +26,7 @@ def report(
     from landscape_audit.results import read_results
 
     found = read_results(results)
-    for path in write_reports(found, writable_folder(out or results.parent), pdf=pdf).values():
+    with caches_apart():
+        written = write_reports(found, writable_folder(out or results.parent), pdf=pdf)
+    for path in written.values():
         typer.echo(path)

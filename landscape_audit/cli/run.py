@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from landscape_audit.cli import options
+from landscape_audit.cli.caches import caches_apart
 from landscape_audit.cli.progress import Bar, listener
 from landscape_audit.cli.summary import failures, summary
 from landscape_audit.cli.torchrun import leads
@@ -204,19 +205,24 @@ def _measured(
 
 @contextlib.contextmanager
 def _stdout_kept_clean() -> Iterator[None]:
-    """While user code runs, what it writes to file descriptor 1 itself goes to stderr: stdout is for results alone."""
+    """While user code runs, what it writes to file descriptor 1 itself goes to stderr: stdout is for results alone.
+
+    Both are there again afterwards, also where user code closed them.
+    """
     sys.stdout.flush()
-    kept = os.dup(1)
+    out, err = os.dup(1), os.dup(2)
     os.dup2(2, 1)
     try:
         yield
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        for kept, number in ((out, 1), (err, 2)):
+            os.dup2(kept, number)
+            os.close(kept)
 
 
 def _written(results: AuditResults, folder: Path, *, pdf: bool) -> Path:
     write_atomically(folder / "results.json", results.to_json().encode())
     from landscape_audit.report.write import write_reports
 
-    return write_reports(results, folder, pdf=pdf)["html"]
+    with caches_apart():
+        return write_reports(results, folder, pdf=pdf)["html"]

@@ -44,4 +44,4 @@ def _write(folder: Path) -> None:
         for name, text in schemas().items():
             (folder / name).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be written: {error}.") from None
+        raise OutputError(f"{folder}: cannot be written: {error}.", remedy="Name a folder of your own.") from None

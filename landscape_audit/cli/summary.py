@@ -11,8 +11,8 @@ from landscape_audit.text import printable
 def summary(results: AuditResults) -> str:
     """The gates, then the headline numbers with their intervals, then the labels."""
     estimates, labels = results.estimates(), results.labels()
-    rows = [(key, _shown(estimates[key])) for key in HEADLINES if key in estimates]
-    rows += [(key, printable(label.value)) for key, label in labels.items()]
+    rows = [(key, printable(_shown(estimates[key]))) for key in HEADLINES if key in estimates]
+    rows += [(printable(key), printable(label.value)) for key, label in labels.items()]
     return "\n".join(("", gate_table(results), *(f"  {key:30} {shown}" for key, shown in rows), ""))
 
 

@@ -18,6 +18,7 @@ from landscape_audit.probes.ranks import Ranks
 from landscape_audit.probes.room import Room, furnish
 from landscape_audit.results import Cost
 from landscape_audit.spec import ProtocolSpec
+from landscape_audit.text import described, words
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -138,10 +139,12 @@ class Bench:
         start = time.perf_counter()
         try:
             return probe.take(self)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a hook of the model may raise SystemExit, which must not end an audit
             if self.ranks.size > 1:  # the others may be waiting for this process's sums, and must not get others
-                raise ProcessFailedError(f"process {self.ranks.rank}: {probe.name}: {error}") from error
-            return ProbeFailedError(f"{probe.name}: {type(error).__name__}: {error}")
+                raise ProcessFailedError(f"process {self.ranks.rank}: {probe.name}: {words(error)}") from error
+            return ProbeFailedError(f"{probe.name}: {described(error)}")
         finally:
             ledger.seconds += time.perf_counter() - start
             self._open.pop()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from landscape_audit.errors import CapabilityError
+from landscape_audit.errors import CapabilityError, ResultsError
 from landscape_audit.report.render import html
 from landscape_audit.report.view import ReportView
 from landscape_audit.results import AuditResults
@@ -77,7 +77,15 @@ def _date(results: AuditResults) -> dt.datetime:
     given = os.environ.get("SOURCE_DATE_EPOCH", "")
     if given.isdecimal():
         return dt.datetime.fromtimestamp(int(given), dt.UTC)
-    return dt.datetime.fromisoformat(results.run.finished)
+    try:
+        finished = dt.datetime.fromisoformat(results.run.finished)
+        finished.timestamp()
+    except (ValueError, OverflowError):
+        raise ResultsError(
+            f"results.json: run.finished is {results.run.finished!r}, which is no time.",
+            remedy="`landscape-audit run` writes it; --no-pdf does without.",
+        ) from None
+    return finished
 
 
 def locked_fetcher() -> Any:

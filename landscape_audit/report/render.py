@@ -5,12 +5,17 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from landscape_audit.report.view import ReportView
 from landscape_audit.resources import template_dir
+from landscape_audit.text import printable
+
+_MENTION = re.compile(r"(?<!\w)@(?=\w)")
 
 
 def html(view: ReportView, *, paper: bool = False) -> str:
@@ -33,6 +38,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(template_dir()),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_harmless,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -40,10 +46,19 @@ def _environment() -> Environment:
     return environment
 
 
-def _plain(text: str) -> str:
-    """Text that Markdown shows as it is: its marks escaped, on one line. HTML is escaped by the environment."""
-    escaped = "".join(f"\\{character}" if character in r"\`*_{}[]()#+-.!|~" else character for character in text)
-    return " ".join(escaped.split())
+def _harmless(value: object) -> object:
+    """The one place that every word of every report passes: nothing in it is a control or a format character."""
+    return printable(value, limit=len(value)) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _plain(text: str) -> Markup:
+    """Text that Markdown shows as it is: its marks and those of HTML escaped, on one line.
+
+    What would call a person by name gets a space of no width, as a forge looks for names in the text it shows.
+    """
+    shown = " ".join(printable(text, limit=5000).split())
+    escaped = "".join(f"\\{character}" if character in r"\`*_{}[]()#+-.!|~" else character for character in shown)
+    return escape(_MENTION.sub("@\u200b", escaped))
 
 
 def _read(name: str) -> str:

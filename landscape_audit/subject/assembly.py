@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from landscape_audit.errors import CheckpointError
+from landscape_audit.errors import CheckpointError, ModelError
 from landscape_audit.no_code import is_declared
 from landscape_audit.spec import ModelSpec
 from landscape_audit.subject.adapter import Filled, is_adapter, with_adapter
@@ -59,7 +59,8 @@ def _filled(spec: ModelSpec, weights: Checkpoint, code: UserCode, dtype: torch.d
     else:
         model, told = build(spec, code)
     wide = _widened(model, dtype)
-    loaded = load(model, weights, spec, dtype)
+    with code.running(spec.factory, ModelError):  # modules may bring their own ways of loading
+        loaded = load(model, weights, spec, dtype)
     return Filled(model, loaded.names, (*told, *wide, *loaded.told))
 
 

@@ -6,8 +6,6 @@ import contextlib
 import hashlib
 import importlib
 import importlib.util
-import os
-import random
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -15,14 +13,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import torch
 
 from landscape_audit.errors import AuditError
-from landscape_audit.text import did_you_mean
+from landscape_audit.subject.process import SETTINGS, Lent, as_set, undisturbed
+from landscape_audit.text import described, did_you_mean, words
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _FORMS = "Write `package.module:name` or `path/to/file.py:name`."
+_SMALLER = "Build or read less at once, or use a machine with more memory."
 
 
 class UserCode:
@@ -68,20 +67,40 @@ class UserCode:
     def running(self, what: str, error: type[AuditError]) -> Iterator[None]:
         """Run user code once, to import it, to build a model or to read data: global state is restored afterwards."""
         with undisturbed(), self.lent(what, error):
-            yield
+            try:
+                yield
+            except (MemoryError, RuntimeError) as raised:
+                if not is_out_of_memory(raised):
+                    raise
+                raise error(f"{what}: out of memory: {described(raised)}.", remedy=_SMALLER) from raised
 
     @contextlib.contextmanager
     def lent(self, what: str, error: type[AuditError]) -> Iterator[None]:
-        """Run user code many times over, as a forward pass is: as `running`, but cheap, with global state untouched."""
-        with self._importable(), contextlib.redirect_stdout(sys.stderr):
+        """Run user code many times over, as a forward pass is: as `running`, but cheap, with random states untouched.
+
+        Running out of memory is left to whoever can do with less.
+        """
+        stderr: Any = Lent(sys.stderr)
+        with (
+            self._importable(),
+            as_set(SETTINGS),
+            contextlib.redirect_stderr(stderr),
+            contextlib.redirect_stdout(stderr),
+        ):
             try:
                 yield
-            except (AuditError, KeyboardInterrupt, GeneratorExit):
+            except (AuditError, KeyboardInterrupt):
                 raise
             except BaseException as raised:  # SystemExit, and what else a user may derive from it
                 if is_out_of_memory(raised):
                     raise
-                raise error(f"{what}: raised {described(raised)}{self._where(raised)}.") from raised
+                raise self._told(what, raised, error) from raised
+
+    def _told(self, what: str, raised: BaseException, error: type[AuditError]) -> AuditError:
+        try:
+            return error(f"{what}: raised {described(raised)}{self._where(raised)}.", remedy=_remedy(raised))
+        except RuntimeError as late:  # DataLoader's signal handler, which raises wherever we are when a worker dies
+            return self._told(what, late, error)
 
     def _file(self, spec: str, place: str, error: type[AuditError]) -> ModuleType:
         path = (self.base / place).resolve()
@@ -128,7 +147,8 @@ class UserCode:
 
     @contextlib.contextmanager
     def _importable(self) -> Iterator[None]:
-        path, modules = sys.path.copy(), sys.modules.copy()
+        path, modules, unwritten = sys.path.copy(), sys.modules.copy(), sys.dont_write_bytecode
+        sys.dont_write_bytecode = True  # no __pycache__ beside the user's files
         sys.path[:0] = self._path
         sys.modules.update(self._modules)
         try:
@@ -136,6 +156,7 @@ class UserCode:
         finally:
             self._path = list(dict.fromkeys([*(folder for folder in sys.path if folder not in path), *self._path]))
             sys.path[:] = path
+            sys.dont_write_bytecode = unwritten
             self._withdraw(modules)
 
     def _withdraw(self, before: dict[str, ModuleType]) -> None:
@@ -186,47 +207,16 @@ def _executed(name: str, path: Path) -> ModuleType:
     return module
 
 
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Random states, default dtype and device, gradient mode and working folder are afterwards as they were before."""
-    dtype, device, grad, folder = (
-        torch.get_default_dtype(),
-        torch.get_default_device(),
-        torch.is_grad_enabled(),
-        Path.cwd(),
-    )
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global state is the point
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
-    with torch.random.fork_rng(devices=devices):
-        try:
-            yield
-        finally:
-            torch.set_default_dtype(dtype)
-            if torch.get_default_device() != device:
-                torch.set_default_device(device)
-            torch.set_grad_enabled(grad)
-            random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002 - likewise
-            os.chdir(folder)
-
-
 def is_out_of_memory(raised: BaseException) -> bool:
     """Whether a smaller batch could have worked."""
-    return isinstance(raised, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in _words(raised)
-
-
-def described(raised: BaseException) -> str:
-    """The type of an error and the first line of its words."""
-    text = _words(raised).strip()
-    return f"{type(raised).__name__}: {text.splitlines()[0].rstrip('.')}" if text else type(raised).__name__
-
-
-def _words(raised: BaseException) -> str:
-    try:
-        return str(raised)
-    except Exception:  # noqa: BLE001 - a user's __str__ may raise anything
-        return ""
+    return isinstance(raised, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in words(raised)
 
 
 def _is_internal(file: str) -> bool:
     return file.startswith("<") or Path(file).resolve().is_relative_to(_PACKAGE)
+
+
+def _remedy(raised: BaseException) -> str:
+    if "DataLoader worker" in words(raised):
+        return "With num_workers=0 it says more, and no worker can be killed for want of memory."
+    return "LANDSCAPE_AUDIT_TRACEBACK=1 shows the whole way to it."

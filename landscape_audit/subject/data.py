@@ -25,6 +25,7 @@ from landscape_audit.text import count
 
 MIN_BATCHES = 16  # a standard error over fewer batch means is itself off by a fifth: 1 / sqrt(2 (n - 1))
 MAX_EXAMPLES = 10_000_000  # where `n_samples` does not say otherwise, a loader that goes on is taken to be endless
+MAX_IDLE = 10_000  # empty batches in a row, after which none is expected to have examples
 FILE_PASS = 1024  # a file is one batch of everything: the model takes this many of its examples at once
 MAX_BYTES = 8 * 2**30  # likewise
 
@@ -78,7 +79,9 @@ def read_sample(
     intake = intake or Intake()
     batches, source = _from_file(spec, code.base, intake) if spec.file else _from_loader(spec, code, intake)
     if not any(batch.size for batch in batches):
-        raise DataError(f"{source}: has no examples.")
+        raise DataError(
+            f"{source}: has no examples.", remedy="Let it give batches (inputs, targets); is a filter or a path wrong?"
+        )
     cuts = () if spec.batch_size else _cuts(batches)
     cut = _in_steps(_joined(batches, source), spec.batch_size) if spec.batch_size else _cut(batches, cuts)
     regrouped = tuple(batch.to(device, dtype) for batch in cut)
@@ -121,12 +124,15 @@ def _pass(loader: object, spec: DataSpec, intake: Intake) -> Iterator[Batch]:
             remedy="Return a DataLoader, or any iterable of (inputs, targets).",
         )
     left = spec.n_samples or math.inf
-    examples = size = 0
+    examples = size = idle = 0
     for index, item in enumerate(loader):
         batch = intake.batch(item, f"{source}, batch {index}")
         batch = batch.first(int(min(left, batch.size)))
         if batch.size:
             yield batch
+        idle = 0 if batch.size else idle + 1
+        if idle > MAX_IDLE:
+            raise DataError(f"{source}: gave {idle:,} empty batches in a row.", remedy="Let it end, or give examples.")
         left -= batch.size
         examples, size = examples + batch.size, size + batch.nbytes
         if left <= 0:
@@ -169,7 +175,10 @@ def _arrays(path: Path) -> dict[str, Any]:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
     except (SafetensorError, BadZipFile, OSError, EOFError, ValueError, RuntimeError, KeyError) as error:
-        raise DataError(f"{path.name}: cannot be read as {path.suffix}: {error}.") from None
+        raise DataError(
+            f"{path.name}: cannot be read as {path.suffix}: {error}.",
+            remedy="Write it again, with np.savez or safetensors' save_file.",
+        ) from None
     raise DataError(f"{path.name}: is neither .safetensors nor .npz.", remedy="Store `inputs` and `targets` in one.")
 
 

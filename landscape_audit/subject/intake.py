@@ -153,14 +153,20 @@ def _tensor(value: object, where: str) -> Tensor:
         try:
             value = torch.from_numpy(np.ascontiguousarray(value))
         except (TypeError, ValueError):
-            raise DataError(f"{where} are a numpy array of {value.dtype}, which is no tensor's type.") from None
+            raise DataError(
+                f"{where} are a numpy array of {value.dtype}, which is no tensor's type.",
+                remedy="Store numbers, all of one type.",
+            ) from None
     if isinstance(value, (tuple, list)):
         try:
             value = torch.tensor(value)
         except (TypeError, ValueError, OverflowError):
             raise DataError(f"{where} are rows of different lengths.", remedy="Pad them to one length.") from None
     if not isinstance(value, Tensor):
-        raise DataError(f"{where} are of type {type(value).__name__}, not a tensor or a numpy array.")
+        raise DataError(
+            f"{where} are of type {type(value).__name__}, not a tensor or a numpy array.",
+            remedy="Turn them into tensors with a collate_fn, or torch.as_tensor(…).",
+        )
     if value.layout != torch.strided or value.is_quantized:
         raise DataError(f"{where} are not a dense tensor.", remedy="Call to_dense() or dequantize() in the loader.")
     if value.ndim == 0:

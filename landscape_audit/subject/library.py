@@ -15,7 +15,9 @@ from typing import NoReturn
 from unittest import mock
 
 from landscape_audit.errors import AuditError, CapabilityError, ModelError
-from landscape_audit.subject.code import described, is_out_of_memory, undisturbed
+from landscape_audit.subject.code import is_out_of_memory
+from landscape_audit.subject.process import undisturbed
+from landscape_audit.text import described
 
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 

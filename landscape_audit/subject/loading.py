@@ -187,7 +187,10 @@ def _tried(subject: Subject) -> Subject:
     losses = [checked_loss(subject, index, batch) for index, batch in enumerate(subject.sample.batches)]
     weight = sum(loss.weight.item() for loss in losses)
     if not weight:
-        raise LossError(f"{subject.loss.name}: no target of the sample counts; the weights of all batches are zero.")
+        raise LossError(
+            f"{subject.loss.name}: no target of the sample counts; the weights of all batches are zero.",
+            remedy="Is ignore_index, or the mask, the wrong way round?",
+        )
     written = tuple(name for name, value in subject.fixed.items() if value._version != before[name])  # noqa: SLF001 - likewise
     told = list(subject.adjustments)
     if unused:
@@ -209,7 +212,8 @@ def _check_differentiable(subject: Subject) -> list[str]:
     """The names of the parameters that the first batch's loss does not depend on; all of them is an error."""
     parameters = [view.detach().requires_grad_() for view in subject.layout.views(subject.theta)]
     total = _height(subject, 0, _evaluated(subject, parameters, 0, subject.sample.batches[0]))
-    found = torch.autograd.grad(total, parameters, allow_unused=True) if total.requires_grad else ()
+    with subject.code.lent(f"{subject.info.model}: backward", ModelError):
+        found = torch.autograd.grad(total, parameters, allow_unused=True) if total.requires_grad else ()
     unused = [name for name, grad in zip(subject.layout.names, found, strict=False) if grad is None]
     if len(unused) == len(found):
         raise LossError(

@@ -15,6 +15,7 @@ from landscape_audit.spec import LossSpec
 from landscape_audit.subject.code import UserCode
 from landscape_audit.text import did_you_mean
 
+_EXAMPLES = {"ignore_index": "-100", "label_smoothing": "0.1"}
 _ACCUMULATE = torch.float64  # a sum in float32 over a million terms is off by up to 3e-4
 
 
@@ -59,7 +60,10 @@ def resolve_loss(spec: LossSpec, code: UserCode) -> Loss:
         raise LossError(f"[loss] {spec.name} has no argument '{unknown[0]}'.", remedy=remedy)
     for name, value in spec.kwargs.items():
         if isinstance(value, bool) or not isinstance(value, known[name]):
-            raise LossError(f"[loss] {spec.name}: {name} = {value!r} is not a number of the kind it takes.")
+            raise LossError(
+                f"[loss] {spec.name}: {name} = {value!r} is not a number of the kind it takes.",
+                remedy=f"Write it without quotes:  [loss] kwargs = {{ {name} = {_EXAMPLES[name]} }}",
+            )
     return make(**spec.kwargs)
 
 
@@ -72,7 +76,10 @@ def cross_entropy(ignore_index: int = -100, label_smoothing: float = 0.0) -> Los
     Outputs (n, C) or (n, C, d1, …); targets either classes (n, d1, …) or probabilities of the outputs' shape.
     """
     if not 0 <= label_smoothing <= 1:
-        raise LossError(f"[loss] cross_entropy: label_smoothing = {label_smoothing:g} is not from 0 to 1.")
+        raise LossError(
+            f"[loss] cross_entropy: label_smoothing = {label_smoothing:g} is not from 0 to 1.",
+            remedy="0.1 is usual, 0.0 is none.",
+        )
 
     def losses(outputs: Tensor, targets: Tensor) -> Tensor:
         return functional.cross_entropy(
@@ -211,7 +218,7 @@ def _from_code(spec: LossSpec, code: UserCode) -> Loss:
 
     def measure(outputs: Any, targets: Tensor) -> BatchLoss:
         with code.lent(spec.name, LossError):
-            returned = function(outputs, targets, **spec.kwargs)
+            returned = function(outputs, targets.clone(), **spec.kwargs)  # a loss may overwrite what it is given
         return _understood(spec.name, returned, targets)
 
     return Loss(spec.name, None, measure, lambda _outputs, _targets: None)
@@ -219,6 +226,8 @@ def _from_code(spec: LossSpec, code: UserCode) -> Loss:
 
 def _understood(name: str, returned: object, targets: Tensor) -> BatchLoss:
     n = targets.shape[0]
+    if isinstance(returned, Tensor) and returned.is_meta:
+        raise LossError(f"{name}: returned a tensor on the meta device.", remedy="Compute it where the outputs are.")
     if isinstance(returned, tuple) and len(returned) == 2:
         total, weight = returned
         return BatchLoss(_scalar(name, total, "sum"), _weight(name, weight, targets))
@@ -236,14 +245,20 @@ def _understood(name: str, returned: object, targets: Tensor) -> BatchLoss:
 def _scalar(name: str, value: object, role: str) -> Tensor:
     if not (isinstance(value, Tensor) and value.ndim == 0 and value.is_floating_point()):
         found = f"a tensor {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
-        raise LossError(f"{name}: its {role} is {found}, not a scalar tensor that gradients flow through.")
+        raise LossError(
+            f"{name}: its {role} is {found}, not a scalar tensor that gradients flow through.",
+            remedy="Return a real tensor of no dimension, such as losses.sum(), without detach() or item().",
+        )
     return value.to(_ACCUMULATE)
 
 
 def _weight(name: str, value: object, targets: Tensor) -> Tensor:
     weight = torch.as_tensor(value, dtype=_ACCUMULATE, device=targets.device).detach() if _is_number(value) else None
     if weight is None or not (weight.isfinite() and weight >= 0):
-        raise LossError(f"{name}: its weight is {value!r}, not a number of examples or tokens.")
+        raise LossError(
+            f"{name}: its weight is {value!r}, not a number of examples or tokens.",
+            remedy="Return (sum, weight): the sum of the losses and how many there are.",
+        )
     return weight
 
 

@@ -27,10 +27,10 @@ def build_model(spec: ModelSpec, code: UserCode) -> tuple[nn.Module, tuple[str, 
     factory = code.resolve(spec.factory, ModelError)
     with code.running(spec.factory, ModelError):
         model, told = unwrapped(factory(**spec.kwargs))
-    if not isinstance(model, nn.Module):
-        found = type(model).__name__
-        raise ModelError(f"{spec.factory}: returned {found}, not a torch.nn.Module.", remedy="Return the model itself.")
-    check_parameters(spec.factory, model, chosen=bool(spec.parameter_globs))
+        if not isinstance(model, nn.Module):
+            found = f"{spec.factory}: returned {type(model).__name__}, not a torch.nn.Module."
+            raise ModelError(found, remedy="Return the model itself.")
+        check_parameters(spec.factory, model, chosen=bool(spec.parameter_globs))
     return model, told
 
 
@@ -125,10 +125,17 @@ def check_parameters(factory: str, model: nn.Module, *, chosen: bool) -> None:
                 f"{factory}: the parameter '{name}' has no shape yet.",
                 remedy="Run the lazy model once in the factory.",
             )
-        if parameter.is_meta:
-            raise ModelError(f"{factory}: '{name}' has no values (device meta).", remedy="Build the model on the CPU.")
+        if parameter.is_meta or parameter.is_inference():
+            how = "on the meta device" if parameter.is_meta else "in inference mode"
+            raise ModelError(
+                f"{factory}: the parameter '{name}' was made {how}, where nothing can be loaded into it.",
+                remedy="Build the model as for training, on the CPU.",
+            )
         if parameter.requires_grad and not parameter.is_floating_point():
-            raise ModelError(f"{factory}: '{name}' is {parameter.dtype}; only real parameters have a landscape here.")
+            raise ModelError(
+                f"{factory}: '{name}' is {parameter.dtype}; only real parameters have a landscape here.",
+                remedy="Freeze it with requires_grad_(False), or keep its real and imaginary part as two parameters.",
+            )
     if not (chosen or any(parameter.requires_grad for parameter in model.parameters())):
         raise ModelError(
             f"{factory}: the model has no trainable parameters, hence no loss landscape.",

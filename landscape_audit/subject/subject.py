@@ -25,7 +25,7 @@ from landscape_audit.subject.data import Sample
 from landscape_audit.subject.derivatives import exactly_differentiable
 from landscape_audit.subject.loss import BatchLoss, Loss
 from landscape_audit.subject.model import cast
-from landscape_audit.subject.nested import arguments
+from landscape_audit.subject.nested import arguments, mapped
 from landscape_audit.subject.output import chosen
 from landscape_audit.subject.recompute import recomputing
 
@@ -85,8 +85,9 @@ class Subject:
             tensors[name] = tensors[name].clone()
         kept = recomputing(self.model) if self.recompute else contextlib.nullcontext()
         exact = exactly_differentiable(self.model)
+        given, named = arguments(mapped(torch.clone, batch.inputs))  # a model may write to what it is given
         with self.code.lent(f"{self.info.model}: forward", ModelError), sdpa_kernel(SDPBackend.MATH), exact, kept:
-            return chosen(functional_call(self.model, tensors, *arguments(batch.inputs)), self.output)
+            return chosen(functional_call(self.model, tensors, given, named), self.output)
 
     def in_dtype(self, dtype: torch.dtype) -> Subject:
         """The same function computed in another precision: the difference is rounding."""

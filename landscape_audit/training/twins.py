@@ -23,13 +23,14 @@ from landscape_audit.probes.kept_twins import require_files
 from landscape_audit.spec import AuditSpec, DataSpec, SamSpec
 from landscape_audit.subject.batch import Batch, joined
 from landscape_audit.subject.checkpoint import tensor_digest
-from landscape_audit.subject.code import is_out_of_memory, undisturbed
+from landscape_audit.subject.code import is_out_of_memory
 from landscape_audit.subject.data import read_sample
 from landscape_audit.subject.intake import Intake
 from landscape_audit.subject.loading import checked_loss
 from landscape_audit.subject.loss import BatchLoss
 from landscape_audit.subject.nested import arguments
 from landscape_audit.subject.output import chosen
+from landscape_audit.subject.process import undisturbed
 from landscape_audit.subject.subject import Subject
 from landscape_audit.text import count
 from landscape_audit.training.sam import Asam, Ascent, Sam, take_step
@@ -258,7 +259,9 @@ def _first_step(subject: Subject, course: Course) -> tuple[str, str]:
             subject.loss.check(outputs, batch.targets)
             loss = _mean(subject.loss.measure(outputs, batch.targets))
         if not loss.isfinite():
-            raise LossError(f"{where}: the loss is {float(loss)}.")
+            raise LossError(
+                f"{where}: the loss is {float(loss)}.", remedy="Lower [checks.sam] lr, or look at the training data."
+            )
         named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
         found = torch.autograd.grad(loss, list(named.values()), allow_unused=True) if loss.requires_grad else ()
     gradient = {name: part for name, part in zip(named, found, strict=False) if part is not None}

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
-from command_line import CONFIG, outcome
+from command_line import CONFIG, assert_one_message, outcome
 
 GATE = '[gates."loss.value"]\nat_most = 3\nwhy = "a test"\n'
 
@@ -89,18 +86,6 @@ CONFIGS = [
     (CONFIG + GATE.replace("at_most = 3\n", ""), "at_most"),
     (CONFIG + GATE.replace("loss.value", "lost.value"), "Did you mean 'loss'?"),
 ]
-
-
-def assert_one_message(code, expected, wanted, out, err):
-    assert code == expected, err
-    assert wanted in err
-    assert out == ""
-    assert "Traceback" not in err
-    assert "\x1b" not in err
-    assert "\u202e" not in err
-    assert re.fullmatch(rf"landscape-audit: ERROR  .+  \(exit {expected}\)", err.splitlines()[-1])
-    assert err.count("landscape-audit: error: ") == 1
-    assert not list(Path().glob("audit-*")), "something was left behind that looks like an audit"
 
 
 @pytest.mark.usefixtures("folder")

@@ -1,0 +1,145 @@
+"""Hostile text in every place of the results that takes text: no output is shaped by it."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+from hostile_audit import DETAILS, HOSTILE
+from markdown_it import MarkdownIt
+from pydantic import ValidationError
+from results_factory import an_audit, between
+
+from landscape_audit.cli.summary import failures, summary
+from landscape_audit.judge import judged, last_line
+from landscape_audit.policy import Policy
+from landscape_audit.report.render import html, markdown
+from landscape_audit.report.view import view
+from landscape_audit.results import AuditResults, Failed, Measured
+
+MARKED = (
+    HOSTILE[:60],
+    "\"><img src=x onerror=alert(1)><svg onload=alert(1)>' onmouseover='x",
+    "{{ view.title }}{% for x in y %}${x}#{x}<!-- --></style></title><script>alert(1)</script>",
+    "[x](javascript:alert(1)) ![y](http://127.0.0.1/z) <https://example.org> @everyone | a | b |",
+    "\n\n# title\n---\n```\n::error::forged\nlandscape-audit: PASS  9 passed, 0 failed, 0 undecided  (exit 0)",
+    "\x1b]8;;http://127.0.0.1\x07link\x1b]8;;\x07\x1b[2J\r\u2028\u2029\u2066\u202e\u200b\ufeff\x00\x9b31m",
+    '=HYPERLINK("http://127.0.0.1")\t+1\t@SUM(A1)../../../../etc/passwd',
+    "w" * 100_000,
+)
+
+
+def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every piece of text."""
+    if isinstance(tree, str):
+        yield path
+    elif isinstance(tree, (dict, list)):
+        for step in tree if isinstance(tree, dict) else range(len(tree)):
+            yield from places(tree[step], (*path, step))
+
+
+def with_text(tree: Any, path: tuple[Any, ...], text: str) -> Any:
+    """The tree with another text at the end of a way."""
+    if not path:
+        return text
+    changed = tree.copy()
+    changed[path[0]] = with_text(tree[path[0]], path[1:], text)
+    return changed
+
+
+def is_free(tree: Any, path: tuple[Any, ...]) -> bool:
+    """Whether results may have any text there."""
+    try:
+        AuditResults.model_validate_json(json.dumps(with_text(tree, path, "Any text.")))
+    except ValidationError:
+        return False
+    return path[-1] not in {"schema_version", "key"}
+
+
+@pytest.fixture(scope="module")
+def audited():
+    """Good results, and the ways to every text in them that is free."""
+    policy = Policy.model_validate({"gates": {"sharpness.lambda_max": {"at_most": 20.0, "why": "w"}}})
+    details = (*DETAILS[:4], DETAILS[4].model_copy(update={"rows": (("a", "b"),)}))
+    measured = Measured(estimates={"lambda_max": between(29.0, 31.0, 33.0)}, details=details, caveats=("c",))
+    outcomes = {"sharpness": measured, "trace": Failed(error="broken")}
+    results = an_audit(outcomes, policy=policy, partial="interrupted", unreached=("ggn",))
+    results = judged(results, policy, dt.date(2026, 1, 1)).model_copy(update={"partial": "cut"})
+    tree = json.loads(results.to_json())
+    return tree, [path for path in places(tree) if is_free(tree, path)]
+
+
+def filled(audited, text: str) -> AuditResults:
+    """The results with that text wherever text is free."""
+    tree, free = audited
+    for path in free:
+        tree = with_text(tree, path, text)
+    return AuditResults.model_validate_json(json.dumps(tree))
+
+
+class Shape(HTMLParser):
+    """The elements of a page with the names of their attributes, and what it would load or follow."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, tuple[str, ...]]] = []
+        self.links: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, tuple(name for name, _ in attrs)))
+        self.links += [value or "" for name, value in attrs if name in {"href", "src", "action", "data", "style"}]
+
+
+def test_there_are_many_places_for_text(audited):
+    assert len(audited[1]) > 100
+
+
+@pytest.mark.parametrize("text", MARKED, ids=range(len(MARKED)))
+def test_a_page_has_the_same_elements_whatever_the_words(audited, text):
+    page, plain = (html(view(filled(audited, each))) for each in (text, "word"))
+    shape = Shape(page)
+    assert {element for element, _ in shape.elements} == {element for element, _ in Shape(plain).elements}
+    assert set(shape.elements) == set(Shape(plain).elements)
+    assert not {"script", "iframe", "object", "form", "base", "link"} & {element for element, _ in shape.elements}
+    for link in shape.links:
+        assert link.startswith(("#", "data:image/svg+xml;base64,")) or re.fullmatch(r"[-\w:%. ;]*", link), link
+    for picture in re.findall(r"data:image/svg\+xml;base64,([\w+/=]+)", page):
+        drawing = ET.fromstring(base64.b64decode(picture))  # noqa: S314 - what we drew ourselves
+        assert not [each for each in drawing.iter() if each.tag.endswith(("script", "foreignObject", "}a", "image"))]
+    assert len(page) < 2_000_000
+
+
+@pytest.mark.parametrize("text", MARKED, ids=range(len(MARKED)))
+def test_a_summary_in_markdown_has_no_link_picture_or_html_of_theirs(audited, text):
+    parser = MarkdownIt("commonmark", {"html": True}).enable("table")
+    written, plain = (markdown(view(filled(audited, each))) for each in (text, "word"))
+    kinds, plain_kinds = ([token.type for token in _all(parser.parse(each))] for each in (written, plain))
+    assert not {"link_open", "image", "html_block", "html_inline", "code_inline", "fence"} & set(kinds)
+    assert [kind for kind in kinds if kind.startswith(("t", "heading", "hr"))] == [
+        kind for kind in plain_kinds if kind.startswith(("t", "heading", "hr"))
+    ]
+    assert not re.search(r"(?<!\w)@\w", written), "a mention calls people"
+    assert all(line.isprintable() for line in written.replace("@\u200b", "@").split("\n"))
+
+
+def _all(tokens: Any) -> Iterator[Any]:
+    for token in tokens:
+        yield token
+        yield from _all(token.children or ())
+
+
+@pytest.mark.parametrize("text", MARKED, ids=range(len(MARKED)))
+def test_a_terminal_gets_printable_lines_and_one_verdict(audited, text):
+    results = filled(audited, text)
+    lines = [*summary(results).split("\n"), *failures(results), last_line(results, None, 1)]
+    assert all(line.isprintable() for line in lines)
+    assert not [line for line in lines[:-1] if line.startswith(("::", "landscape-audit: PASS"))]
+    assert max(map(len, lines)) < 3000
