@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -77,12 +78,13 @@ def read_sample(
         )
     intake = intake or Intake(spec.inputs, spec.targets)
     name = str(spec.loader) if spec.file is None else spec.file.name
-    reading = _Reading(spec, name, Store(name, device, dtype))
-    if spec.file is not None:
-        reading.rows(of_table(read_table(code.base / spec.file, intake), name))
-    else:
-        reading.loader(code, intake)
-    return reading.sample(tuple(intake.left_out))
+    with contextlib.closing(Store(name, device, dtype)) as store:
+        reading = _Reading(spec, name, store)
+        if spec.file is not None:
+            reading.rows(of_table(read_table(code.base / spec.file, intake), name))
+        else:
+            reading.loader(code, intake)
+        return reading.sample(tuple(intake.left_out))
 
 
 class _Reading:

@@ -87,6 +87,11 @@ class Store:
         device = self._device if fits else _HOST
         return self._batches(lambda run: _moved(run, device)), "device" if fits else "host"
 
+    def close(self) -> None:
+        """No more is added. What was kept stays, also what is in files: a mapping holds on to its own."""
+        for file in self._files:
+            file.close()
+
     def _batches(self, block: Callable[[_Run], Batch]) -> tuple[Batch, ...]:
         return tuple(itertools.chain.from_iterable(run.views(block(run)) for run in self._runs))
 
