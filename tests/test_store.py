@@ -49,7 +49,7 @@ BATCHES = {
 }
 
 
-@pytest.mark.parametrize("limit", [2**40, 100, 0], ids=["memory", "first memory, then a file", "a file"])
+@pytest.mark.parametrize("limit", [2**24, 100, 0], ids=["memory", "first memory, then a file", "a file"])
 @pytest.mark.parametrize("batches", BATCHES.values(), ids=BATCHES)
 def test_what_was_kept_comes_back(batches: list[Batch], limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "free_memory", lambda _: limit)
@@ -62,7 +62,7 @@ def test_what_was_kept_comes_back(batches: list[Batch], limit: int, monkeypatch:
         assert all(tensor.dtype == expected[name].dtype for name, tensor in after.named())
 
 
-@pytest.mark.parametrize("limit", [2**40, 0], ids=["memory", "a file"])
+@pytest.mark.parametrize("limit", [2**24, 0], ids=["memory", "a file"])
 def test_joining_neighbours_copies_nothing(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "free_memory", lambda _: limit)
     batches, _ = stored([Batch((numbers(n, 4) + n, numbers(n, 2, 2)), torch.arange(n)) for n in (2, 3, 1)])
@@ -151,26 +151,26 @@ def build():
 
 class Model(nn.Linear):
     def __init__(self):
-        super().__init__(1 << 18, 1, bias=False)
+        super().__init__(1 << 17, 1, bias=False)
     def forward(self, x):
         seen.append(anonymous())
         return super().forward(x)
 
 def batches():
-    for index in range(32):
+    for index in range(48):
         seen.append(anonymous())
-        yield torch.full((8, 1 << 18), index / 32), torch.arange(8.0).view(8, 1)
+        yield torch.full((8, 1 << 17), index / 48), torch.arange(8.0).view(8, 1)
 
 if __name__ == "__main__":
     import big
     from safetensors.torch import save_file
     torch.manual_seed(0)
     save_file(build().state_dict(), "model.safetensors")
-    store.free_memory = lambda device: 64 << 20
+    store.free_memory = lambda device: 32 << 20
     spec = {"model": {"factory": "big:build"}, "data": {"loader": "big:batches"}, "loss": {"name": "mse"}}
     before = anonymous()
     found = load_subject(AuditSpec.model_validate(spec), Path("model.safetensors"), Path("."), torch.device("cpu"))
-    evaluate(found, found.theta, passes(found.sample.batches, range(32), 64))
+    evaluate(found, found.theta, passes(found.sample.batches, range(48), 16))
     print(found.data.kept, len(big.seen), max(big.seen) - before)
 """
 
@@ -188,5 +188,5 @@ def test_a_sample_larger_than_memory_takes_no_more_of_it_than_is_allowed(tmp_pat
     )
     kept, seen, grown = run.stdout.split()
     assert kept == "file"
-    assert int(seen) > 100  # two passes of the loader and two of the model, once in batches and once in passes of eight
-    assert int(grown) < 100  # MiB, of a sample of 256: a batch has 8, in memory are 16, and torch's own is some
+    assert int(seen) >= 4 * 48 - 24  # two passes of the loader and two of the model, once by batch and once by two
+    assert int(grown) < 96  # MiB, of a sample of 192: in memory are 8, copies of a batch, and what torch loads late
