@@ -10,14 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from landscape_audit.errors import DataError
+from landscape_audit.errors import DataError, ModelError
+from landscape_audit.report.provenance import identity_of
 from landscape_audit.spec import DataSpec
 from landscape_audit.subject.code import UserCode
 from landscape_audit.subject.data import Sample, read_sample
 from landscape_audit.subject.draw import drawn
 from landscape_audit.subject.intake import Intake
 from landscape_audit.subject.nested import tensors
-from tests.user_files import write
+from tests.results_factory import an_audit
+from tests.user_files import DATA, subject_in, write
 
 N = 90
 HEAD = """
@@ -246,3 +248,23 @@ def test_what_is_no_hugging_face_data_set_of_examples_is_told_with_a_remedy(
 def test_settings_for_what_is_no_function_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no function that could be given"):
         sample_of(tmp_path, "loader = pairs", kwargs={"split": "test"})
+
+
+def test_the_results_and_the_report_say_how_the_sample_was_drawn(tmp_path: Path) -> None:
+    subject = subject_in(tmp_path, data={"n_samples": 20, "seed": 5})
+    found = subject.data
+    assert (found.draw, found.draw_seed, found.drawn_from, found.n_samples) == ("stratified", 5, 50, 20)
+    told = dict(identity_of(an_audit(data=found)))["Data"]
+    assert told.startswith("data.py:batches, 20 of 50 examples, drawn with seed 5, every class in proportion (")
+    streamed = DATA.replace("return list(zip(x.split(12), y.split(12)))", "yield from zip(x.split(12), y.split(12))")
+    subject = subject_in(tmp_path, loader=streamed, data={"n_samples": 20})
+    assert subject.data.draw == "first"
+    told = "The first 20 examples, not a random draw: the loader does not say how long it is."
+    assert told in subject.adjustments
+
+
+def test_a_model_that_cannot_take_bytes_is_told_to_scale_images(tmp_path: Path) -> None:
+    in_bytes = DATA.replace("x.split(12)", "x.byte().split(12)")
+    with pytest.raises(ModelError, match="forward: raised") as caught:
+        subject_in(tmp_path, loader=in_bytes)
+    assert "scaled floats" in caught.value.remedy

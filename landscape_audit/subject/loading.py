@@ -24,6 +24,7 @@ from landscape_audit.subject.division import cut_adds_up
 from landscape_audit.subject.intake import Intake
 from landscape_audit.subject.loss import BatchLoss, Loss, resolve_loss
 from landscape_audit.subject.model import build_model, load
+from landscape_audit.subject.nested import tensors
 from landscape_audit.subject.subject import Subject, fixed, trainable
 from landscape_audit.text import count
 
@@ -247,6 +248,12 @@ def _evaluated(subject: Subject, parameters: Sequence[Tensor], index: int, batch
         with subject.code.lent(f"{subject.loss.name}: batch {index}", LossError):
             subject.loss.check(outputs, batch.targets)
             return subject.loss.measure(outputs, batch.targets)
+    except ModelError as raised:
+        if raised.remedy or not any(part.dtype is torch.uint8 for part in tensors(batch.inputs)):
+            raise
+        raise ModelError(
+            raised.what, remedy="Inputs are uint8, as images are stored: give them as in training, scaled floats."
+        ) from raised
     except (RuntimeError, MemoryError) as raised:
         if not is_out_of_memory(raised):
             raise
