@@ -38,11 +38,14 @@ def device_of(protocol: ProtocolSpec) -> torch.device:
 
 def memory_for(protocol: ProtocolSpec, device: torch.device) -> int:
     """What basis and graphs may take: half of the memory that is free, or less where the protocol says so."""
+    return int(min(free_memory(device) // 2, protocol.max_bytes))
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that this process can still have there: of host memory, an equal share for each process of the machine."""
     if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-    else:
-        free = _available() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return int(min(free // 2, protocol.max_bytes))
+        return torch.cuda.mem_get_info(device)[0]
+    return _available() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def _available() -> int:

@@ -348,6 +348,14 @@ class DataInfo(Record):
     n_batches: int
     weight: float = Field(description="The denominator of the mean loss: examples, or tokens.")
     fingerprint: str = Field(description="SHA-256 over the tensors that were seen, in order.")
+    draw: Literal["all", "first", "random", "stratified"] = Field(
+        default="all", description="Which of the data they are; stratified: at random, every class in proportion."
+    )
+    draw_seed: int | None = Field(default=None, description="Of a random draw.")
+    drawn_from: int | None = Field(default=None, description="How many examples there were; null: not counted.")
+    kept: Literal["device", "host", "file"] = Field(
+        default="device", description="Where the sample was: in the device's memory, the host's, or a temporary file."
+    )
     loss: str
     metric: str | None = None
 

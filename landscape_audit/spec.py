@@ -71,7 +71,8 @@ class DataSpec(Strict):
 
     loader: str | None = Field(
         default=None,
-        description="`module:function` or `file.py:function`, returning batches: (inputs, targets), or dicts.",
+        description="`module:name` or `file.py:name`: batches of (inputs, targets) or dicts, a data set, or a function "
+        "that returns them.",
     )
     kwargs: dict[str, Any] = Field(default_factory=dict, description="Given to the loader function by name.")
     file: Path | None = Field(default=None, description="A .safetensors or .npz with `inputs` and `targets`.")
@@ -82,8 +83,14 @@ class DataSpec(Strict):
         default="", description="Key of the targets in a dict; by default labels, label, targets, target or y."
     )
     n_samples: StrictInt | None = Field(
-        default=None, ge=1, description="Audit the first this many examples; all by default."
+        default=None, ge=1, description="Audit this many examples, as `draw` says; all by default."
     )
+    draw: Literal["auto", "first", "random"] = Field(
+        default="auto",
+        description="random: with `seed`, classes in proportion; first: the first ones; auto: random where the length "
+        "of the data is known.",
+    )
+    seed: StrictInt = Field(default=0, ge=0, lt=2**63, description="Of the random draw.")
     batch_size: StrictInt | None = Field(
         default=None, ge=1, description="Examples a batch; by default the loader's, or less so that there are 16."
     )

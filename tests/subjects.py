@@ -176,9 +176,10 @@ def dense_gauss_newton(audited: Subject) -> Tensor:
 
 def on_device(audited: Subject, device: torch.device) -> Subject:
     """The same subject there."""
+    batches = audited.sample.batches
     return replace(
         audited,
         theta=audited.theta.to(device),
-        sample=audited.sample.to(device, audited.theta.dtype),
+        sample=replace(audited.sample, batches=tuple(batch.to(device, audited.theta.dtype) for batch in batches)),
         fixed={name: value.to(device) for name, value in audited.fixed.items()},
     )

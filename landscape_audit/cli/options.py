@@ -39,7 +39,10 @@ DataOption = Annotated[
 LossOption = Annotated[
     str | None, typer.Option("--loss", help="cross_entropy, mse, bce_with_logits, nll, or file.py:function.")
 ]
-Samples = Annotated[int | None, typer.Option("--n-samples", help="Audit the first this many examples.")]
+Samples = Annotated[
+    int | None,
+    typer.Option("--n-samples", help="Audit so many examples, as [data] draw says."),
+]
 BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Examples a batch; by default the loader's.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of every random direction; 0 by default.")]
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:1.")]

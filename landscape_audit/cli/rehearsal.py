@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, Subset
 
 from landscape_audit.checks import chosen
 from landscape_audit.checks.sam import sam
@@ -38,7 +40,7 @@ from landscape_audit.subject.subject import Subject
 from landscape_audit.text import count, mebibytes, number
 
 BATCHES = 2
-_OF_A_FILE = 64  # examples a batch, where a file has no batches and audit.toml asks for no size
+_AT_ONCE = 64  # examples a batch, where a file or a data set has no batches and audit.toml asks for no size
 
 
 def rehearse(asked: Request, steps: Steps) -> None:
@@ -105,10 +107,12 @@ class FirstBatches(UserCode):
         self.batches: int | None = None
         """How many the loader says that it has."""
 
-    def resolve(self, spec: str, error: type[AuditError]) -> Callable[..., Any]:
+    def find(self, spec: str, error: type[AuditError]) -> Any:
         """As ever, but for the loader."""
-        function = super().resolve(spec, error)
-        return self._shortened(function) if spec == self._loader else function
+        found = super().find(spec, error)
+        if spec != self._loader:
+            return found
+        return (lambda **kwargs: self._shortened(found(**kwargs))) if callable(found) else self._shortened(found)
 
     def read(self, sample: Sample) -> str:
         """What was read, in words."""
@@ -116,16 +120,22 @@ class FirstBatches(UserCode):
         read = f"{count(sample.size, 'example')} from {sample.source}, its first {BATCHES} batches{of}"
         return f"{read}: the same on a second pass. Whatever comes after them was not looked at"
 
-    def _shortened(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def first(**kwargs: Any) -> Any:
-            loader = function(**kwargs)
-            with contextlib.suppress(Exception):  # a DataLoader of a stream has a length, which raises
-                self.batches = len(loader)
-            if isinstance(loader, Iterator):
-                return itertools.islice(loader, BATCHES)
-            return _First(loader) if isinstance(loader, Iterable) else loader
+    def _shortened(self, loader: Any) -> Any:
+        if _is_data_set(loader):
+            self.batches = math.ceil(len(loader) / _AT_ONCE)
+            rows = range(min(len(loader), BATCHES * _AT_ONCE))
+            return loader.select(rows) if hasattr(loader, "select") else Subset(loader, rows)
+        with contextlib.suppress(Exception):  # a DataLoader of a stream has a length, which raises
+            self.batches = len(loader)
+        if isinstance(loader, Iterator):
+            return itertools.islice(loader, BATCHES)
+        return _First(loader) if isinstance(loader, Iterable) else loader
 
-        return first
+
+def _is_data_set(loader: Any) -> bool:
+    """Whether it gives examples by number, and no batches."""
+    by_number = hasattr(loader, "__getitem__") and hasattr(loader, "__len__")
+    return by_number and not isinstance(loader, (Sequence, Mapping, DataLoader))
 
 
 @dataclass(frozen=True)
@@ -145,7 +155,7 @@ def _read(asked: Request) -> Checkpoint:
 
 def _sparing(data: DataSpec) -> DataSpec:
     """As many examples as two batches have, where the data are one file; of a loader all that it may still give."""
-    most = BATCHES * (data.batch_size or _OF_A_FILE)
+    most = BATCHES * (data.batch_size or _AT_ONCE)
     return data.model_copy(update={"n_samples": min(data.n_samples or most, most) if data.file else None})
 
 

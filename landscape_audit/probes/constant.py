@@ -175,6 +175,7 @@ class _Targets:
                 first += piece.size
 
     def _rows(self, targets: Tensor) -> Tensor:
+        targets = targets.to(self.bench.subject.theta.device)
         if self.kind == "classes" and not targets.is_floating_point():
             return targets.flatten()
         rows = targets.double()

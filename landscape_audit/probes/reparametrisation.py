@@ -149,7 +149,7 @@ def _outputs(bench: Bench, theta: Tensor) -> Tensor:
     import torch
 
     subject = bench.subject
-    few = subject.sample.batches[0].first(TRIED)
+    few = subject.placed(subject.sample.batches[0].first(TRIED))
     with torch.no_grad():
         outputs = subject.outputs(subject.layout.views(theta), few)
         found = outputs if isinstance(outputs, torch.Tensor) else subject.loss.measure(outputs, few.targets).total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from landscape_audit.report.cost import in_gradients
-from landscape_audit.results import AuditResults, SubjectInfo
+from landscape_audit.results import AuditResults, DataInfo, SubjectInfo
 from landscape_audit.text import count, number, printable
 
 
@@ -14,7 +14,7 @@ def identity_of(results: AuditResults) -> tuple[tuple[str, str], ...]:
     return (
         ("Checkpoint", files or "none"),
         ("Model", f"{printable(subject.model, 80)}, {subject.parameters:,} parameters"),
-        ("Data", f"{printable(data.source, 80)}, {data.n_samples:,} examples ({data.fingerprint[:12]})"),
+        ("Data", f"{printable(data.source, 80)}, {_drawn(data)} ({data.fingerprint[:12]})"),
         ("Loss", printable(data.loss, 80)),
         ("Audited", f"{results.run.finished[:10]}, {results.environment.device}, {results.protocol.dtype}"),
         ("Policy", f"{count(len(results.policy.gates), 'gate')}, {count(len(results.policy.waivers), 'waiver')}"),
@@ -61,6 +61,17 @@ def provenance_of(results: AuditResults) -> tuple[tuple[str, str], ...]:
 def _chosen(subject: SubjectInfo) -> str:
     whole = subject.parameters + subject.frozen_parameters
     return printable(f"{subject.parameters:,} of {whole:,}, by {', '.join(subject.parameter_globs)}", 300)
+
+
+def _drawn(data: DataInfo) -> str:
+    """`100 of 5,000 examples, drawn with seed 0, every class in proportion`."""
+    of = f"{data.n_samples:,} of {data.drawn_from:,}" if data.drawn_from else f"{data.n_samples:,}"
+    if data.draw == "all":
+        return f"{data.n_samples:,} examples"
+    if data.draw == "first":
+        return f"{of} examples, the first ones"
+    classes = ", every class in proportion" if data.draw == "stratified" else ""
+    return f"{of} examples, drawn with seed {data.draw_seed}{classes}"
 
 
 def _budget(value: object) -> str:

@@ -44,15 +44,15 @@ class Batch:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
         """The same batch there; only floating-point tensors change their dtype."""
-        return self._each(lambda tensor: tensor.to(device, dtype if tensor.is_floating_point() else None))
+        return self.each(lambda tensor: tensor.to(device, dtype if tensor.is_floating_point() else None))
 
     def first(self, n: int) -> Self:
         """Its first `n` examples, or all of them."""
-        return self._each(lambda tensor: tensor[:n])
+        return self.each(lambda tensor: tensor[:n])
 
     def rows(self, index: Tensor | slice) -> Self:
         """Those examples."""
-        return self._each(lambda tensor: tensor[index])
+        return self.each(lambda tensor: tensor[index])
 
     def split(self, pieces: int) -> Iterator[Self]:
         """The same examples in that many batches of nearly equal size."""
@@ -65,30 +65,61 @@ class Batch:
         yield from leaves(self.inputs, "inputs")
         yield from leaves(self.targets, "targets")
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+    def copied(self) -> Self:
+        """The same examples in memory of their own."""
+        return self.each(torch.clone)
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The same structure with `change` of each tensor, in the order of `named`."""
         return type(self)(mapped(change, self.inputs), mapped(change, self.targets))
 
 
 def joined(batches: Sequence[Batch]) -> Batch:
-    """Batches of examples of one shape as one."""
-
-    def together(*parts: Tensor) -> Tensor:
-        return torch.cat(parts)
-
+    """Batches of examples of one shape as one; a view where they lie one behind the other."""
     sides = [[getattr(batch, side) for batch in batches] for side in ("inputs", "targets")]
-    return Batch(*(mapped(together, *parts) for parts in sides))
+    return Batch(*(mapped(_together, *parts) for parts in sides))
+
+
+def _together(*parts: Tensor) -> Tensor:
+    first = parts[0]
+    ends = [part.storage_offset() + part.shape[0] * first.stride(0) for part in parts]
+    starts = [part.storage_offset() for part in parts[1:]]
+    one_block = all(
+        part.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
+        and (part.dtype, part.stride(), part.is_contiguous()) == (first.dtype, first.stride(), True)
+        for part in parts
+    )
+    if not one_block or starts != ends[:-1]:
+        return torch.cat(parts)
+    rows = sum(part.shape[0] for part in parts)
+    return first.as_strided((rows, *first.shape[1:]), first.stride())
+
+
+class Fingerprint:
+    """SHA-256 over dtypes, shapes and bytes of all examples in order, whatever the batches."""
+
+    def __init__(self) -> None:
+        self._hashes: defaultdict[str, hashlib._Hash] = defaultdict(hashlib.sha256)
+        self._runs: defaultdict[str, list[list[Any]]] = defaultdict(list)
+
+    def add(self, batch: Batch) -> None:
+        """The next examples."""
+        for side, tensor in batch.named():
+            self._hashes[side].update(tensor_bytes(tensor))
+            kind, runs = [str(tensor.dtype), list(tensor.shape[1:])], self._runs[side]
+            if not runs or runs[-1][1:] != kind:
+                runs.append([0, *kind])
+            runs[-1][0] += tensor.shape[0]
+
+    def digest(self) -> str:
+        """Of all so far."""
+        digests = {side: found.hexdigest() for side, found in self._hashes.items()}
+        return hashlib.sha256(json.dumps([self._runs, digests], sort_keys=True).encode()).hexdigest()
 
 
 def fingerprint(batches: Iterable[Batch]) -> str:
-    """SHA-256 over dtypes, shapes and bytes of all examples in order, whatever the batches."""
-    hashes: defaultdict[str, hashlib._Hash] = defaultdict(hashlib.sha256)
-    runs: defaultdict[str, list[list[Any]]] = defaultdict(list)
+    """The fingerprint of these."""
+    found = Fingerprint()
     for batch in batches:
-        for side, tensor in batch.named():
-            hashes[side].update(tensor_bytes(tensor))
-            kind = [str(tensor.dtype), list(tensor.shape[1:])]
-            if not runs[side] or runs[side][-1][1:] != kind:
-                runs[side].append([0, *kind])
-            runs[side][-1][0] += tensor.shape[0]
-    digests = {side: found.hexdigest() for side, found in hashes.items()}
-    return hashlib.sha256(json.dumps([runs, digests], sort_keys=True).encode()).hexdigest()
+        found.add(batch)
+    return found.digest()

@@ -40,6 +40,15 @@ class UserCode:
 
     def resolve(self, spec: str, error: type[AuditError]) -> Callable[..., Any]:
         """What `package.module:name` or `path/to/file.py:name` (from the base folder) names: something callable."""
+        found = self.find(spec, error)
+        if not callable(found):
+            raise error(
+                f"{spec}: is of type {type(found).__name__}, which cannot be called.", remedy="Name a function."
+            )
+        return found  # type: ignore[no-any-return]
+
+    def find(self, spec: str, error: type[AuditError]) -> Any:
+        """What it names, whatever that is."""
         place, colon, name = spec.rpartition(":")
         if not (colon and place and name):
             raise error(f"'{spec}' does not name any code.", remedy=_FORMS)
@@ -50,11 +59,7 @@ class UserCode:
         if found is None:
             known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
             raise error(f"{spec}: {place} has no '{name}'.", remedy=did_you_mean(name, known) if known else "")
-        if not callable(found):
-            raise error(
-                f"{spec}: is of type {type(found).__name__}, which cannot be called.", remedy="Name a function."
-            )
-        return found  # type: ignore[no-any-return]
+        return found
 
     def sources(self) -> dict[str, str]:
         """SHA-256 of every file of the user's own that was run, by its path from the base folder."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,7 +49,8 @@ class Intake:
         return cls(spec.data.inputs, spec.data.targets, accepted, spec.loss.name)
 
     def batch(self, item: object, where: str) -> Batch:
-        """One batch of a loader, checked."""
+        """One batch of a loader, or a whole table, in the loader's own memory."""
+        item = self._by_name(item)
         if isinstance(item, Mapping):
             found = self._of_dict(dict(item), where)
         elif isinstance(item, (tuple, list)) and len(item) > 1:
@@ -61,12 +63,30 @@ class Intake:
             raise self._unusable(item, where)
         return _checked(found, where)
 
+    def target_among(self, names: Iterable[str]) -> str:
+        """The key of the targets among these; empty where none is known to be."""
+        known = set(names)
+        return self.targets or next((name for name in TARGETS if name in known), "")
+
+    def _by_name(self, item: object) -> object:
+        """A named tuple or a dataclass as a dict, where its names say what the parts are; else as a tuple."""
+        if dataclasses.is_dataclass(item) and not isinstance(item, type):
+            fields = {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
+        elif isinstance(item, tuple) and hasattr(item, "_fields"):
+            fields = dict(zip(item._fields, item, strict=True))
+        else:
+            return item
+        key = self.target_among(fields)
+        others = fields.keys() - {key}
+        means = bool(self.inputs) or self.accepted is None or not self.accepted.isdisjoint(others)
+        return fields if key in fields and means else tuple(fields.values())
+
     @property
     def _wants_no_targets(self) -> bool:
         return self.loss == OWN_LOSS or self.loss in OF_THEMSELVES
 
     def _of_dict(self, item: dict[str, object], where: str) -> Batch:
-        key = self.targets or next((name for name in TARGETS if name in item), "")
+        key = self.target_among(item)
         if key not in item and (self.targets or not self._wants_no_targets):
             asked = f"no '{self.targets}'" if self.targets else "nothing that is known to be targets"
             raise DataError(
@@ -165,14 +185,13 @@ def _tensor(value: object, where: str) -> Tensor:
     if not isinstance(value, Tensor):
         raise DataError(
             f"{where} are of type {type(value).__name__}, not a tensor or a numpy array.",
-            remedy="Turn them into tensors with a collate_fn, or torch.as_tensor(…).",
+            remedy="Images: transform them, as torchvision's ToTensor() does. Text: tokenise it.",
         )
     if value.layout != torch.strided or value.is_quantized:
         raise DataError(f"{where} are not a dense tensor.", remedy="Call to_dense() or dequantize() in the loader.")
     if value.ndim == 0:
         raise DataError(f"{where} are a single number.", remedy="Examples go along the first axis.")
-    # A copy: a loader may fill one buffer again and again.
-    return value.detach().to("cpu", copy=True)
+    return value.detach().cpu()
 
 
 def _checked(batch: Batch, where: str) -> Batch:
@@ -183,6 +202,12 @@ def _checked(batch: Batch, where: str) -> Batch:
                 f"{where}: has {count(batch.size, 'input')} but {count(tensor.shape[0], name)}.",
                 remedy="Both need one entry an example along the first axis.",
             )
+    return batch
+
+
+def finite(batch: Batch, where: str) -> Batch:
+    """The batch, if all of its numbers are."""
+    for path, tensor in batch.named():
         bad = int((~torch.isfinite(tensor)).sum()) if tensor.is_floating_point() else 0
         if bad:
             raise DataError(

@@ -26,10 +26,12 @@ from landscape_audit.subject.derivatives import is_checkpointed, layers_changed
 from landscape_audit.subject.division import cut_adds_up
 from landscape_audit.subject.intake import Intake
 from landscape_audit.subject.loss import BatchLoss, Loss, resolve_loss
+from landscape_audit.subject.nested import tensors
 from landscape_audit.subject.subject import Subject, audited, fixed
 from landscape_audit.text import count
 
 _LISTED = 4  # names spelled out in one sentence
+_PLACES = {"host": "host memory", "file": "a temporary file"}
 
 
 def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.device) -> Subject:
@@ -109,6 +111,10 @@ def _data_info(sample: Sample, loss: Loss) -> DataInfo:
         n_batches=len(sample.batches),
         weight=sample.size,
         fingerprint=sample.fingerprint,
+        draw=sample.draw.kind,
+        draw_seed=sample.draw.seed,
+        drawn_from=sample.draw.of,
+        kept=sample.place,
         loss=loss.name,
         metric=loss.metric,
     )
@@ -137,6 +143,10 @@ def _told(spec: AuditSpec, sample: Sample) -> Iterator[str]:
     asked = spec.data.n_samples
     if asked and asked > sample.size:
         yield f"{asked:,} examples asked for, {sample.size:,} there."
+    if sample.draw.why:
+        yield f"The first {sample.size:,} examples, not a random draw: {sample.draw.why}."
+    if sample.place != "device":
+        yield f"The sample is kept in {_PLACES[sample.place]}, and each batch moved when it is used."
     if sample.left_out:
         yield f"Given by the loader and not to the model: {_listed(sample.left_out)}."
 
@@ -265,10 +275,17 @@ def _height(subject: Subject, index: int, loss: BatchLoss) -> Tensor:
 
 def _evaluated(subject: Subject, parameters: Sequence[Tensor], index: int, batch: Batch) -> BatchLoss:
     try:
+        batch = subject.placed(batch)
         outputs = subject.outputs(parameters, batch)
         with subject.code.lent(f"{subject.loss.name}: batch {index}", LossError):
             subject.loss.check(outputs, batch.targets)
             return subject.loss.measure(outputs, batch.targets)
+    except ModelError as raised:
+        if raised.remedy or not any(part.dtype is torch.uint8 for part in tensors(batch.inputs)):
+            raise
+        raise ModelError(
+            raised.what, remedy="Inputs are uint8, as images are stored: give them as in training, scaled floats."
+        ) from raised
     except (RuntimeError, MemoryError) as raised:
         if not is_out_of_memory(raised):
             raise

@@ -72,6 +72,7 @@ class Subject:
         Twice differentiable, as attention runs in the math kernel. Not checked for being finite. Under `autocast` the
         model computes in that dtype where torch deems it safe; the loss itself does not.
         """
+        batch = self.placed(batch)
         with torch.autocast(self.theta.device.type, dtype=autocast, enabled=autocast is not None):
             outputs = self.outputs(parameters, batch)
         if autocast is not None and isinstance(outputs, Tensor):
@@ -85,15 +86,19 @@ class Subject:
             tensors[name] = tensors[name].clone()
         kept = recomputing(self.model) if self.recompute else contextlib.nullcontext()
         exact = exactly_differentiable(self.model)
-        given, named = arguments(mapped(torch.clone, batch.inputs))  # a model may write to what it is given
+        # A copy: a model may write to what it is given.
+        given, named = arguments(mapped(torch.clone, self.placed(batch).inputs))
         with self.code.lent(f"{self.info.model}: forward", ModelError), sdpa_kernel(SDPBackend.MATH), exact, kept:
             return chosen(functional_call(self.model, tensors, given, named), self.output)
+
+    def placed(self, batch: Batch) -> Batch:
+        """A batch of the sample, wherever that is kept, on the device and in the dtype of `theta`."""
+        return batch.to(self.theta.device, self.theta.dtype)
 
     def in_dtype(self, dtype: torch.dtype) -> Subject:
         """The same function computed in another precision: the difference is rounding."""
         fixed = {name: cast(value, dtype) for name, value in self.fixed.items()}
-        sample = self.sample.to(self.theta.device, dtype)
-        return replace(self, theta=self.theta.to(dtype), sample=sample, fixed=fixed)
+        return replace(self, theta=self.theta.to(dtype), fixed=fixed)
 
     def at(self, model: nn.Module) -> Subject:
         """The same function at the parameters and buffers of another module of this architecture, copied."""
