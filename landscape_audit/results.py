@@ -417,6 +417,9 @@ class InstrumentInfo(Record):
     disagreements: tuple[str, ...] = ()
 
 
+Signal = Literal["SIGINT", "SIGTERM", "SIGHUP"]
+
+
 class RunInfo(Record):
     """The only part of the results that two equal audits do not share."""
 
@@ -428,7 +431,7 @@ class RunInfo(Record):
     gradient_seconds: float | None = None
     forward_seconds: float | None = None
     hvp_seconds: float | None = None
-    signal: Literal["SIGINT", "SIGTERM"] | None = Field(default=None, description="What stopped it before its end.")
+    signal: Signal | None = Field(default=None, description="What stopped it before its end.")
     out_of_time: bool = Field(default=False, description="Whether the time it was given was too short for every check.")
 
 
