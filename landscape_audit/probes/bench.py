@@ -141,7 +141,8 @@ class Bench:
         spent, others, notes = ledger.cost, len(self._taken), len(self._notes)
         found = self._take_now(probe, ledger)
         # What spent nothing is taken again for nothing, and what took others rests on what they saved.
-        if self.keeping and ledger.cost != spent and len(self._taken) == others and not self._was_cut_short:
+        worth_it = ledger.cost != spent and len(self._taken) == others and not getattr(probe, "KEEPS_ITSELF", False)
+        if self.keeping and worth_it and not self._was_cut_short:
             self.keeping.keep(self, probe, found, self._notes[notes:])
         return found
 
@@ -187,6 +188,19 @@ class Bench:
         for message in other.adjustments:
             if message not in self._notes:
                 self.note(message)
+
+    @contextlib.contextmanager
+    def summed(self, part: str) -> Iterator[Ledger]:
+        """What is spent on one part of the running probe, to be written down at its end as one sum."""
+        ledger = self.ledgers[part] = Ledger()
+        self._open.append(part)
+        try:
+            yield ledger
+        finally:
+            self._open.pop()
+            del self.ledgers[part]
+            whole = self.ledgers[self._open[-1]]
+            whole.cost = whole.cost + ledger.cost
 
     @contextlib.contextmanager
     def outside_the_ledger(self, reason: str) -> Iterator[None]:

@@ -70,27 +70,29 @@ class Encoder:
 
     def encode(self, value: Any) -> Any:
         """The value in lists, and in objects that say what they are by the name of their first entry."""
-        if type(value) in _PLAIN:
+        kind = type(value)
+        if kind in _PLAIN:
             return value
-        for kinds, encode in self._ways():
-            if isinstance(value, kinds):
-                return encode(value)
-        if type(value) in types().values():
-            with_ = {name: self.encode(getattr(value, name)) for name in _fields(type(value))}
-            return {"new": _name(type(value)), "with": with_}
+        if encode := self._ways.get(kind):
+            return encode(value)
+        if isinstance(value, np.generic):
+            return {"scalar": self._array(np.array(value))}
+        if isinstance(value, Path):
+            return {"path": str(value)}
+        if kind in types().values():
+            return {"new": _name(kind), "with": {name: self.encode(getattr(value, name)) for name in _fields(kind)}}
         raise UnsaveableError(f"a {type(value).__module__}.{type(value).__qualname__}")
 
-    def _ways(self) -> tuple[tuple[type | tuple[type, ...], Callable[[Any], Any]], ...]:
-        return (
-            (tuple, lambda value: {"tuple": [self.encode(each) for each in value]}),
-            (list, lambda value: [self.encode(each) for each in value]),
-            (Mapping, lambda value: {"dict": [[self.encode(key), self.encode(each)] for key, each in value.items()]}),
-            (Path, lambda value: {"path": str(value)}),
-            (Tensor, lambda value: {"tensor": self._tensor(value), "host": value.device.type == "cpu"}),
-            (np.ndarray, self._array),
-            (np.generic, lambda value: {"scalar": self._array(np.array(value))}),
-            (Basis, self._basis),
-        )
+    @property
+    def _ways(self) -> dict[type, Callable[[Any], Any]]:
+        return {
+            tuple: lambda value: {"tuple": [self.encode(each) for each in value]},
+            list: lambda value: [self.encode(each) for each in value],
+            dict: lambda value: {"dict": [[self.encode(key), self.encode(each)] for key, each in value.items()]},
+            Tensor: lambda value: {"tensor": self._tensor(value), "host": value.device.type == "cpu"},
+            np.ndarray: self._array,
+            Basis: self._basis,
+        }
 
     def _tensor(self, value: Tensor) -> str:
         if id(value) not in self._names:
