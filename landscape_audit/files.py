@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,7 +16,7 @@ from landscape_audit.errors import OutputError
 PARTIAL = ".partial"
 """What the temporary name of a file ends in while it is being written."""
 ROOM = 1 << 22
-"""Bytes that a folder must have room for: what results and reports of most audits take together."""
+"""Bytes that are held: what the results and reports of most audits take together, a few times over."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -43,16 +45,17 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             raise
         _settle(path.parent)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}.", remedy="Choose --out.") from None
+        raise OutputError(
+            f"{path}: cannot be written: {error.strerror or error}.", remedy="Make room for it, or choose --out."
+        ) from None
 
 
 def writable_folder(folder: Path) -> Path:
     """`folder`, made where it is missing, and proven to take a file before anything expensive starts."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".room.", suffix=PARTIAL) as file:
-            file.write(bytes(ROOM))
-            file.flush()
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise OutputError(
             f"{folder}: cannot be written to: {error.strerror or error}.", remedy="Choose another folder with --out."
@@ -60,9 +63,30 @@ def writable_folder(folder: Path) -> Path:
     return folder
 
 
+@contextlib.contextmanager
+def room_held(folder: Path) -> Iterator[Callable[[], None]]:
+    """Some disk held, until what is yielded is called: what was measured then fits where the disk filled meanwhile."""
+    with contextlib.ExitStack() as stack:
+        try:
+            # Nameless, so that no kill leaves it; unbuffered, so that it is closed without another write.
+            held = stack.enter_context(tempfile.TemporaryFile(dir=folder, buffering=0))
+            _fill(held)
+        except OSError as error:
+            raise OutputError(
+                f"{folder}: has no room for a report: {error.strerror or error}.",
+                remedy="Free some space, or choose another folder with --out.",
+            ) from None
+        yield held.close
+
+
+def _fill(file: RawIOBase) -> None:
+    if (file.write(bytes(ROOM)) or 0) < ROOM:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def sweep(folder: Path, names: Iterable[str]) -> None:
     """Remove what a killed process left half written of files of these names, patterns included."""
-    for name in (*names, "room"):
+    for name in names:
         for path in folder.glob(f".{name}.????????{PARTIAL}"):
             with contextlib.suppress(OSError):
                 path.unlink()

@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -50,11 +51,17 @@ def _taken(path: Path, note: Callable[[str], None]) -> int:
 def _opened(path: Path) -> int:
     try:
         # Neither followed, where it is a link, nor waited for, where it is a pipe.
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     except OSError as error:
-        raise OutputError(
-            f"{path}: is in the way: {error.strerror}.", remedy="Remove it, or choose another --out."
-        ) from None
+        raise _in_the_way(path, error.strerror or str(error)) from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise _in_the_way(path, "it is no file")
+    return handle
+
+
+def _in_the_way(path: Path, why: str) -> OutputError:
+    return OutputError(f"{path}: is in the way: {why}.", remedy="Remove it, or choose another --out.")
 
 
 def _lock(handle: int, note: Callable[[str], None], path: Path) -> None:

@@ -111,7 +111,7 @@ def keeping(folder: Path, rests_on: Mapping[str, str], memory: int, plan: Plan, 
     )
     home = folder / FOLDER
     try:
-        home.mkdir(exist_ok=True)
+        home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{home}: cannot be made: {error.strerror}.", remedy="Choose another --out.") from None
     write_atomically(home / _BEGIN, begin.model_dump_json().encode())

@@ -7,7 +7,7 @@ import datetime as dt
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +19,7 @@ from landscape_audit.cli.progress import Bar, listener
 from landscape_audit.cli.summary import failures, summary
 from landscape_audit.cli.torchrun import leads
 from landscape_audit.errors import OutputError, UsageError
-from landscape_audit.files import sweep, writable_folder, write_atomically
+from landscape_audit.files import room_held, sweep, writable_folder, write_atomically
 from landscape_audit.interruption import EXIT_CODES
 from landscape_audit.judge import expect, judged, last_line
 from landscape_audit.lock import locked
@@ -125,10 +125,12 @@ def run(
 
         require_pango()
     folder = writable_folder(out or Path(f"audit-{asked.checkpoint.stem}"))
-    with _claimed(folder):
+    with _claimed(folder) as give_room_back:
         measured = _measured(asked, demanded, argv, folder=folder, resume=resume, quiet=quiet or json)
         # Kept whatever judging and rendering make of it, with the demands that `gate` is to hold against it again.
         kept = measured.model_copy(update={"policy": demanded})
+        give_room_back()
+        writable_folder(folder)  # it may have been removed meanwhile
         write_atomically(folder / "results.json", kept.to_json().encode())
         results = judged(measured, demanded, dt.datetime.now(dt.UTC).date())
         report = _written(results, folder, pdf=pdf)
@@ -187,16 +189,17 @@ def _saving(asked: options.Request, path: Path) -> options.Request:
 
 
 @contextlib.contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
+def _claimed(folder: Path) -> Iterator[Callable[[], None]]:
     """The output folder, this run's alone, and without the files of an older audit: one that fails leaves none behind.
 
-    What was measured before it failed stays, for `--resume`.
+    What was measured before it failed stays, for `--resume`. Gives what frees the room that was held for its results.
     """
     try:
         with locked(folder, lambda message: typer.echo(f"note: {message}", err=True)):
             sweep(folder, (*OUTPUTS, "sam-seed-*.json"))
-            _clear(folder)
-            yield
+            with room_held(folder) as give_room_back:
+                _clear(folder)
+                yield give_room_back
     except BaseException:
         if kept_probes(folder):
             typer.echo(_how_to_go_on(folder), err=True)
