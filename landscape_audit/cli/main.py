@@ -18,6 +18,7 @@ from landscape_audit.cli.demo import demo
 from landscape_audit.cli.doctor import doctor
 from landscape_audit.cli.gate import gate
 from landscape_audit.cli.plan import plan
+from landscape_audit.cli.progress import tell
 from landscape_audit.cli.report import report
 from landscape_audit.cli.run import run
 from landscape_audit.cli.schema import schema
@@ -111,8 +112,8 @@ def _say(message: str, code: int) -> int:
     if not leads() and code != INTERNAL:
         return code
     short = message.splitlines()[0].rstrip(".")
-    typer.echo(f"landscape-audit: error: {message}", err=True)
-    typer.echo(f"landscape-audit: ERROR  {printable(short, limit=100)}  (exit {code})", err=True)
+    tell(f"landscape-audit: error: {message}")
+    tell(f"landscape-audit: ERROR  {printable(short, limit=100)}  (exit {code})")
     return code
 
 

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from landscape_audit.cli import options
-from landscape_audit.cli.progress import Bar, listener
+from landscape_audit.cli.progress import Bar, listener, tell
 from landscape_audit.cli.summary import failures, summary
 from landscape_audit.cli.torchrun import leads
 from landscape_audit.errors import OutputError, UsageError
@@ -26,7 +26,7 @@ from landscape_audit.lock import locked
 from landscape_audit.policy import Policy
 from landscape_audit.results import AuditResults
 from landscape_audit.resume import forget, kept_probes
-from landscape_audit.text import printable
+from landscape_audit.text import count, printable
 
 OUTPUTS = ("results.json", "report.html", "report.pdf", "summary.md")
 
@@ -139,21 +139,20 @@ def run(
     if json:
         sys.stdout.write(results.to_json())
     elif not quiet:
-        typer.echo(summary(results), err=True)
+        tell(summary(results))
     for line in failures(results):
-        typer.echo(line, err=True)
+        tell(line)
     if kept_probes(folder):
-        typer.echo(_how_to_go_on(folder), err=True)
+        tell(_how_to_go_on(folder))
     code = EXIT_CODES[results.run.signal] if results.run.signal else results.verdict.exit_code
-    typer.echo(last_line(results, report, code), err=True)
+    tell(last_line(results, report, code))
     raise typer.Exit(code)
 
 
 def _how_to_go_on(folder: Path) -> str:
     again = [argument for argument in sys.argv[1:] if argument != "--resume"]
-    return f"{kept_probes(folder)} finished probes are kept. Go on with:  " + printable(
-        shlex.join(["landscape-audit", *again, "--resume"]), limit=4000
-    )
+    command = printable(shlex.join(["landscape-audit", *again, "--resume"]), limit=4000)
+    return f"{count(kept_probes(folder), 'finished probe')} kept. Go on with:  {command}"
 
 
 def _argv() -> list[str]:
@@ -195,14 +194,14 @@ def _claimed(folder: Path) -> Iterator[Callable[[], None]]:
     What was measured before it failed stays, for `--resume`. Gives what frees the room that was held for its results.
     """
     try:
-        with locked(folder, lambda message: typer.echo(f"note: {message}", err=True)):
+        with locked(folder, lambda message: tell(f"note: {message}")):
             sweep(folder, (*OUTPUTS, "sam-seed-*.json"))
             with room_held(folder) as give_room_back:
                 _clear(folder)
                 yield give_room_back
     except BaseException:
         if kept_probes(folder):
-            typer.echo(_how_to_go_on(folder), err=True)
+            tell(_how_to_go_on(folder))
         else:
             forget(folder)
         with contextlib.suppress(OSError):

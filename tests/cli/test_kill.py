@@ -6,6 +6,8 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,3 +96,21 @@ def test_a_second_signal_ends_it_at_once_and_leaves_whole_files(forks, whole, la
     assert_whole_files_only(out)
     assert forks.run(*RUN, "--out", str(out), "--resume")[0] == 0
     assert results(out) == whole[0]
+
+
+def test_a_terminal_that_closes_ends_a_run_as_a_signal_does(forks, whole):
+    assert forks
+    ours, terminal = os.openpty()
+    command = [sys.executable, "-m", "landscape_audit", *RUN, "--out", "hung-up"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(command, env=environment, stdout=terminal, stderr=terminal) as process:
+        os.close(terminal)
+        seen = b""
+        while b"perturbation" not in seen:
+            seen += os.read(ours, 1000)
+        os.close(ours)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(60) == 129
+    assert json.loads(Path("hung-up/results.json").read_text())["run"]["signal"] == "SIGHUP"
+    assert forks.run(*RUN, "--out", "hung-up", "--resume")[0] == 0
+    assert results(Path("hung-up")) == whole[0]
