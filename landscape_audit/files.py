@@ -1,63 +1,41 @@
-"""Files written whole or not at all, and read only where they are files."""
+"""Files written whole or not at all, and a folder that one audit at a time writes to."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import stat
 import tempfile
-from collections.abc import Iterator
-from io import BufferedReader
+from collections.abc import Callable, Iterable, Iterator
+from io import RawIOBase
 from pathlib import Path
+from typing import BinaryIO
 
 from landscape_audit.errors import OutputError
 
-MAX_TEXT = 100_000_000
-"""Bytes of the largest text that is read: results of a big audit have a thousandth of that."""
-
-_KINDS = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
-
-
-@contextlib.contextmanager
-def regular_file(path: Path) -> Iterator[BufferedReader]:
-    """`path` open for reading; an OSError where it is anything but a file: a pipe would block, a device never end."""
-    _check_regular(path.stat().st_mode)  # before it is opened, which alone does something to some devices
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with os.fdopen(os.open(path, flags), "rb") as file:
-        _check_regular(os.fstat(file.fileno()).st_mode)  # and after it, as another may have taken its place
-        yield file
-
-
-def read_text(path: Path) -> str:
-    """The text of a file, UTF-8; an OSError where it is no file, or larger than any text that this tool reads."""
-    with regular_file(path) as file:
-        content = file.read(MAX_TEXT + 1)
-    if len(content) > MAX_TEXT:
-        message = f"it has more than {MAX_TEXT:,} bytes"
-        raise OSError(message)
-    return content.decode("utf-8")
-
-
-def _check_regular(mode: int) -> None:
-    if not stat.S_ISREG(mode):
-        kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
-        message = f"it is {kind}, not a file"
-        raise OSError(message)
+PARTIAL = ".partial"
+"""What the temporary name of a file ends in while it is being written."""
+ROOM = 1 << 22
+"""Bytes that are held: what the results and reports of most audits take together, a few times over."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Put `content` at `path` in one step: whoever looks sees the old file or the whole new one."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of `path` in one step, once it is whole and on the disk.
+
+    A kill at any moment leaves the old file, and at worst a hidden one beside it that `sweep` removes.
+    """
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             Path(temporary).chmod(0o666 & ~_umask())
@@ -65,21 +43,63 @@ def write_atomically(path: Path, content: bytes) -> None:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+        _settle(path.parent)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}.", remedy="Choose --out.") from None
+        raise OutputError(
+            f"{path}: cannot be written: {error.strerror or error}.", remedy="Make room for it, or choose --out."
+        ) from None
 
 
 def writable_folder(folder: Path) -> Path:
-    """`folder`, made where it is missing, and proven writable before anything expensive starts."""
+    """`folder`, made where it is missing, and proven to take a file before anything expensive starts."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable."):
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise OutputError(
             f"{folder}: cannot be written to: {error.strerror or error}.", remedy="Choose another folder with --out."
         ) from None
     return folder
+
+
+@contextlib.contextmanager
+def room_held(folder: Path) -> Iterator[Callable[[], None]]:
+    """Some disk held, until what is yielded is called: what was measured then fits where the disk filled meanwhile."""
+    with contextlib.ExitStack() as stack:
+        try:
+            # Nameless, so that no kill leaves it; unbuffered, so that it is closed without another write.
+            held = stack.enter_context(tempfile.TemporaryFile(dir=folder, buffering=0))
+            _fill(held)
+        except OSError as error:
+            raise OutputError(
+                f"{folder}: has no room for a report: {error.strerror or error}.",
+                remedy="Free some space, or choose another folder with --out.",
+            ) from None
+        yield held.close
+
+
+def _fill(file: RawIOBase) -> None:
+    if (file.write(bytes(ROOM)) or 0) < ROOM:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def sweep(folder: Path, names: Iterable[str]) -> None:
+    """Remove what a killed process left half written of files of these names, patterns included."""
+    for name in names:
+        for path in folder.glob(f".{name}.????????{PARTIAL}"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _settle(folder: Path) -> None:
+    """Wait until the new name is on the disk as well, where folders can be waited for."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _umask() -> int:

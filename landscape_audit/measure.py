@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pydantic import ValidationError
 
@@ -16,6 +15,7 @@ from landscape_audit.checks import Check, chosen, offered
 from landscape_audit.checks.sam import sam
 from landscape_audit.errors import UsageError
 from landscape_audit.forecast import forecast
+from landscape_audit.interruption import signal_of
 from landscape_audit.machine import device_of, environment, exact_arithmetic, memory_for
 from landscape_audit.plan import Plan, Progress, Silent
 from landscape_audit.policy import Policy
@@ -34,8 +34,10 @@ from landscape_audit.results import (
     ProbeRecord,
     ProtocolInfo,
     RunInfo,
+    Signal,
     Verdict,
 )
+from landscape_audit.resume import keeping, left_by_an_earlier_run, what_numbers_rest_on
 from landscape_audit.settle import Found, settle
 from landscape_audit.spec import AuditSpec
 from landscape_audit.subject.checkpoint import changed_since
@@ -66,40 +68,46 @@ def audit(
     argv: Sequence[str] = (),
     progress: Progress | None = None,
     folder: Path | None = None,
+    resume: bool = False,
 ) -> AuditResults:
     """Measure everything `spec` asks for. Unjudged; partial, and saying so, where it was interrupted or out of time.
 
     `base` is the folder that paths in `spec` are relative to. Gates of `policy` (by default those in `spec`) that are
     left undecided for want of products or draws may spend `max_extra_budget`. In `folder`, where there is one, is kept
-    what a next run can go on from.
+    what a next run can go on from, which it does with `resume`; `forget` it once the results are safe.
     """
     progress = progress or Silent()
-    started, clock = _now(), time.monotonic()
+    started, clock = dt.datetime.now(dt.UTC), time.monotonic()
     device = device_of(spec.protocol)
     with exact_arithmetic(), joined(device) as ranks:
         subject = load_subject(spec, checkpoint, base, device)
         _refuse_idle(ranks, subject)
         before = subject.state()
-        memory = int(ranks.least(memory_for(spec.protocol, device)))
+        machine, checks = environment(device, ranks.size), chosen(spec.checks)
+        course = read_course(spec, subject, checkpoint, folder) if sam in checks else None
+        home = folder if ranks.size == 1 else None
+        rests_on = what_numbers_rest_on(spec, subject, machine, course) if home else {}
+        left = left_by_an_earlier_run(home, rests_on, progress, resume=resume) if home else None
+        memory = left.memory if left else int(ranks.least(memory_for(spec.protocol, device)))
         bench = Bench(subject, spec.protocol, progress if ranks.leads else Silent(), memory, ranks)
-        checks = chosen(spec.checks)
-        if sam in checks:
-            bench.course = read_course(spec, subject, checkpoint, folder)
+        bench.course = course
         plan = forecast(bench, checks)
+        plan = left.timed(plan) if left else plan
+        bench.keeping = keeping(home, rests_on, memory, plan, device) if home else None
         bench.deadline = None if spec.protocol.max_time is None else clock + spec.protocol.max_seconds
         progress.planned(plan)
         done = _run(bench, plan, checks, policy or spec.policy())
         after = subject.state()
-        machine = environment(device, ranks.size)
+    seconds = time.monotonic() - clock
     changed = () if before == after else ("the audited model was changed while it was audited",)
     changed = (*changed, *changed_since(subject.sources))
     measured = {result.id for result in done.results}
     return AuditResults(
         verdict=UNJUDGED,
         run=RunInfo(
-            started=started,
-            finished=_now(),
-            seconds=time.monotonic() - clock,
+            started=started.isoformat(timespec="seconds"),
+            finished=(started + dt.timedelta(seconds=seconds)).isoformat(timespec="seconds"),
+            seconds=seconds,
             argv=tuple(argv),
             probe_seconds={name: ledger.seconds for name, ledger in bench.ledgers.items()},
             gradient_seconds=plan.gradient_seconds,
@@ -146,7 +154,7 @@ def plan_audit(spec: AuditSpec, checkpoint: Path, base: Path) -> Plan:
 class _Run:
     results: tuple[CheckResult, ...]
     partial: str | None = None
-    signal: Literal["SIGINT", "SIGTERM"] | None = None
+    signal: Signal | None = None
     out_of_time: bool = False
 
 
@@ -164,8 +172,7 @@ def _run(bench: Bench, plan: Plan, checks: Sequence[Check], policy: Policy) -> _
             results = {check.id: _result(check, _outcome(bench, check)) for check in checks if check.id in results}
     except KeyboardInterrupt as stop:
         done = f"interrupted: {len(results)} of {len(checks)} checks are done"
-        signal: Literal["SIGINT", "SIGTERM"] = "SIGTERM" if stop.args == ("SIGTERM",) else "SIGINT"
-        return _Run(tuple(results.values()), done, signal)
+        return _Run(tuple(results.values()), done, signal_of(stop))
     found = tuple(results.values())
     if failed := [result.id for result in found if isinstance(result.outcome, Failed)]:
         return _Run(found, f"failed: {', '.join(failed)}")
@@ -248,7 +255,3 @@ def _instrument(bench: Bench, changed: tuple[str, ...]) -> InstrumentInfo:
         if not trialled.agrees
     )
     return InstrumentInfo(agrees=not (wrong or changed), disagreements=(*wrong, *changed))
-
-
-def _now() -> str:
-    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.config import JsonDict
 
 from landscape_audit.errors import ResultsError
-from landscape_audit.files import read_text
 from landscape_audit.policy import Level, Policy
+from landscape_audit.reading import read_text
 
 SCHEMA_VERSION = "1.0"
 
@@ -430,6 +430,9 @@ class InstrumentInfo(Record):
     disagreements: tuple[str, ...] = ()
 
 
+Signal = Literal["SIGINT", "SIGTERM", "SIGHUP"]
+
+
 class RunInfo(Record):
     """The only part of the results that two equal audits do not share."""
 
@@ -441,7 +444,7 @@ class RunInfo(Record):
     gradient_seconds: float | None = None
     forward_seconds: float | None = None
     hvp_seconds: float | None = None
-    signal: Literal["SIGINT", "SIGTERM"] | None = Field(default=None, description="What stopped it before its end.")
+    signal: Signal | None = Field(default=None, description="What stopped it before its end.")
     out_of_time: bool = Field(default=False, description="Whether the time it was given was too short for every check.")
 
 

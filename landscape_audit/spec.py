@@ -21,8 +21,8 @@ from pydantic import (
 from landscape_audit.budgets import PRESETS, Budgets, Preset
 from landscape_audit.config_error import as_config_error
 from landscape_audit.errors import ConfigError, PolicyError
-from landscape_audit.files import read_text
 from landscape_audit.policy import Policy
+from landscape_audit.reading import read_text
 from landscape_audit.strict import Strict
 
 CONFIG_NAME = "audit.toml"

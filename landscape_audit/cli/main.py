@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable
-from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -21,11 +19,13 @@ from landscape_audit.cli.doctor import doctor
 from landscape_audit.cli.gate import gate
 from landscape_audit.cli.init import init
 from landscape_audit.cli.plan import plan
+from landscape_audit.cli.progress import tell
 from landscape_audit.cli.report import report
-from landscape_audit.cli.run import EXIT_BY_SIGNAL, run
+from landscape_audit.cli.run import run
 from landscape_audit.cli.schema import schema
 from landscape_audit.cli.torchrun import leads
 from landscape_audit.errors import AuditError
+from landscape_audit.interruption import EXIT_CODES, listen, signal_of
 from landscape_audit.text import described, printable
 
 USAGE = 2
@@ -58,8 +58,7 @@ def ending_in_a_code(command: Callable[..., None]) -> Callable[..., None]:
             _trace(error.__cause__)
             raise typer.Exit(_say(str(error), error.exit_code)) from None
         except KeyboardInterrupt as stop:
-            code = EXIT_BY_SIGNAL["SIGTERM" if stop.args == ("SIGTERM",) else "SIGINT"]
-            raise typer.Exit(_say("interrupted.", code)) from None
+            raise typer.Exit(_say("interrupted.", EXIT_CODES[signal_of(stop)])) from None
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except BaseException as error:  # noqa: BLE001 - SystemExit too: the code of an audit is its own, 5 for a crash
@@ -102,7 +101,7 @@ def landscape_audit(
 
 def main() -> NoReturn:
     """Run a command. A crash, a wrong flag or a signal never reads as a failed gate, which alone is exit code 1."""
-    signal.signal(signal.SIGTERM, _terminated)
+    listen()
     try:
         code = app(prog_name="landscape-audit", standalone_mode=False)
     except TyperException as error:
@@ -113,18 +112,13 @@ def main() -> NoReturn:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _terminated(signal_number: int, frame: FrameType | None) -> NoReturn:
-    del signal_number, frame
-    raise KeyboardInterrupt("SIGTERM")
-
-
 def _say(message: str, code: int) -> int:
     """A message that is printable already, then the last line; what goes wrong everywhere is said once."""
     if not leads() and code != INTERNAL:
         return code
     short = message.splitlines()[0].rstrip(".")
-    typer.echo(f"landscape-audit: error: {message}", err=True)
-    typer.echo(f"landscape-audit: ERROR  {printable(short, limit=100)}  (exit {code})", err=True)
+    tell(f"landscape-audit: error: {message}")
+    tell(f"landscape-audit: ERROR  {printable(short, limit=100)}  (exit {code})")
     return code
 
 

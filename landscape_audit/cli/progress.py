@@ -34,12 +34,12 @@ class Lines:
     def planned(self, plan: Plan) -> None:
         """Say what it will cost."""
         self._total, self._plan, self._start = plan.gradients, plan, time.monotonic()
-        _tell(forecast(plan))
+        tell(forecast(plan))
 
     def started(self, probe: str) -> None:
         """Say which probe starts."""
         if self._total:
-            _tell(f"  {100 * self._share():3.0f} %  {probe.replace('_', ' ')}{self._left()}")
+            tell(f"  {100 * self._share():3.0f} %  {probe.replace('_', ' ')}{self._left()}")
 
     def spent(self, cost: Cost) -> None:
         """Count."""
@@ -47,7 +47,7 @@ class Lines:
 
     def note(self, message: str) -> None:
         """Say it."""
-        _tell(f"  note: {printable(message)}")
+        tell(f"  note: {printable(message)}")
 
     def _share(self) -> float:
         return min(1.0, self._done / self._total)
@@ -75,7 +75,7 @@ class Bar:
     def planned(self, plan: Plan) -> None:
         """Say what it will cost, and start."""
         self._plan = plan
-        _tell(forecast(plan))
+        tell(forecast(plan))
         self._task = self._bar.add_task("starting", total=plan.gradients)
         self._bar.start()
 
@@ -91,14 +91,16 @@ class Bar:
 
     def note(self, message: str) -> None:
         """Say it above the bar."""
-        self._bar.console.print(f"note: {printable(message)}", markup=False, highlight=False)
+        with contextlib.suppress(OSError):
+            self._bar.console.print(f"note: {printable(message)}", markup=False, highlight=False)
 
     def close(self) -> None:
         """Take the bar away."""
-        self._bar.stop()
+        with contextlib.suppress(OSError):
+            self._bar.stop()
 
 
-def _tell(line: str) -> None:
+def tell(line: str) -> None:
     """A line of progress; nobody who reads along, and leaves, ends an audit."""
     with contextlib.suppress(OSError):
         typer.echo(line, err=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -15,16 +16,19 @@ import typer
 
 from landscape_audit.cli import options
 from landscape_audit.cli.caches import caches_apart
-from landscape_audit.cli.progress import Bar, listener
+from landscape_audit.cli.progress import Bar, listener, tell
 from landscape_audit.cli.summary import failures, summary
 from landscape_audit.cli.torchrun import leads
 from landscape_audit.errors import OutputError, UsageError
-from landscape_audit.files import writable_folder, write_atomically
+from landscape_audit.files import room_held, sweep, writable_folder, write_atomically
+from landscape_audit.interruption import EXIT_CODES
 from landscape_audit.judge import expect, judged, last_line
+from landscape_audit.lock import locked
 from landscape_audit.policy import Policy
 from landscape_audit.results import AuditResults
+from landscape_audit.resume import forget, kept_probes
+from landscape_audit.text import count, printable
 
-EXIT_BY_SIGNAL = {"SIGINT": 130, "SIGTERM": 143}
 OUTPUTS = ("results.json", "report.html", "report.pdf", "summary.md")
 
 
@@ -55,6 +59,13 @@ def run(
     save: Annotated[
         Path | None, typer.Option("--save", help="Write the better twin of the check `sam` there, a .safetensors.")
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with an interrupted run into this folder. Needs the same checkpoint, code, data and settings.",
+        ),
+    ] = False,
     pdf: Annotated[bool, typer.Option("--pdf/--no-pdf", help="Also render report.pdf (needs Pango).")] = True,
     no_code: options.NoCode = False,
     json: options.Json = False,
@@ -72,6 +83,9 @@ def run(
         landscape-audit run model.safetensors --model model.py:build --data data.py:validation --preset quick
 
         torchrun --nproc-per-node 2 -m landscape_audit run model.safetensors
+
+    Probes are kept in `.probes` in the output folder as they finish, until the audit is whole; what the Krylov basis
+    takes in memory they take on disk. An interrupted run says how to go on with them. Not under `torchrun`.
 
     Under `torchrun` the batches are shared out over the processes, and the first one writes. torchrun itself exits 1
     on any other code than 0: `landscape-audit gate` on the results has the right one.
@@ -105,6 +119,8 @@ def run(
     demanded = _policy(asked, policy)
     off = [check.id for check in OPT_IN if not getattr(asked.spec.checks, check.id).enabled]
     expect(demanded, (check.id for check in chosen(asked.spec.checks)), off)
+    if resume and os.environ.get("WORLD_SIZE", "1") != "1":
+        raise UsageError("--resume: several processes keep no probes.", remedy="Remove it: the audit starts anew.")
     if not leads():
         _measured(asked, demanded, argv, quiet=True)
         raise typer.Exit
@@ -112,27 +128,35 @@ def run(
         from landscape_audit.report.pdf import require_pango
 
         require_pango()
-    folder = _claimed(out or Path(f"audit-{asked.checkpoint.resolve().stem}"))
-    try:
-        measured = _measured(asked, demanded, argv, folder=folder, quiet=quiet or json)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            folder.rmdir()  # nothing was measured: an empty folder would look like an audit
-        raise
-    # Kept whatever judging and rendering make of it, with the demands that `gate` is to hold against it again.
-    kept = measured.model_copy(update={"policy": demanded})
-    write_atomically(folder / "results.json", kept.to_json().encode())
-    results = judged(measured, demanded, dt.datetime.now(dt.UTC).date())
-    report = _written(results, folder, pdf=pdf)
+    folder = writable_folder(out or Path(f"audit-{asked.checkpoint.resolve().stem}"))
+    with _claimed(folder) as give_room_back:
+        measured = _measured(asked, demanded, argv, folder=folder, resume=resume, quiet=quiet or json)
+        # Kept whatever judging and rendering make of it, with the demands that `gate` is to hold against it again.
+        kept = measured.model_copy(update={"policy": demanded})
+        give_room_back()
+        writable_folder(folder)  # it may have been removed meanwhile
+        write_atomically(folder / "results.json", kept.to_json().encode())
+        results = judged(measured, demanded, dt.datetime.now(dt.UTC).date())
+        report = _written(results, folder, pdf=pdf)
+        if not (results.run.signal or results.run.out_of_time):
+            forget(folder)
     if json:
         sys.stdout.write(results.to_json())
     elif not quiet:
-        typer.echo(summary(results), err=True)
+        tell(summary(results))
     for line in failures(results):
-        typer.echo(line, err=True)
-    code = EXIT_BY_SIGNAL[results.run.signal] if results.run.signal else results.verdict.exit_code
-    typer.echo(last_line(results, report, code), err=True)
+        tell(line)
+    if kept_probes(folder):
+        tell(_how_to_go_on(folder))
+    code = EXIT_CODES[results.run.signal] if results.run.signal else results.verdict.exit_code
+    tell(last_line(results, report, code))
     raise typer.Exit(code)
+
+
+def _how_to_go_on(folder: Path) -> str:
+    again = [argument for argument in sys.argv[1:] if argument != "--resume"]
+    command = printable(shlex.join(["landscape-audit", *again, "--resume"]), limit=4000)
+    return f"{count(kept_probes(folder), 'finished probe')} kept. Go on with:  {command}"
 
 
 def _argv() -> list[str]:
@@ -167,9 +191,29 @@ def _saving(asked: options.Request, path: Path) -> options.Request:
     return replace(asked, spec=spec)
 
 
-def _claimed(out: Path) -> Path:
-    """The output folder, writable and without the files of an older audit: an audit that fails leaves none behind."""
-    folder = writable_folder(out)
+@contextlib.contextmanager
+def _claimed(folder: Path) -> Iterator[Callable[[], None]]:
+    """The output folder, this run's alone, and without the files of an older audit: one that fails leaves none behind.
+
+    What was measured before it failed stays, for `--resume`. Gives what frees the room that was held for its results.
+    """
+    try:
+        with locked(folder, lambda message: tell(f"note: {message}")):
+            sweep(folder, (*OUTPUTS, "sam-seed-*.json"))
+            with room_held(folder) as give_room_back:
+                _clear(folder)
+                yield give_room_back
+    except BaseException:
+        if kept_probes(folder):
+            tell(_how_to_go_on(folder))
+        else:
+            forget(folder)
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # nothing was measured: an empty folder would look like an audit
+        raise
+
+
+def _clear(folder: Path) -> None:
     for name in OUTPUTS:
         try:
             (folder / name).unlink(missing_ok=True)
@@ -177,7 +221,6 @@ def _claimed(out: Path) -> Path:
             raise OutputError(
                 f"{folder / name}: is in the way: {error.strerror}.", remedy="Remove it, or choose another --out."
             ) from None
-    return folder
 
 
 def _policy(asked: options.Request, path: Path | None) -> Policy:
@@ -189,7 +232,13 @@ def _policy(asked: options.Request, path: Path | None) -> Policy:
 
 
 def _measured(
-    asked: options.Request, demanded: Policy, argv: list[str], *, folder: Path | None = None, quiet: bool
+    asked: options.Request,
+    demanded: Policy,
+    argv: list[str],
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    quiet: bool,
 ) -> AuditResults:
     from landscape_audit.measure import audit
 
@@ -199,7 +248,14 @@ def _measured(
         if isinstance(progress, Bar):
             stack.callback(progress.close)
         return audit(
-            asked.spec, asked.checkpoint, asked.base, policy=demanded, argv=argv, progress=progress, folder=folder
+            asked.spec,
+            asked.checkpoint,
+            asked.base,
+            policy=demanded,
+            argv=argv,
+            progress=progress,
+            folder=folder,
+            resume=resume,
         )
 
 

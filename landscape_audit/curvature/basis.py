@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,8 +45,8 @@ class _Slab:
 class Basis:
     """Rows of length `size`; every product with them is computed in the dtype of `like`."""
 
-    def __init__(self, like: Tensor, storage: Storage | None = None) -> None:
-        self.size = like.numel()
+    def __init__(self, like: Tensor, storage: Storage | None = None, size: int | None = None) -> None:
+        self.size = like.numel() if size is None else size
         self._like = like.new_empty(0)  # its dtype and its device, without its memory
         self._storage = storage or Storage(like.dtype, like.device)
         self._slabs: tuple[_Slab, ...] = ()
@@ -69,16 +70,47 @@ class Basis:
 
     def with_row(self, row: Tensor) -> Basis:
         """A basis of these rows and one more, in the same memory; this one, and what grew from it, stay as they are."""
+        return self.with_stored(row if self._is_plain else row * self._scale)
+
+    def with_stored(self, row: Tensor) -> Basis:
+        """The same for a row as it is stored, one of `stored`."""
         grown, place = copy.copy(self), self._rows % self._per_slab
         slab = self._slabs[-1] if place else self._new_slab()
         if slab.used > place:  # another basis went on from here
             slab, taken = self._new_slab(), slab
             slab.rows[:place] = taken.rows[:place]
-        slab.rows[place].copy_(row if self._is_plain else row * self._scale)
+        slab.rows[place].copy_(row)
         slab.used = place + 1
         grown._slabs = (*self._slabs[: self._rows // self._per_slab], slab)  # noqa: SLF001 - its own class
         grown._rows = self._rows + 1  # noqa: SLF001 - likewise
         return grown
+
+    def first(self, rows: int) -> Basis:
+        """A basis of the first so many rows, in the same memory."""
+        cut = copy.copy(self)
+        cut._rows = rows  # noqa: SLF001 - its own class
+        cut._slabs = self._slabs[: -(-rows // self._per_slab)]  # noqa: SLF001 - likewise
+        return cut
+
+    def shared(self, other: Basis) -> int:
+        """How many leading rows lie in the same memory."""
+        pairs = zip(self._slabs, other._slabs, strict=False)
+        slabs = len(list(itertools.takewhile(lambda pair: pair[0] is pair[1], pairs)))
+        return min(len(self), len(other), slabs * self._per_slab)
+
+    def stored(self, begin: int) -> Iterator[Tensor]:
+        """The rows from `begin` on, as they are stored."""
+        return (self._slabs[index // self._per_slab].rows[index % self._per_slab] for index in range(begin, self._rows))
+
+    @property
+    def storage(self) -> Storage:
+        """How the rows are kept."""
+        return self._storage
+
+    @property
+    def like(self) -> Tensor:
+        """An empty tensor of the dtype and on the device that rows are computed with."""
+        return self._like
 
     def _new_slab(self) -> _Slab:
         return _Slab(torch.empty((self._per_slab, self.size), dtype=self._storage.dtype, device=self._storage.device))

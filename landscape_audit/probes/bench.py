@@ -7,7 +7,7 @@ import functools
 import hashlib
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from landscape_audit.curvature.directions import FilterScale
     from landscape_audit.curvature.layout import Group
     from landscape_audit.probes.evaluation import Evaluation
+    from landscape_audit.probes.keeping import Keeping, Standing
     from landscape_audit.probes.landscape import Landscape
     from landscape_audit.subject.subject import Subject
     from landscape_audit.training.twins import Course
@@ -63,6 +64,7 @@ class Bench:
         self.deadline: float | None = None
         self.course: Course | None = None
         self.stopped: KeyboardInterrupt | None = None
+        self.keeping: Keeping | None = None
         self._taken: dict[Probe[Any], Any] = {}
         self._before: dict[Probe[Any], Any] = {}
         self._open: list[str] = []
@@ -134,6 +136,18 @@ class Bench:
         except ProbeFailedError as error:
             return error
         ledger = self.ledgers.setdefault(probe.name, Ledger())
+        if self.keeping and (saved := self.keeping.again(self, probe)):
+            ledger.cost, ledger.seconds = saved.cost, saved.seconds
+            return saved.found
+        spent, others, notes = ledger.cost, len(self._taken), len(self._notes)
+        found = self._take_now(probe, ledger)
+        # What spent nothing is taken again for nothing, and what took others rests on what they saved.
+        worth_it = ledger.cost != spent and len(self._taken) == others and not getattr(probe, "KEEPS_ITSELF", False)
+        if self.keeping and worth_it and not self._was_cut_short:
+            self.keeping.keep(self, probe, found, self._notes[notes:])
+        return found
+
+    def _take_now(self, probe: Probe[Any], ledger: Ledger) -> Any:
         self._open.append(probe.name)
         self._progress.started(probe.name)
         start = time.perf_counter()
@@ -148,6 +162,10 @@ class Bench:
         finally:
             ledger.seconds += time.perf_counter() - start
             self._open.pop()
+
+    @property
+    def _was_cut_short(self) -> bool:
+        return self.stopped is not None or self.out_of_time()
 
     def spend(self, cost: Cost) -> None:
         """Write a cost down under the probe that is being taken."""
@@ -173,6 +191,19 @@ class Bench:
         for message in other.adjustments:
             if message not in self._notes:
                 self.note(message)
+
+    @contextlib.contextmanager
+    def summed(self, part: str) -> Iterator[Ledger]:
+        """What is spent on one part of the running probe, to be written down at its end as one sum."""
+        ledger = self.ledgers[part] = Ledger()
+        self._open.append(part)
+        try:
+            yield ledger
+        finally:
+            self._open.pop()
+            del self.ledgers[part]
+            whole = self.ledgers[self._open[-1]]
+            whole.cost = whole.cost + ledger.cost
 
     @contextlib.contextmanager
     def outside_the_ledger(self, reason: str) -> Iterator[None]:
@@ -276,6 +307,26 @@ class Bench:
         """Whatever was measured differently from what was asked."""
         room = (self.room.adjustment,) if self.room.adjustment else ()
         return (*room, *self.landscape.adjustments, *self._notes)
+
+    @property
+    def standing(self) -> Standing:
+        """How the probes that were taken so far have left the bench."""
+        from landscape_audit.probes.keeping import Standing
+
+        return Standing(self.subject.distrusted, vars(self).get("_runs_in_double"), self.landscape.footing)
+
+    def go_on_from(self, standing: Standing, notes: Sequence[str]) -> None:
+        """Be as a probe left the bench when it was taken in an earlier run."""
+        if standing.distrusted != self.subject.distrusted:
+            self.distrust(standing.distrusted)
+        if standing.runs_in_double is not None:
+            vars(self)["_runs_in_double"] = standing.runs_in_double
+        self.landscape.stand_on(standing.footing)
+        self._notes += notes
+
+    def tell_now(self, message: str) -> None:
+        """Tell of something that is not for the results."""
+        self._progress.note(message)
 
     def note(self, message: str) -> None:
         """Tell of something done differently, now and in the results."""

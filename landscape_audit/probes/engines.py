@@ -24,6 +24,9 @@ from landscape_audit.text import printable
 
 _NO_SECOND_DERIVATIVE = re.compile(r"not implemented|once_differentiable|double backward|differentiat\w+ twice")
 
+BUILT = ("hessian", "hessian_by_batch", "gauss_newton", "gauss_newton_by_batch")
+"""The products that keep graphs, by the name of their property."""
+
 
 @dataclass(frozen=True)
 class Engines:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from landscape_audit.errors import OutputError
 from landscape_audit.files import write_atomically
+from landscape_audit.results import Cost
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,10 +66,11 @@ class TwinFound(_Kept):
 
 
 class SeedFound(_Kept):
-    """The twins of one seed: equal batches, order and dropout."""
+    """The twins of one seed: equal batches, order and dropout; and what each variant's cost."""
 
     key: str
     twins: tuple[TwinFound, ...] = ()
+    costs: dict[str, Cost] = {}
 
     def has(self, variant: str, steps: int) -> bool:
         """Whether this twin was measured."""

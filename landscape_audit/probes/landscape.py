@@ -16,7 +16,7 @@ from torch import Tensor
 from landscape_audit.curvature.differences import Differences
 from landscape_audit.curvature.hessian import Hessian, Matvec, Products, Share, gradient, mean, summed
 from landscape_audit.curvature.vectors import norm
-from landscape_audit.probes.engines import Engines
+from landscape_audit.probes.engines import BUILT, Engines
 from landscape_audit.probes.evaluation import Evaluation, Pass, by_batch, gathered, losses_at, terms
 from landscape_audit.probes.ranks import Ranks
 from landscape_audit.subject.code import is_out_of_memory
@@ -36,6 +36,16 @@ class ByBatch:
     read: Floats
     weights: Floats
     product: Tensor
+
+
+@dataclass(frozen=True)
+class Footing:
+    """What work on a landscape has taught it: what was told, how much fits at once, and which products were built."""
+
+    told: tuple[tuple[str, str], ...]
+    most: int
+    graph_memory: int
+    built: tuple[str, ...]
 
 
 class Landscape:
@@ -59,6 +69,22 @@ class Landscape:
     def adjustments(self) -> tuple[str, ...]:
         """Whatever was done differently from what was asked."""
         return tuple(self._told.values())
+
+    @property
+    def footing(self) -> Footing:
+        """Where it stands: what another landscape needs to go on as this one would."""
+        engines = self._engines
+        built = tuple(name for name in vars(engines) if name in BUILT)
+        return Footing(tuple(self._told.items()), engines.most, engines.graph_memory, built)
+
+    def stand_on(self, footing: Footing) -> None:
+        """Go on as the landscape that had this footing would."""
+        engines = self._engines
+        if (engines.most, engines.graph_memory) != (footing.most, footing.graph_memory):
+            self._engines = replace(engines, most=footing.most, graph_memory=footing.graph_memory)
+        for name in footing.built:  # in the order of old, as each takes the graph memory that those before it leave
+            self._with_room(lambda name=name: getattr(self._engines, name))  # type: ignore[misc]
+        self._told = {**dict(footing.told), **self._told}
 
     # ------------------------------------------------------------------------------------------------ loss, gradient
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from landscape_audit.budgets import Budgets
 from landscape_audit.probes.ascent import RADIUS
@@ -66,6 +66,9 @@ class SamTwins:
     name: str = "sam_twins"
     needs: tuple[Probe[object], ...] = ()
 
+    KEEPS_ITSELF: ClassVar = True
+    """Seed by seed, which is finer than a probe, and beyond an audit, as more seeds or variants go on from them."""
+
     def cost(self, size: Size) -> Cost:
         """Training, in gradients of the audited sample by the examples that were seen, and measuring every twin."""
         course = size.course
@@ -125,21 +128,25 @@ def _seed(bench: Bench, course: Course, seed: int, start: TwinFound) -> SeedFoun
     wanted = (BASE, *course.spec.variants)
     there = [name for name in wanted if all(found.has(name, step) for step in stops(course.spec, name))]
     if there:
-        bench.note(f"sam: {', '.join(there)} of seed {seed + 1} from an earlier run with the same settings and code.")
+        told = f"sam: {', '.join(there)} of seed {seed + 1} from an earlier run with the same settings and code."
+        bench.tell_now(told)  # not for the results: they are what they would be without
     for variant in wanted:
         if variant in there:
+            bench.spend(found.costs.get(variant, Cost()))
             continue
         steps = stops(course.spec, variant)
         bench.tell(f"sam: seed {seed + 1} of {course.spec.seeds}, the {variant} twin")
         each = 1 if variant == BASE else 2
-        twins = [
-            measured(bench, twin, variant=variant, steps=step, gradients=each * step)
-            for step, twin in zip(steps, _trained(bench, course, variant, seed, steps), strict=True)
-        ]
-        found = SeedFound(key=found.key, twins=(*found.twins, *twins))
+        with bench.summed("a twin's training") as ledger:
+            twins = [
+                measured(bench, twin, variant=variant, steps=step, gradients=each * step)
+                for step, twin in zip(steps, _trained(bench, course, variant, seed, steps), strict=True)
+            ]
+        costs = {**found.costs, variant: ledger.cost}
+        found = SeedFound(key=found.key, twins=(*found.twins, *twins), costs=costs)
         keep(course, seed, found)
     # An earlier run may have kept more.
-    return SeedFound(key=found.key, twins=tuple(twin for twin in found.twins if twin.variant in wanted))
+    return found.model_copy(update={"twins": tuple(twin for twin in found.twins if twin.variant in wanted)})
 
 
 def stops(spec: SamSpec, variant: str) -> tuple[int, ...]:

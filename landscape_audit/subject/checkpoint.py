@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from landscape_audit.errors import CheckpointError
-from landscape_audit.files import read_text
+from landscape_audit.reading import read_text
 from landscape_audit.results import FileRecord, TensorGroup
 from landscape_audit.subject.tensor_file import (
     CONVERT,

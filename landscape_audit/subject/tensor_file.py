@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from landscape_audit.errors import CheckpointError
-from landscape_audit.files import regular_file
+from landscape_audit.reading import regular_file
 from landscape_audit.results import FileRecord
 from landscape_audit.text import count, mebibytes, printable
 

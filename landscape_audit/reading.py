@@ -1,0 +1,48 @@
+"""Files read only where they are files: a pipe would block, a device never end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from io import BufferedReader
+from pathlib import Path
+
+MAX_TEXT = 100_000_000
+"""Bytes of the largest text that is read: results of a big audit have a thousandth of that."""
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+@contextlib.contextmanager
+def regular_file(path: Path) -> Iterator[BufferedReader]:
+    """`path` open for reading; an OSError where it is anything but a file: a pipe would block, a device never end."""
+    _check_regular(path.stat().st_mode)  # before it is opened, which alone does something to some devices
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        _check_regular(os.fstat(file.fileno()).st_mode)  # and after it, as another may have taken its place
+        yield file
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, UTF-8; an OSError where it is no file, or larger than any text that this tool reads."""
+    with regular_file(path) as file:
+        content = file.read(MAX_TEXT + 1)
+    if len(content) > MAX_TEXT:
+        message = f"it has more than {MAX_TEXT:,} bytes"
+        raise OSError(message)
+    return content.decode("utf-8")
+
+
+def _check_regular(mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
+        message = f"it is {kind}, not a file"
+        raise OSError(message)

@@ -1,0 +1,146 @@
+"""What an interrupted audit leaves in its output folder, and when another one may go on from it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from landscape_audit.errors import OutputError
+from landscape_audit.files import sweep, write_atomically
+from landscape_audit.text import count
+
+if TYPE_CHECKING:
+    import torch
+
+    from landscape_audit.plan import Plan, Progress
+    from landscape_audit.probes.keeping import Keeping
+    from landscape_audit.results import EnvironmentInfo
+    from landscape_audit.spec import AuditSpec
+    from landscape_audit.subject.subject import Subject
+    from landscape_audit.training.twins import Course
+
+FOLDER = ".probes"
+_BEGIN = "begin.json"
+
+
+class Begin(BaseModel):
+    """How an audit began: what its numbers depend on, and what it took from the moment and would not find again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rests_on: dict[str, str]
+    """A digest of everything that the numbers depend on, by what a person calls it."""
+    memory: int
+    """Bytes on the device that it could plan with."""
+    gradient_seconds: float
+    forward_gradients: float
+    hvp_gradients: float
+
+    def timed(self, plan: Plan) -> Plan:
+        """The plan with the times of then, which decide what an undecided gate may buy."""
+        then = self.model_dump(include={"gradient_seconds", "forward_gradients", "hvp_gradients"})
+        return replace(plan, **then)
+
+
+def what_numbers_rest_on(
+    spec: AuditSpec, subject: Subject, environment: EnvironmentInfo, course: Course | None
+) -> dict[str, str]:
+    """A digest of each thing that the numbers depend on. Which checks run and how long they may is none of them."""
+    import torch
+
+    told: dict[str, object] = {
+        "checkpoint": subject.info.model_dump(mode="json"),
+        "model": [spec.model.model_dump(mode="json"), str(subject.model)],
+        "data": [spec.data.model_dump(mode="json"), subject.data.model_dump(mode="json")],
+        "batches": [batch.size for batch in subject.sample.batches],
+        "loss": spec.loss.model_dump(mode="json"),
+        "code": subject.code.sources(),
+        "protocol": spec.protocol.model_dump(mode="json", exclude={"max_time"}),
+        "budgets": spec.protocol.budget().model_dump(mode="json"),
+        "training": course.key if course else None,
+        "machine or software": [environment.model_dump(mode="json"), torch.backends.cpu.get_cpu_capability()],
+    }
+    return {name: _digest(each) for name, each in told.items()}
+
+
+def left_by_an_earlier_run(
+    folder: Path, rests_on: Mapping[str, str], progress: Progress, *, resume: bool
+) -> Begin | None:
+    """How the audit began that is to be gone on with; None where there is none, and then nothing of it is left."""
+    home = folder / FOLDER
+    if home.is_symlink() or (home.exists() and not home.is_dir()):
+        raise OutputError(f"{home}: is in the way: it is no folder.", remedy="Remove it, or choose another --out.")
+    there = kept_probes(folder)
+    if resume:
+        begin = _read(home / _BEGIN)
+        if begin and begin.rests_on == rests_on:
+            sweep(home, ("*",))
+            progress.note(f"Going on with an interrupted audit: {count(there, 'probe')} of it in {home}.")
+            return begin
+        progress.note(f"{folder}: {_why_not(begin, rests_on, there)} The audit starts from the beginning.")
+    elif there:
+        progress.note(f"{folder}: {count(there, 'probe')} of an interrupted audit removed; --resume goes on with them.")
+    forget(folder)
+    return None
+
+
+def _why_not(begin: Begin | None, rests_on: Mapping[str, str], there: int) -> str:
+    if begin is None:
+        return "nothing to resume." if not there else "what was kept cannot be read."
+    other = [name for name in rests_on if begin.rests_on.get(name) != rests_on[name]]
+    return f"what was kept is of another audit: {', '.join(other)} changed."
+
+
+def keeping(folder: Path, rests_on: Mapping[str, str], memory: int, plan: Plan, device: torch.device) -> Keeping:
+    """Where the probes of this audit are kept from now on."""
+    from landscape_audit.probes.keeping import Keeping
+
+    begin = Begin(
+        rests_on=dict(rests_on),
+        memory=memory,
+        gradient_seconds=plan.gradient_seconds,
+        forward_gradients=plan.forward_gradients,
+        hvp_gradients=plan.hvp_gradients,
+    )
+    home = folder / FOLDER
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{home}: cannot be made: {error.strerror}.", remedy="Choose another --out.") from None
+    write_atomically(home / _BEGIN, begin.model_dump_json().encode())
+    return Keeping(home, _digest(dict(rests_on)), device)
+
+
+def kept_probes(folder: Path) -> int:
+    """How many finished probes are kept there."""
+    return len(list((folder / FOLDER).glob("*.safetensors")))
+
+
+def forget(folder: Path) -> None:
+    """Remove what is kept of an audit: it is done, or another one begins."""
+    home = folder / FOLDER
+    if home.is_dir() and not home.is_symlink():
+        sweep(home, ("*",))
+        for path in (home / _BEGIN, *home.glob("*.safetensors")):
+            with contextlib.suppress(OSError):
+                path.unlink()
+        with contextlib.suppress(OSError):
+            home.rmdir()
+
+
+def _read(path: Path) -> Begin | None:
+    with contextlib.suppress(OSError, ValidationError):
+        if path.is_file():
+            return Begin.model_validate_json(path.read_bytes())
+    return None
+
+
+def _digest(told: object) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,88 @@
+"""Runs of the command line in forks of one process that has imported torch already: a run more costs no start-up.
+
+Started as a script of its own, as a process that has computed with torch cannot be forked safely.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class Forks:
+    """The process to fork from, in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+        command = [sys.executable, __file__]
+        self._process = subprocess.Popen(
+            command, cwd=folder, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    def run(self, *arguments: str, signals: Sequence[tuple[float | str, int]] = ()) -> tuple[int, str, float]:
+        """Exit code, stderr and seconds of one run that gets signals: each so many seconds later, or after a word."""
+        told = {"arguments": arguments, "signals": signals}
+        self._process.stdin.write(json.dumps(told) + "\n")
+        self._process.stdin.flush()
+        return tuple(json.loads(self._process.stdout.readline()))
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate(timeout=30)
+
+
+def _serve() -> None:
+    import landscape_audit.measure
+    import landscape_audit.probes.encoding
+    import landscape_audit.report.write
+
+    landscape_audit.probes.encoding.types()
+    for line in sys.stdin:
+        told = json.loads(line)
+        begin = time.monotonic()
+        log = Path("stderr.txt")
+        log.write_text("")
+        child = os.fork()
+        if not child:
+            _be(told["arguments"], log)
+        for when, number in told["signals"]:
+            _wait(when, log)
+            os.kill(child, number)
+        _, status = os.waitpid(child, 0)
+        code = os.waitstatus_to_exitcode(status)
+        sys.stdout.write(json.dumps([code, log.read_text(), time.monotonic() - begin]) + "\n")
+        sys.stdout.flush()
+
+
+def _wait(when: float | str, log: Path) -> None:
+    if isinstance(when, str):
+        end = time.monotonic() + 30
+        while when not in log.read_text() and time.monotonic() < end:
+            time.sleep(0.001)
+    else:
+        time.sleep(when)
+
+
+def _be(arguments: list[str], log: Path) -> None:
+    from landscape_audit.cli.main import main
+
+    handle = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.argv = ["landscape-audit", *arguments]
+    try:
+        main()
+    except SystemExit as ended:
+        sys.stderr.flush()
+        os._exit(ended.code if isinstance(ended.code, int) else 1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    _serve()
