@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +244,14 @@ def test_what_is_no_hugging_face_data_set_of_examples_is_told_with_a_remedy(
     with pytest.raises(DataError, match=told) as caught:
         sample_of(tmp_path, HUGGING_FACE + body)
     assert caught.value.remedy
+
+
+def test_a_users_own_module_may_be_called_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "datasets", raising=False)
+    write(tmp_path, "datasets.py", "import torch\nx, y = torch.ones(4, 2), torch.arange(4)\n")
+    write(tmp_path, "data.py", "import datasets\nloader = [(datasets.x, datasets.y)]\n")
+    spec = DataSpec(loader="data.py:loader")
+    assert read_sample(spec, UserCode(tmp_path), torch.device("cpu"), torch.float32).size == 4
 
 
 def test_settings_for_what_is_no_function_are_refused(tmp_path: Path) -> None:

@@ -110,6 +110,17 @@ def test_a_batch_in_host_memory_has_the_loss_of_one_on_the_device(tmp_path: Path
         assert torch.equal(there.batch_loss(views, batch).total, there.batch_loss(views, cast).total)
 
 
+def test_what_is_too_much_for_the_device_stays_with_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = torch.device("meta")  # stands for one with memory of its own
+    free = {"cpu": 2**24, "meta": 100}
+    monkeypatch.setattr(store, "free_memory", lambda where: free[where.type])
+    for n, expected in ((1, ("device", "meta")), (7, ("host", "cpu"))):
+        with contextlib.closing(Store("loader", device, torch.float32)) as kept:
+            kept.add(Batch(numbers(n, 3), numbers(n)))
+            (batch,), place = kept.kept()
+        assert (place, tensors(batch.inputs)[0].device.type) == expected
+
+
 def test_no_file_is_left_and_none_is_ever_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(store, "free_memory", lambda _: 0)

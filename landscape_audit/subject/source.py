@@ -207,8 +207,8 @@ def as_classes(targets: object) -> Index | None:
 
 def _is_hugging_face(value: object, *names: str) -> bool:
     """Whether it is one of the classes of `datasets`, which is never imported here: who has one has imported it."""
-    library = sys.modules.get("datasets")
-    return library is not None and isinstance(value, tuple(getattr(library, name) for name in names))
+    library = sys.modules.get("datasets")  # or a file of the user's own that is called so, without these classes
+    return any(isinstance(value, getattr(library, name, ())) for name in names)
 
 
 def _of_hugging_face(dataset: Any, source: str, intake: Intake, batch_size: int) -> Rows:
