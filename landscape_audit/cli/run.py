@@ -24,6 +24,7 @@ from landscape_audit.policy import Policy
 from landscape_audit.results import AuditResults
 
 EXIT_BY_SIGNAL = {"SIGINT": 130, "SIGTERM": 143}
+_LONGEST = 60  # characters of a checkpoint's name, of up to four bytes each, where a name may have 255
 OUTPUTS = ("results.json", "report.html", "report.pdf", "summary.md")
 
 
@@ -110,7 +111,7 @@ def run(
         from landscape_audit.report.pdf import require_pango
 
         require_pango()
-    folder = _claimed(out or Path(f"audit-{asked.checkpoint.resolve().stem}"))
+    folder = _claimed(out or Path(f"audit-{asked.checkpoint.absolute().stem[:_LONGEST]}"))
     try:
         measured = _measured(asked, demanded, argv, folder=folder, quiet=quiet or json)
     except BaseException:

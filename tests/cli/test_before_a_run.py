@@ -34,6 +34,15 @@ def test_a_plan_is_a_table_with_a_forecast_on_top(monkeypatch, capsys):
 
 
 @pytest.mark.usefixtures("folder")
+def test_flags_choose_the_parameters_and_a_folder_stands_for_its_only_checkpoint(folder, monkeypatch, capsys):
+    (folder / "alone").mkdir()
+    (folder / "model.safetensors").rename(folder / "alone" / "model.safetensors")
+    asked = ["plan", "alone", "-c", "audit.toml", "--only", "loss"]
+    _, out, _ = outcome([*asked, "--parameters", "2.*", "--parameters", "!*.bias"], monkeypatch, capsys)
+    assert "Auditing 24 parameters on 40 examples" in out
+
+
+@pytest.mark.usefixtures("folder")
 def test_a_doctor_ticks_off_what_an_audit_needs(monkeypatch, capsys):
     code, out, _ = outcome(["doctor", "model.safetensors"], monkeypatch, capsys)
     assert code == 0
