@@ -216,7 +216,11 @@ def test_hostile_names_are_printed_harmlessly(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from there")
 def test_a_checkpoint_is_read_into_its_own_memory_and_no_more(tmp_path: Path) -> None:
-    path = saved(tmp_path / "m.safetensors", {name: torch.ones(1 << 22) for name in "abcdef"})
+    size = 1 << 28
+    header = {"a": {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}}
+    path = raw(tmp_path / "m.safetensors", json.dumps(header))
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size + size)  # zeros that take no room on the disk
     script = (
         "import sys; from pathlib import Path\n"
         "from landscape_audit.subject.checkpoint import read_checkpoint\n"
@@ -225,8 +229,7 @@ def test_a_checkpoint_is_read_into_its_own_memory_and_no_more(tmp_path: Path) ->
         "before = peak(); read_checkpoint(Path(sys.argv[1])); print(peak() - before)"
     )
     used = int(subprocess.run([sys.executable, "-c", script, path], check=True, capture_output=True).stdout)
-    size = path.stat().st_size
-    assert size * 0.9 < used < size * 1.5  # 96 MiB, and for looking at 16 MiB of them at a time
+    assert size * 0.9 < used < size * 1.5  # the file, 16 MiB of it that are looked at together, and PyTorch's kernels
 
 
 def test_what_is_written_to_the_file_later_does_not_reach_the_tensors(tmp_path: Path) -> None:
