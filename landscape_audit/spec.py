@@ -252,7 +252,7 @@ def read_toml(path: Path) -> dict[str, Any]:
             remedy=f"Check the path; `landscape-audit demo DIR` writes an {CONFIG_NAME} to start from.",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}.", remedy="It must be a text file in UTF-8.") from None
+        raise ConfigError(f"{path}: cannot be read: {error}.", remedy="Name a TOML file in UTF-8.") from None
     except RecursionError:
         raise ConfigError(
             f"{path}: its brackets are nested too deeply to read.", remedy="Four levels are enough."

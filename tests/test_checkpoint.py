@@ -4,6 +4,8 @@ import hashlib
 import json
 import pickle
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -210,3 +212,46 @@ def test_hostile_names_are_printed_harmlessly(tmp_path: Path) -> None:
     shown = str(refusal(saved(tmp_path / "m.safetensors", {name: torch.tensor([float("nan")])})))
     assert r"'a\x1b[2J\u202eb'" in shown
     assert "\x1b" not in shown
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from there")
+def test_a_checkpoint_is_read_into_its_own_memory_and_no_more(tmp_path: Path) -> None:
+    size = 1 << 28
+    header = {"a": {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}}
+    path = raw(tmp_path / "m.safetensors", json.dumps(header))
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size + size)  # zeros that take no room on the disk
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from landscape_audit.subject.checkpoint import read_checkpoint\n"
+        "status = Path('/proc/self/status')\n"
+        "peak = lambda: 1024 * int(status.read_text().split('VmHWM:')[1].split()[0])\n"
+        "before = peak(); read_checkpoint(Path(sys.argv[1])); print(peak() - before)"
+    )
+    used = int(subprocess.run([sys.executable, "-c", script, path], check=True, capture_output=True).stdout)
+    assert size * 0.9 < used < size * 1.5  # the file, 16 MiB of it that are looked at together, and PyTorch's kernels
+
+
+def test_what_is_written_to_the_file_later_does_not_reach_the_tensors(tmp_path: Path) -> None:
+    path = saved(tmp_path / "m.safetensors")
+    found = read_checkpoint(path)
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+    assert tensor_digest(found.tensors) == found.digest
+
+
+def test_tensors_that_do_not_begin_at_a_multiple_of_their_size_are_read(tmp_path: Path) -> None:
+    header = {
+        "a": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]},
+        "b": {"dtype": "F64", "shape": [1], "data_offsets": [1, 9]},
+    }
+    path = raw(tmp_path / "m.safetensors", json.dumps(header), b"\7" + struct.pack("<d", 2.5))
+    assert read_checkpoint(path).tensors["b"].item() == 2.5
+
+
+def test_shards_may_be_links_as_in_a_hub_cache(tmp_path: Path) -> None:
+    whole = read_checkpoint(sharded(tmp_path))
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "m-1.safetensors").rename(tmp_path / "blobs" / "0f3e")
+    (tmp_path / "m-1.safetensors").symlink_to("blobs/0f3e")
+    assert read_checkpoint(tmp_path).files == whole.files

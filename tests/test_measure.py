@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from landscape_audit import measure
 from landscape_audit.checks import BATTERY
 from landscape_audit.errors import CapabilityError, UsageError
 from landscape_audit.plan import Silent
-from landscape_audit.results import AuditResults, Failed, Measured
+from landscape_audit.results import AuditResults, Failed, FileRecord, Measured
 from landscape_audit.spec import AuditSpec
+from landscape_audit.subject.checkpoint import changed_since
 
 MODEL = """
 from torch import nn
@@ -158,3 +160,34 @@ def test_a_gate_on_a_check_that_time_left_out_is_undecided(project):
     verdict = judged(found, policy, dt.datetime.now(dt.UTC).date()).verdict
     assert (verdict.word, verdict.exit_code) == ("UNDECIDED", 3)
     assert judged(found, Policy(), dt.datetime.now(dt.UTC).date()).verdict.word == "OBSERVED"
+
+
+class Replacing(Silent):
+    """Somebody who saves over the checkpoint while it is audited."""
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        self.path, self.content = path, content
+
+    def started(self, probe: str) -> None:
+        if probe == "instrument_trial":
+            self.path.write_bytes(self.content)
+
+
+def test_a_checkpoint_that_changes_during_its_audit_is_told_and_the_numbers_are_of_the_bytes_read_first(project):
+    path = project / "model.safetensors"
+    first = path.read_bytes()
+    quiet = audit(project, checks={"only": ["loss"]})
+    found = audit(project, progress=Replacing(path, first[:-4] + bytes(4)), checks={"only": ["loss"]})
+    (told,) = found.instrument.disagreements
+    assert not found.instrument.agrees
+    assert told.startswith("model.safetensors was changed while it was audited: it has the SHA-256 ")
+    assert found.subject.files[0].sha256 == hashlib.sha256(first).hexdigest()
+    assert found.checks == quiet.checks
+
+
+def test_a_checkpoint_that_is_gone_after_its_audit_is_told(tmp_path):
+    path = tmp_path / "m.safetensors"
+    assert changed_since({path: FileRecord(name=path.name, sha256="0" * 64, size_bytes=1)}) == [
+        "m.safetensors was changed while it was audited: it cannot be read any more; every number is of the bytes "
+        f"read at first, SHA-256 {'0' * 64}"
+    ]

@@ -29,6 +29,7 @@ from landscape_audit.results import AuditResults
 from landscape_audit.resume import forget, kept_probes
 from landscape_audit.text import count, printable
 
+_LONGEST = 60  # characters of a checkpoint's name, of up to four bytes each, where a name may have 255
 OUTPUTS = ("results.json", "report.html", "report.pdf", "summary.md")
 
 
@@ -128,7 +129,7 @@ def run(
         from landscape_audit.report.pdf import require_pango
 
         require_pango()
-    folder = writable_folder(out or Path(f"audit-{asked.checkpoint.resolve().stem}"))
+    folder = writable_folder(out or Path(f"audit-{asked.checkpoint.absolute().stem[:_LONGEST]}"))
     with _claimed(folder) as give_room_back:
         measured = _measured(asked, demanded, argv, folder=folder, resume=resume, quiet=quiet or json)
         # Kept whatever judging and rendering make of it, with the demands that `gate` is to hold against it again.

@@ -33,6 +33,15 @@ def test_a_plan_is_a_table_with_a_forecast_on_top(monkeypatch, capsys):
     assert "hessian_krylov" not in out
 
 
+@pytest.mark.usefixtures("folder")
+def test_flags_choose_the_parameters_and_a_folder_stands_for_its_only_checkpoint(folder, monkeypatch, capsys):
+    (folder / "alone").mkdir()
+    (folder / "model.safetensors").rename(folder / "alone" / "model.safetensors")
+    asked = ["plan", "alone", "-c", "audit.toml", "--only", "loss"]
+    _, out, _ = outcome([*asked, "--parameters", "2.*", "--parameters", "!*.bias"], monkeypatch, capsys)
+    assert "Auditing 24 parameters on 40 examples" in out
+
+
 def a_plan() -> Plan:
     probes = (
         PlannedProbe("first_probe", Cost(gradients=10), ("loss",)),
