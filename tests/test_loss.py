@@ -11,7 +11,8 @@ from torch.nn import functional
 from landscape_audit.errors import LossError
 from landscape_audit.spec import LossSpec
 from landscape_audit.subject.code import UserCode
-from landscape_audit.subject.loss import BatchLoss, Loss, resolve_loss
+from landscape_audit.subject.loss import BatchLoss, Loss
+from landscape_audit.subject.losses import resolve_loss
 from tests.user_files import write
 
 
@@ -115,7 +116,11 @@ def test_an_unknown_loss_suggests_the_near_one() -> None:
     [
         ("cross_entropy", {"label_smoothin": 0.1}, "no argument 'label_smoothin'.*\n.*Did you mean 'label_smoothing'?"),
         ("mse", {"reduction": "sum"}, "no argument 'reduction'.*\n.*takes none"),
-        ("cross_entropy", {"ignore_index": "pad"}, "ignore_index = 'pad' is not a number"),
+        (
+            "cross_entropy",
+            {"ignore_index": "pad"},
+            "ignore_index = 'pad' is not what it takes.*integer",
+        ),
         ("cross_entropy", {"label_smoothing": 1.5}, "label_smoothing = 1.5 is not from 0 to 1"),
     ],
 )
@@ -139,7 +144,8 @@ def test_unknown_and_impossible_arguments_are_named(name: str, kwargs: dict[str,
         ("cross_entropy", numbers(4), classes(4), r"outputs \(4,\) do not go"),
         ("cross_entropy", {"logits": 1}, classes(4), "output is of type dict, not a tensor"),
         ("nll", numbers(4, 3), numbers(4, 3), r"do not go with torch.float32 targets"),
-        ("mse", numbers(4, 1), numbers(4), r"outputs \(4, 1\) and targets \(4,\) differ in shape"),
+        ("mse", numbers(4, 2), numbers(4), r"outputs \(4, 2\) and targets \(4,\) differ in shape"),
+        ("mse", numbers(1, 4), numbers(4), r"outputs \(1, 4\) and targets \(4,\) differ in shape"),
         ("bce_with_logits", numbers(2, 1), torch.tensor([[2.0], [0.0]]), "targets from 0 to 2; they are 0 to 1"),
     ],
 )

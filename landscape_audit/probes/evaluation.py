@@ -123,7 +123,7 @@ class OutputLoss:
     def __call__(self, outputs: Tensor) -> tuple[Tensor, float]:
         """The loss against the batch's targets."""
         term = self.term
-        return term._told(term.subject.loss.measure(outputs, term.batch.targets))  # noqa: SLF001 - one concept in two steps
+        return term._told(term.subject.loss.of(outputs, term.batch))  # noqa: SLF001 - one concept in two steps
 
 
 def terms(subject: Subject, over: Sequence[Pass], autocast: torch.dtype | None = None) -> list[Term]:

@@ -22,7 +22,11 @@ from landscape_audit.subject.code import UserCode, is_out_of_memory
 from landscape_audit.subject.data import Sample, read_sample
 from landscape_audit.subject.division import cut_adds_up
 from landscape_audit.subject.intake import Intake
-from landscape_audit.subject.loss import BatchLoss, Loss, resolve_loss
+from landscape_audit.subject.loss import BatchLoss, Loss
+from landscape_audit.subject.losses import resolve_loss
+from landscape_audit.subject.losses.padding import counted_padding
+from landscape_audit.subject.losses.returned import MODEL
+from landscape_audit.subject.losses.weighing import weighed
 from landscape_audit.subject.model import build_model, load
 from landscape_audit.subject.subject import Subject, fixed, trainable
 from landscape_audit.text import count
@@ -59,7 +63,8 @@ def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.de
         recompute=spec.protocol.recompute,
         output=spec.loss.output,
     )
-    return _in_batches_that_add_up(subject)
+    unweighed = spec.loss.name == MODEL and "weight" not in spec.loss.kwargs
+    return _in_batches_that_add_up(weighed(subject) if unweighed else subject)
 
 
 # ------------------------------------------------------------------------------------------------------------ assembly
@@ -115,6 +120,7 @@ def _told(spec: AuditSpec, sample: Sample) -> Iterator[str]:
         yield f"{asked:,} examples asked for, {sample.size:,} there."
     if sample.left_out:
         yield f"Given by the loader and not to the model: {_listed(sample.left_out)}."
+    yield from counted_padding(spec.loss, sample.batches)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -163,7 +169,7 @@ def _tried(subject: Subject) -> Subject:
     if not weight:
         raise LossError(f"{subject.loss.name}: no target of the sample counts; the weights of all batches are zero.")
     written = tuple(name for name, value in subject.fixed.items() if value._version != before[name])  # noqa: SLF001 - likewise
-    told = list(subject.adjustments)
+    told = [*subject.adjustments, *subject.loss.told]
     if unused:
         told.append(f"{count(len(unused), 'parameter tensor')} without influence on the loss: {_listed(unused)}.")
     if written:
@@ -236,7 +242,7 @@ def _evaluated(subject: Subject, parameters: Sequence[Tensor], index: int, batch
         outputs = subject.outputs(parameters, batch)
         with subject.code.lent(f"{subject.loss.name}: batch {index}", LossError):
             subject.loss.check(outputs, batch.targets)
-            return subject.loss.measure(outputs, batch.targets)
+            return subject.loss.of(outputs, batch)
     except (RuntimeError, MemoryError) as raised:
         if not is_out_of_memory(raised):
             raise

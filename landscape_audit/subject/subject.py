@@ -70,7 +70,7 @@ class Subject:
             outputs = self.outputs(parameters, batch)
         if autocast is not None and isinstance(outputs, Tensor):
             outputs = outputs.to(self.theta.dtype)
-        return self.loss.measure(outputs, batch.targets)
+        return self.loss.of(outputs, batch)
 
     def outputs(self, parameters: Sequence[Tensor], batch: Batch) -> Any:
         """What the model gives for one batch at `parameters`."""
@@ -79,7 +79,7 @@ class Subject:
             tensors[name] = tensors[name].clone()
         kept = recomputing(self.model) if self.recompute else contextlib.nullcontext()
         with self.code.lent(f"{self.info.model}: forward", ModelError), sdpa_kernel(SDPBackend.MATH), kept:
-            return chosen(functional_call(self.model, tensors, *arguments(batch.inputs)), self.output)
+            return chosen(functional_call(self.model, tensors, *arguments(batch.inputs)), self.output, self.loss.usual)
 
     def in_dtype(self, dtype: torch.dtype) -> Subject:
         """The same function computed in another precision: the difference is rounding."""
