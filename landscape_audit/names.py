@@ -17,6 +17,7 @@ HEADLINES = (
 _NAMES = {
     "loss.value": "the loss",
     "loss.metric": "the metric",
+    "loss.perplexity": "the perplexity",
     "data.reason": "what the data explain",
     "data.loss_over_constant": "the loss over that of the best constant",
     "data.gain_over_constant": "how much lower the loss is than that of the best constant",

@@ -99,7 +99,11 @@ class DataSpec(Strict):
 class LossSpec(Strict):
     """What is minimised: a name, or the user's own `file.py:function`."""
 
-    name: str = Field(default="cross_entropy", description="cross_entropy, mse, bce_with_logits, nll, or code.")
+    name: str = Field(
+        default="cross_entropy",
+        description="cross_entropy, nll, causal_lm, masked_lm, bce_with_logits, mse, l1, huber, smooth_l1, "
+        "model (which returns its own), or code: file.py:function.",
+    )
     output: StrictStr | StrictInt | None = Field(
         default=None,
         description="Which of the model's outputs is meant, by name or number; by default `logits` or `out` of a dict.",

@@ -9,15 +9,9 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torchvision_operators import declare
 
-# A torchvision built for CUDA beside a torch built for the CPU misses two operators and will not be imported; none of
-# these tests calls them. Declared for as long as this object lives, unless they are there.
-_OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
-for _name in ("nms", "qnms"):
-    try:
-        _OPERATORS.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    except RuntimeError:  # the real one is there
-        break
+declare()
 
 BERT: dict[str, Any] = {
     "architectures": ["BertForSequenceClassification"],

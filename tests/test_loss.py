@@ -10,8 +10,10 @@ from torch.nn import functional
 
 from landscape_audit.errors import LossError
 from landscape_audit.spec import LossSpec
+from landscape_audit.subject.batch import Batch
 from landscape_audit.subject.code import UserCode
-from landscape_audit.subject.loss import BatchLoss, Loss, resolve_loss
+from landscape_audit.subject.loss import BatchLoss, Loss
+from landscape_audit.subject.losses import resolve_loss
 from tests.user_files import write
 
 
@@ -115,7 +117,11 @@ def test_an_unknown_loss_suggests_the_near_one() -> None:
     [
         ("cross_entropy", {"label_smoothin": 0.1}, "no argument 'label_smoothin'.*\n.*Did you mean 'label_smoothing'?"),
         ("mse", {"reduction": "sum"}, "no argument 'reduction'.*\n.*takes none"),
-        ("cross_entropy", {"ignore_index": "pad"}, "ignore_index = 'pad' is not a number"),
+        (
+            "cross_entropy",
+            {"ignore_index": "pad"},
+            "ignore_index = 'pad' is not what it takes.*integer",
+        ),
         ("cross_entropy", {"label_smoothing": 1.5}, "label_smoothing = 1.5 is not from 0 to 1"),
     ],
 )
@@ -139,7 +145,8 @@ def test_unknown_and_impossible_arguments_are_named(name: str, kwargs: dict[str,
         ("cross_entropy", numbers(4), classes(4), r"outputs \(4,\) do not go"),
         ("cross_entropy", {"logits": 1}, classes(4), "output is of type dict, not a tensor"),
         ("nll", numbers(4, 3), numbers(4, 3), r"do not go with torch.float32 targets"),
-        ("mse", numbers(4, 1), numbers(4), r"outputs \(4, 1\) and targets \(4,\) differ in shape"),
+        ("mse", numbers(4, 2), numbers(4), r"outputs \(4, 2\) and targets \(4,\) differ in shape"),
+        ("mse", numbers(1, 4), numbers(4), r"outputs \(1, 4\) and targets \(4,\) differ in shape"),
         ("bce_with_logits", numbers(2, 1), torch.tensor([[2.0], [0.0]]), "targets from 0 to 2; they are 0 to 1"),
     ],
 )
@@ -191,3 +198,75 @@ def test_what_a_users_loss_may_not_return_is_told(tmp_path: Path, returned: str,
     write(tmp_path, "own.py", OWN + returned)
     with pytest.raises(LossError, match=rf"own.py:loss: {told}"):
         loss_of("own.py:loss", tmp_path).measure(numbers(8, 2), numbers(8))
+
+
+def test_a_causal_language_models_loss_is_that_of_the_next_token() -> None:
+    logits, tokens = numbers(4, 6, 3), classes(4, 6)
+    tokens[1, 3:] = -100
+    found = loss_of("causal_lm").measure(logits, tokens)
+    expected = functional.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
+    torch.testing.assert_close(mean(found), expected)
+    assert found.weight == (tokens[:, 1:] != -100).sum()
+    assert found.example_weights.tolist() == [5, 2, 5, 5]
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "nll"])
+def test_weights_of_classes_make_torchs_weighted_mean(name: str) -> None:
+    outputs, targets = numbers(8, 3, 4).log_softmax(1), classes(8, 4)
+    weight = [0.2, 3.0, 0.0]
+    own = {"cross_entropy": functional.cross_entropy, "nll": functional.nll_loss}[name]
+    expected = own(outputs, targets, weight=torch.tensor(weight), ignore_index=1)
+    found = loss_of(name, weight=weight, ignore_index=1).measure(outputs, targets)
+    torch.testing.assert_close(mean(found), expected)
+    torch.testing.assert_close((found.examples * found.example_weights).sum(), found.total, rtol=1e-6, atol=1e-6)
+    assert found.metric_weight == (targets != 1).sum()
+
+
+@pytest.mark.parametrize("shape", [(8, 3), (8, 5, 3), (8, 2, 2, 3)])
+def test_classes_may_be_on_the_last_axis(shape: tuple[int, ...]) -> None:
+    outputs, targets = numbers(*shape), classes(*shape[:-1])
+    first = loss_of("cross_entropy").measure(outputs.movedim(-1, 1), targets)
+    last = loss_of("cross_entropy", class_axis=-1).measure(outputs, targets)
+    torch.testing.assert_close(last.total, first.total)
+    torch.testing.assert_close(last.examples, first.examples)
+    assert last.metric == first.metric
+
+
+def test_classes_on_the_other_axis_are_told() -> None:
+    with pytest.raises(LossError) as caught:
+        loss_of("cross_entropy").check(numbers(8, 5, 3), classes(8, 5))
+    assert "class_axis = -1" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "own"),
+    [
+        ("l1", {}, functional.l1_loss),
+        ("huber", {"delta": 0.5}, functional.huber_loss),
+        ("smooth_l1", {"beta": 0.5}, functional.smooth_l1_loss),
+        ("bce_with_logits", {"pos_weight": [2.0, 1.0, 0.5]}, functional.binary_cross_entropy_with_logits),
+    ],
+)
+def test_other_elementwise_losses_are_torchs_own_means(name: str, kwargs: dict[str, Any], own: Any) -> None:
+    outputs, targets = numbers(8, 3), classes(8, 3, of=2).float()
+    given = {key: torch.tensor(value) if isinstance(value, list) else value for key, value in kwargs.items()}
+    torch.testing.assert_close(mean(loss_of(name, **kwargs).measure(outputs, targets)), own(outputs, targets, **given))
+
+
+def test_a_last_axis_of_one_is_never_broadcast() -> None:
+    outputs, targets = numbers(4, 1), numbers(4) + 1
+    loss = loss_of("mse")
+    loss.check(outputs, targets)
+    torch.testing.assert_close(mean(loss.measure(outputs, targets)), functional.mse_loss(outputs[:, 0], targets))
+    assert list(loss.told) == ["mse: outputs (n, 1) are held against targets (n,) one by one."]
+
+
+def test_a_users_loss_may_take_the_inputs_too(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "own.py",
+        "def loss(out, y, inputs):\n    return (out[:, 0] * inputs['mask']).sum(), inputs['mask'].sum()",
+    )
+    batch = Batch({"mask": torch.tensor([1.0, 0.0, 1.0])}, numbers(3))
+    found = loss_of("own.py:loss", tmp_path).of(numbers(3, 2), batch)
+    assert found.weight == 2

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import sys
+from collections.abc import Iterator
+
 from landscape_audit.checks.check import check
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.losses import CheckpointLoss, LossSample
 from landscape_audit.results import Estimate, IntervalPart, Measured, spread
 from landscape_audit.statistics import weighted_mean, wilson
+
+OF_LANGUAGE = ("causal_lm", "masked_lm")
+"""Losses that are the cross-entropy of a token."""
 
 
 @check(
@@ -23,7 +30,7 @@ def loss(sample: LossSample, facts: Facts) -> Measured:
 
     The interval of the loss is Student's, from the examples where the loss gives one value an example and from the
     batches where it does not; that of a metric that is a proportion is Wilson's. Both speak of other samples of the
-    same distribution.
+    same distribution. `perplexity` is exp of the loss, for language models.
     """
     evaluation = sample.evaluation
     value = evaluation.loss
@@ -38,8 +45,29 @@ def loss(sample: LossSample, facts: Facts) -> Measured:
     }
     if evaluation.metric is not None and sample.metric_weight:
         estimates["metric"] = proportion(evaluation.metric, sample.metric_weight, facts.level)
-    caveat = "" if sample.examples else "The loss gives no value an example; its interval is from batches."
-    return Measured(estimates=estimates, caveats=(caveat,) if caveat else ())
+    if sample.loss_name in OF_LANGUAGE:
+        estimates["perplexity"] = _perplexity(estimates["value"], facts.level)
+    return Measured(estimates=estimates, caveats=tuple(_caveats(sample)))
+
+
+def _perplexity(loss: Estimate, level: float) -> Estimate:
+    """exp of the loss; its interval is that of the loss, carried through."""
+    value, low, high = (None if end is None else _exp(end) for end in (loss.value, loss.low, loss.high))
+    if value is None:
+        return loss
+    part = IntervalPart(kind="sampling", low=low, high=None if high == math.inf else high)
+    return Estimate.within(value, (part,), level=level, unit="perplexity", direction="lower", n=loss.n)
+
+
+def _exp(value: float) -> float:
+    return math.exp(value) if value < math.log(sys.float_info.max) else math.inf
+
+
+def _caveats(sample: LossSample) -> Iterator[str]:
+    if not sample.examples:
+        yield "The loss gives no value an example; its interval is from batches."
+    elif (sample.metric_weight or 0) > len(sample.examples):
+        yield "The metric's interval takes the positions of an example for independent; it is wider if they are not."
 
 
 def proportion(share: float, n: float, level: float) -> Estimate:

@@ -34,7 +34,7 @@ from landscape_audit.subject.code import UserCode
 from landscape_audit.subject.data import Sample, read_sample
 from landscape_audit.subject.intake import Intake
 from landscape_audit.subject.loading import Parts, joined_subject
-from landscape_audit.subject.loss import resolve_loss
+from landscape_audit.subject.losses import resolve_loss
 from landscape_audit.subject.model import build_model
 from landscape_audit.subject.subject import Subject
 from landscape_audit.text import count, mebibytes, number

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from landscape_audit.results import Cost
 
@@ -15,16 +15,8 @@ if TYPE_CHECKING:
     from landscape_audit.probes.bench import Bench
     from landscape_audit.probes.probe import Probe, Size
     from landscape_audit.subject.batch import Batch
+    from landscape_audit.subject.loss import Kind, Positions
 
-Kind = Literal["classes", "binary", "values"]
-"""One of several classes; yes or no for each output; numbers."""
-
-_KINDS: dict[str, Kind] = {
-    "cross_entropy": "classes",
-    "nll": "classes",
-    "bce_with_logits": "binary",
-    "mse": "values",
-}
 _ELEMENTS = 1 << 22
 """Outputs written out at once: 32 MiB in float64, however many classes there are."""
 
@@ -65,46 +57,48 @@ class ConstantPrediction:
         """The targets twice: for their mean, then for the loss of the constant."""
         import torch
 
+        from landscape_audit.subject.loss import mean_of
+
         subject = bench.subject
-        kind = _KINDS.get(subject.loss.name)
-        outputs = _outputs(bench, kind) if kind else None
-        if kind is None or outputs is None:
+        positions = subject.loss.positions
+        outputs = _outputs(bench, positions) if positions else None
+        if positions is None or outputs is None:
             return None
-        targets = _Targets(bench, kind, outputs)
+        kind, targets = positions.kind, _Targets(bench, positions, outputs)
         slope, sums, weights = targets.measured(torch.zeros(outputs, dtype=torch.float64, device=subject.theta.device))
         chance, weight = float(sums.sum() / weights.sum()), float(weights.sum())
-        mean = _mean_target(kind, slope, weight)
+        mean = _mean_target(kind, slope, weight, float(sums.sum()))
         _, sums, weights = targets.measured(_best(kind, mean))
         return ConstantSample(
             kind=kind,
-            examples=tuple((sums / weights.clamp(min=1)).tolist()),
+            examples=tuple(mean_of(sums, weights).tolist()),
             loss=float(sums.sum() / weights.sum()),
             chance=None if kind == "values" else chance,
             shares=tuple((targets.class_shares() if kind == "classes" else mean).tolist()),
         )
 
 
-def _outputs(bench: Bench, kind: Kind) -> int | None:
+def _outputs(bench: Bench, positions: Positions) -> int | None:
     """How many numbers the model gives at one position: classes, or channels; None where batches differ."""
     batches = bench.subject.sample.batches
-    if kind == "classes":
-        return int(bench.landscape.first_outputs().shape[1])
+    if positions.kind == "classes":
+        return int(bench.landscape.first_outputs().shape[positions.class_axis])
     channels = {targets.shape[1] if targets.ndim > 1 else 1 for targets in map(_tensor, batches)}
     return channels.pop() if len(channels) == 1 else None
 
 
 def _tensor(batch: Batch) -> Tensor:
-    """The targets: the losses in _KINDS have seen to it that they are one tensor."""
+    """The targets: losses that have positions have seen to it that they are one tensor."""
     from landscape_audit.subject.nested import tensors
 
     return tensors(batch.targets)[0]
 
 
-def _mean_target(kind: Kind, slope: Tensor, weight: float) -> Tensor:
-    """The mean target from the slope of the summed loss in a constant output of zero."""
+def _mean_target(kind: Kind, slope: Tensor, weight: float, height: float) -> Tensor:
+    """The mean target from the slope and the height of the summed loss at a constant output of zero."""
     outputs = slope.numel()
-    if kind == "classes":
-        return 1 / outputs - slope / weight
+    if kind == "classes":  # with weights of classes and smoothing, targets have another mass than the loss's weight
+        return 1 / outputs - slope * math.log(outputs) / height if outputs > 1 else slope + 1
     if kind == "binary":
         return 0.5 - slope * outputs / weight
     return -0.5 * slope * outputs / weight
@@ -124,7 +118,7 @@ class _Targets:
     """The sample's targets one by one: classes (m,), or values (m, outputs)."""
 
     bench: Bench
-    kind: Kind
+    positions: Positions
     outputs: int
 
     def measured(self, constant: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -137,10 +131,10 @@ class _Targets:
         table = torch.zeros(2, subject.sample.size, dtype=torch.float64, device=constant.device)
         for examples, rows in self._own():
             # The log-probabilities that nll wants are also logits.
-            outputs = constant.log_softmax(0) if self.kind == "classes" else constant
-            loss = subject.loss.measure(outputs.expand(len(rows), -1), rows)
+            outputs = constant.log_softmax(0) if self.positions.kind == "classes" else constant
+            loss = self.positions.measure(outputs.expand(len(rows), -1), rows)
             slope += torch.autograd.grad(loss.total, constant)[0]
-            assert loss.examples is not None  # noqa: S101 - the losses in _KINDS give them
+            assert loss.examples is not None  # noqa: S101 - those that have positions give them
             assert loss.example_weights is not None  # noqa: S101 - likewise
             each = torch.stack([loss.examples * loss.example_weights, loss.example_weights])
             table[:, examples] = each.view(2, examples.stop - examples.start, -1).sum(2)
@@ -157,8 +151,8 @@ class _Targets:
                 found += rows.sum(0)
             else:
                 outputs = found.expand(len(rows), -1)
-                weights = self.bench.subject.loss.measure(outputs, rows).example_weights
-                assert weights is not None  # noqa: S101 - the losses in _KINDS give them
+                weights = self.positions.measure(outputs, rows).example_weights
+                assert weights is not None  # noqa: S101 - those that have positions give them
                 found += rows[weights > 0].long().bincount(minlength=self.outputs)
         found = self.bench.ranks.sum(found)
         return found / found.sum()
@@ -175,8 +169,5 @@ class _Targets:
                 first += piece.size
 
     def _rows(self, targets: Tensor) -> Tensor:
-        targets = targets.to(self.bench.subject.theta.device)
-        if self.kind == "classes" and not targets.is_floating_point():
-            return targets.flatten()
-        rows = targets.double()
-        return rows.movedim(1, -1).flatten(0, -2) if rows.ndim > 1 else rows[:, None]
+        rows = self.positions.rows(targets.to(self.bench.subject.theta.device))
+        return rows if self.positions.kind == "classes" and not rows.is_floating_point() else rows.double()

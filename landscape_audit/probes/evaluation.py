@@ -123,7 +123,8 @@ class OutputLoss:
     def __call__(self, outputs: Tensor) -> tuple[Tensor, float]:
         """The loss against the batch's targets."""
         term = self.term
-        return term._told(term.subject.loss.measure(outputs, term.subject.placed(term.batch).targets))  # noqa: SLF001 - one concept in two steps
+        subject = term.subject
+        return term._told(subject.loss.of(outputs, subject.placed(term.batch)))  # noqa: SLF001 - one concept in two steps
 
 
 def terms(subject: Subject, over: Sequence[Pass], autocast: torch.dtype | None = None) -> list[Term]:

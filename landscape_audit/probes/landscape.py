@@ -215,6 +215,8 @@ class Landscape:
     @functools.cached_property
     def no_gauss_newton(self) -> str:
         """Why there is no Gauss-Newton part here; empty where there is one."""
+        if self.subject.loss.returned:
+            return "The model returns its own loss: of which outputs it is a function is not known."
         if not isinstance(self.first_outputs(), Tensor):
             return "The model's outputs are not one tensor: it has no Gauss-Newton part."
         if not self.exact:

@@ -152,7 +152,7 @@ def _outputs(bench: Bench, theta: Tensor) -> Tensor:
     few = subject.placed(subject.sample.batches[0].first(TRIED))
     with torch.no_grad():
         outputs = subject.outputs(subject.layout.views(theta), few)
-        found = outputs if isinstance(outputs, torch.Tensor) else subject.loss.measure(outputs, few.targets).total
+        found = outputs if isinstance(outputs, torch.Tensor) else subject.loss.of(outputs, few).total
     bench.spend(Cost(forwards=few.size / subject.sample.size))
     return found
 

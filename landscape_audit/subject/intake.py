@@ -14,16 +14,14 @@ from torch import Tensor, nn
 from landscape_audit.errors import DataError
 from landscape_audit.spec import AuditSpec
 from landscape_audit.subject.batch import Batch
+from landscape_audit.subject.losses.returned import IGNORED, MODEL
 from landscape_audit.subject.nested import Nested, leaves
 from landscape_audit.text import count, did_you_mean
 
 TARGETS = ("labels", "label", "targets", "target", "y")
 """Where the targets of a dict are looked for, in this order."""
-OWN_LOSS = "model"
 OF_THEMSELVES = frozenset({"causal_lm"})
 """Losses whose targets are the inputs, where a loader gives none."""
-IGNORED = -100
-"""What every loss ignores as a target unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,8 @@ class Intake:
     accepted: frozenset[str] | None = None
     """Names of the arguments of the model's forward; None: any."""
     loss: str = ""
+    ignored: int = IGNORED
+    """What stands in the targets for one that does not count."""
     left_out: dict[str, None] = field(default_factory=dict)
     """Keys that were of no use, in the order in which they were met."""
 
@@ -46,7 +46,8 @@ class Intake:
         taken = inspect.signature(model.forward if model else _anything).parameters
         open_ended = any(argument.kind is argument.VAR_KEYWORD for argument in taken.values())
         accepted = None if open_ended else frozenset(taken)
-        return cls(spec.data.inputs, spec.data.targets, accepted, spec.loss.name)
+        ignored = spec.loss.kwargs.get("ignore_index", IGNORED)
+        return cls(spec.data.inputs, spec.data.targets, accepted, spec.loss.name, ignored)
 
     def batch(self, item: object, where: str) -> Batch:
         """One batch of a loader, or a whole table, in the loader's own memory."""
@@ -54,8 +55,7 @@ class Intake:
         if isinstance(item, Mapping):
             found = self._of_dict(dict(item), where)
         elif isinstance(item, (tuple, list)) and len(item) > 1:
-            given = item[0] if len(item) == 2 else tuple(item[:-1])
-            found = Batch(self._arguments(given, where), nested(item[-1], f"{where}: targets"))
+            found = Batch(self._arguments(self._given(item), where), nested(item[-1], f"{where}: targets"))
         elif not isinstance(item, (tuple, list)) and self._wants_no_targets:
             inputs = nested(item, f"{where}: inputs")
             found = Batch(inputs, self._own_targets(inputs, where))
@@ -83,7 +83,19 @@ class Intake:
 
     @property
     def _wants_no_targets(self) -> bool:
-        return self.loss == OWN_LOSS or self.loss in OF_THEMSELVES
+        return self.loss == MODEL or self.loss in OF_THEMSELVES
+
+    def _given(self, item: Sequence[object]) -> object:
+        """What of (inputs, …, targets) is for the model: all of it where it makes its own loss of that."""
+        inputs = item[0] if len(item) == 2 else tuple(item[:-1])
+        if self.loss != MODEL:
+            return inputs
+        if isinstance(inputs, Mapping):
+            key = self.targets or next(
+                (name for name in TARGETS if self.accepted and name in self.accepted), TARGETS[0]
+            )
+            return {**inputs, key: item[-1]}
+        return (*inputs, item[-1]) if isinstance(inputs, (tuple, list)) else (inputs, item[-1])
 
     def _of_dict(self, item: dict[str, object], where: str) -> Batch:
         key = self.target_among(item)
@@ -92,7 +104,7 @@ class Intake:
             raise DataError(
                 f"{where}: has {asked} among {_listed(item)}.", remedy='Name them:  [data] targets = "labels"'
             )
-        given = item if self.loss == OWN_LOSS else {name: part for name, part in item.items() if name != key}
+        given = item if self.loss == MODEL else {name: part for name, part in item.items() if name != key}
         inputs = self._arguments(given, where)
         targets = nested(item[key], f"{where}: {key}") if key else self._own_targets(inputs, where)
         return Batch(inputs, targets)
@@ -108,7 +120,7 @@ class Intake:
                 remedy=did_you_mean(lacking[0], map(str, given)),
             )
         known = self.accepted
-        names = self.inputs or tuple(
+        names = self._named(given) or tuple(
             name for name, part in given.items() if (known is None or name in known) and _is_numeric(part)
         )
         if not names:
@@ -122,16 +134,23 @@ class Intake:
             return found
         return tuple(found.values())  # asked for by names that are not the model's own: in their order
 
+    def _named(self, given: Mapping[object, object]) -> tuple[str, ...]:
+        """The keys that are asked for; with the targets, where the model makes its own loss of them."""
+        if not self.inputs or self.loss != MODEL:
+            return self.inputs
+        key = self.targets or next((name for name in TARGETS if name in given), "")
+        return tuple(dict.fromkeys((*self.inputs, *([key] if key else []))))
+
     def _own_targets(self, inputs: Nested, where: str) -> Tensor:
         """Targets where a loader gives none: the tokens themselves, or nothing for a model's own loss."""
         found = dict(leaves(inputs))
         first = found.get("input_ids", next(iter(found.values())))
-        if self.loss == OWN_LOSS:
+        if self.loss == MODEL:
             return first.new_empty(len(first), 0)
         if first.is_floating_point():
             raise DataError(f"{where}: has no tokens to predict.", remedy='Give "input_ids", or targets of your own.')
         mask = found.get("attention_mask")
-        return first.clone() if mask is None else first.masked_fill(mask == 0, IGNORED)
+        return first.clone() if mask is None else first.masked_fill(mask == 0, self.ignored)
 
     def _unusable(self, item: object, where: str) -> DataError:
         length = f" of {len(item)}" if isinstance(item, (tuple, list)) else ""

@@ -25,7 +25,11 @@ from landscape_audit.subject.data import Sample, read_sample
 from landscape_audit.subject.derivatives import is_checkpointed, layers_changed
 from landscape_audit.subject.division import cut_adds_up
 from landscape_audit.subject.intake import Intake
-from landscape_audit.subject.loss import BatchLoss, Loss, resolve_loss
+from landscape_audit.subject.loss import BatchLoss, Loss
+from landscape_audit.subject.losses import resolve_loss
+from landscape_audit.subject.losses.padding import counted_padding
+from landscape_audit.subject.losses.returned import MODEL
+from landscape_audit.subject.losses.weighing import weighed
 from landscape_audit.subject.nested import tensors
 from landscape_audit.subject.subject import Subject, audited, fixed
 from landscape_audit.text import count
@@ -82,7 +86,8 @@ def joined_subject(spec: AuditSpec, parts: Parts, device: torch.device) -> Subje
         recompute=spec.protocol.recompute,
         output=spec.loss.output,
     )
-    return _in_batches_that_add_up(subject)
+    unweighed = spec.loss.name == MODEL and "weight" not in spec.loss.kwargs
+    return _in_batches_that_add_up(weighed(subject) if unweighed else subject)
 
 
 # ------------------------------------------------------------------------------------------------------------ assembly
@@ -149,6 +154,7 @@ def _told(spec: AuditSpec, sample: Sample) -> Iterator[str]:
         yield f"The sample is kept in {_PLACES[sample.place]}, and each batch moved when it is used."
     if sample.left_out:
         yield f"Given by the loader and not to the model: {_listed(sample.left_out)}."
+    yield from counted_padding(spec.loss, sample.batches)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -202,7 +208,7 @@ def _tried(subject: Subject) -> Subject:
             remedy="Is ignore_index, or the mask, the wrong way round?",
         )
     written = tuple(name for name, value in subject.fixed.items() if value._version != before[name])  # noqa: SLF001 - likewise
-    told = list(subject.adjustments)
+    told = [*subject.adjustments, *subject.loss.told]
     if unused:
         told.append(f"{count(len(unused), 'parameter tensor')} without influence on the loss: {_listed(unused)}.")
     if written:
@@ -279,9 +285,9 @@ def _evaluated(subject: Subject, parameters: Sequence[Tensor], index: int, batch
         outputs = subject.outputs(parameters, batch)
         with subject.code.lent(f"{subject.loss.name}: batch {index}", LossError):
             subject.loss.check(outputs, batch.targets)
-            return subject.loss.measure(outputs, batch.targets)
+            return subject.loss.of(outputs, batch)
     except ModelError as raised:
-        if raised.remedy or not any(part.dtype is torch.uint8 for part in tensors(batch.inputs)):
+        if not any(part.dtype is torch.uint8 for part in tensors(batch.inputs)):
             raise
         raise ModelError(
             raised.what, remedy="Inputs are uint8, as images are stored: give them as in training, scaled floats."

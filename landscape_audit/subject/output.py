@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
-
-from torch import Tensor
 
 from landscape_audit.errors import LossError
 from landscape_audit.text import did_you_mean
@@ -14,20 +13,28 @@ USUAL = ("logits", "out")
 """Names of the output in a dict or a `ModelOutput`: as transformers and torchvision call it."""
 
 
-def chosen(outputs: Any, asked: str | int | None) -> Any:
-    """The part of `outputs` that `[loss] output` names; without a name the usual one of a dict, or all of it."""
-    if asked is None:
-        name = next((name for name in USUAL if isinstance(outputs, Mapping) and name in outputs), None)
-        return outputs if name is None else outputs[name]
+def chosen(outputs: Any, asked: str | int | None, usual: tuple[str, ...] = USUAL) -> Any:
+    """The part of `outputs` that `[loss] output` names; without a name the first `usual` one there, or all of it."""
     if isinstance(asked, int):
         return _numbered(outputs, asked)
-    if isinstance(outputs, Mapping):
-        if asked in outputs:
-            return outputs[asked]
-        raise LossError(f"[loss] output: the model gives no '{asked}'.", remedy=did_you_mean(asked, map(str, outputs)))
-    if isinstance(outputs, Tensor) or not hasattr(outputs, asked):
+    named = _named(outputs)
+    if asked is None:
+        name = next((name for name in usual if named.get(name) is not None), None)
+        return outputs if name is None else named[name]
+    if asked in named:
+        return named[asked]
+    if not named:
         raise _without(outputs, repr(asked))
-    return getattr(outputs, asked)
+    raise LossError(f"[loss] output: the model gives no '{asked}'.", remedy=did_you_mean(asked, map(str, named)))
+
+
+def _named(outputs: Any) -> Mapping[str, Any]:
+    """The parts by name: of a dict or `ModelOutput`, a dataclass or a named tuple."""
+    if isinstance(outputs, Mapping):
+        return outputs
+    if is_dataclass(outputs):
+        return {field.name: getattr(outputs, field.name) for field in fields(outputs)}
+    return outputs._asdict() if isinstance(outputs, tuple) and hasattr(outputs, "_asdict") else {}
 
 
 def _numbered(outputs: Any, asked: int) -> Any:

@@ -77,7 +77,7 @@ class Subject:
             outputs = self.outputs(parameters, batch)
         if autocast is not None and isinstance(outputs, Tensor):
             outputs = outputs.to(self.theta.dtype)
-        return self.loss.measure(outputs, batch.targets)
+        return self.loss.of(outputs, batch)
 
     def outputs(self, parameters: Sequence[Tensor], batch: Batch) -> Any:
         """What the model gives for one batch at `parameters`."""
@@ -89,7 +89,7 @@ class Subject:
         # A copy: a model may write to what it is given.
         given, named = arguments(mapped(torch.clone, self.placed(batch).inputs))
         with self.code.lent(f"{self.info.model}: forward", ModelError), sdpa_kernel(SDPBackend.MATH), exact, kept:
-            return chosen(functional_call(self.model, tensors, given, named), self.output)
+            return chosen(functional_call(self.model, tensors, given, named), self.output, self.loss.usual)
 
     def placed(self, batch: Batch) -> Batch:
         """A batch of the sample, wherever that is kept, on the device and in the dtype of `theta`."""

@@ -189,13 +189,13 @@ def _orders(n: int, size: int, generator: Generator) -> Iterator[Tensor]:
 def _loss(subject: Subject, model: nn.Module, batch: Batch) -> Tensor:
     """The mean loss of one batch in training mode; zero where no target of it counts."""
     with _memory_for(batch):
-        return _mean(subject.loss.measure(_outputs(subject, model, batch), batch.targets))
+        return _mean(subject.loss.of(_outputs(subject, model, batch), batch))
 
 
 def _outputs(subject: Subject, model: nn.Module, batch: Batch) -> Any:
     with subject.code.lent(f"{subject.info.model}: forward in training", ModelError):
         given, named = arguments(batch.inputs)
-        return chosen(model(*given, **named), subject.output)
+        return chosen(model(*given, **named), subject.output, subject.loss.usual)
 
 
 def _mean(loss: BatchLoss) -> Tensor:
@@ -257,7 +257,7 @@ def _first_step(subject: Subject, course: Course) -> tuple[str, str]:
         with watch:
             outputs = _outputs(subject, model, batch)
             subject.loss.check(outputs, batch.targets)
-            loss = _mean(subject.loss.measure(outputs, batch.targets))
+            loss = _mean(subject.loss.of(outputs, batch))
         if not loss.isfinite():
             raise LossError(
                 f"{where}: the loss is {float(loss)}.", remedy="Lower [checks.sam] lr, or look at the training data."

@@ -16,7 +16,8 @@ from landscape_audit.checks.data import data
 from landscape_audit.probes.constant import ConstantPrediction
 from landscape_audit.probes.inputs import AuditedInputs
 from landscape_audit.probes.ranks import Ranks
-from landscape_audit.subject import loss as losses
+from landscape_audit.subject.losses.classes import cross_entropy, nll
+from landscape_audit.subject.losses.values import bce_with_logits, mse
 
 
 class Given(nn.Module):
@@ -58,7 +59,7 @@ def word(found):
 
 def test_uniform_logits_on_balanced_classes_are_exactly_chance_and_exactly_the_best_constant():
     labels = torch.arange(200) % 10
-    on = bench(audited(distinct_zeros(200, 10), labels, losses.cross_entropy(), 10), dtype="float64")
+    on = bench(audited(distinct_zeros(200, 10), labels, cross_entropy(), 10), dtype="float64")
     found = measured(on, data)
     assert values(found)["loss_over_constant"] == pytest.approx(1, abs=1e-12)
     assert values(found)["loss_over_chance"] == pytest.approx(1, abs=1e-12)
@@ -70,7 +71,7 @@ def test_uniform_logits_on_balanced_classes_are_exactly_chance_and_exactly_the_b
 
 def test_the_best_constant_of_classes_has_the_entropy_of_their_frequencies():
     labels = torch.tensor([0] * 50 + [1] * 30 + [3] * 20)
-    found = bench(audited(distinct_zeros(100, 4), labels, losses.cross_entropy(), 4)).take(ConstantPrediction())
+    found = bench(audited(distinct_zeros(100, 4), labels, cross_entropy(), 4)).take(ConstantPrediction())
     assert found.loss == pytest.approx(-sum(p * math.log(p) for p in (0.5, 0.3, 0.2)), rel=1e-12)
     assert found.shares == pytest.approx((0.5, 0.3, 0, 0.2))
 
@@ -81,7 +82,7 @@ def test_targets_that_are_ignored_count_neither_in_the_constant_nor_in_the_class
     tokens[:, 4:] = 0
     tokens[7] = 0
     x = distinct_zeros(40, 30)
-    found = bench(audited(x, tokens, losses.cross_entropy(ignore_index=0), 5, 6)).take(ConstantPrediction())
+    found = bench(audited(x, tokens, cross_entropy(ignore_index=0), 5, 6)).take(ConstantPrediction())
     shares = torch.bincount(tokens[tokens > 0], minlength=5) / (tokens > 0).sum()
     assert found.shares == pytest.approx(shares.tolist())
     assert found.loss == pytest.approx(-float(torch.special.xlogy(shares, shares).sum()), rel=1e-6)
@@ -92,12 +93,12 @@ def test_targets_that_are_ignored_count_neither_in_the_constant_nor_in_the_class
 @pytest.mark.parametrize(
     ("loss", "targets"),
     [
-        (losses.cross_entropy(label_smoothing=0.2), torch.arange(60) ** 2 % 4),
-        (losses.cross_entropy(), torch.softmax(noise(60, 4, 5), 1)),
-        (losses.nll(), torch.arange(60)[:, None] ** torch.arange(1, 4) % 4),
-        (losses.bce_with_logits(), (noise(60, 4, 2) > 0.5).double()),
-        (losses.mse(), 3 + noise(60, 4, 2)),
-        (losses.mse(), 3 + noise(60)),
+        (cross_entropy(label_smoothing=0.2), torch.arange(60) ** 2 % 4),
+        (cross_entropy(), torch.softmax(noise(60, 4, 5), 1)),
+        (nll(), torch.arange(60)[:, None] ** torch.arange(1, 4) % 4),
+        (bce_with_logits(), (noise(60, 4, 2) > 0.5).double()),
+        (mse(), 3 + noise(60, 4, 2)),
+        (mse(), 3 + noise(60)),
     ],
     ids=["smoothed", "soft", "nll", "binary", "values", "plain values"],
 )
@@ -129,17 +130,17 @@ def test_no_other_constant_is_better_than_the_best(loss, targets):
 
 def test_the_best_constant_of_squared_error_has_the_variance_of_the_targets():
     targets = noise(300, 2) * torch.tensor([1.0, 3.0])
-    found = bench(audited(distinct_zeros(300, 2), targets, losses.mse(), 2)).take(ConstantPrediction())
+    found = bench(audited(distinct_zeros(300, 2), targets, mse(), 2)).take(ConstantPrediction())
     assert found.loss == pytest.approx(float(targets.var(0, correction=0).mean()), rel=1e-12)
     assert found.chance is None
 
 
 def test_the_constant_is_the_same_by_example_whatever_the_batches_the_pieces_and_the_processes(monkeypatch):
     tokens = torch.randint(0, 5, (50, 3), generator=torch.Generator().manual_seed(1))
-    whole = bench(audited(distinct_zeros(50, 15), tokens, losses.cross_entropy(), 5, 3, sizes=[50]))
+    whole = bench(audited(distinct_zeros(50, 15), tokens, cross_entropy(), 5, 3, sizes=[50]))
     truth = whole.take(ConstantPrediction())
     monkeypatch.setattr("landscape_audit.probes.constant._ELEMENTS", 40)
-    ragged = bench(audited(distinct_zeros(50, 15), tokens, losses.cross_entropy(), 5, 3, sizes=[7, 20, 23]))
+    ragged = bench(audited(distinct_zeros(50, 15), tokens, cross_entropy(), 5, 3, sizes=[7, 20, 23]))
     assert ragged.take(ConstantPrediction()).examples == pytest.approx(truth.examples, rel=1e-12)
 
 
@@ -153,7 +154,7 @@ def test_the_interval_of_the_gain_covers_the_truth_as_often_as_it_says():
         labels = torch.randint(0, 2, (400,), generator=generator)
         told = torch.where(torch.rand(400, generator=generator) < 0.7, labels, 1 - labels)
         logits = certain * nn.functional.one_hot(told, 2).double()
-        audit = audited(torch.cat([logits, noise(400, 1)], 1), labels, losses.cross_entropy(), 2, sizes=[200, 200])
+        audit = audited(torch.cat([logits, noise(400, 1)], 1), labels, cross_entropy(), 2, sizes=[200, 200])
         on = bench(audit, dtype="float64")
         constant, model = on.take(ConstantPrediction()), on.take(data.probes[2])
         from landscape_audit.checks.data import _gain
@@ -172,7 +173,7 @@ def test_a_loss_of_the_users_own_is_compared_with_no_constant_and_says_so():
 
 def test_one_label_throughout_leaves_no_ratio_and_is_the_reason():
     labels = torch.full((40,), 2)
-    found = measured(bench(audited(distinct_zeros(40, 4), labels, losses.cross_entropy(), 4)), data)
+    found = measured(bench(audited(distinct_zeros(40, 4), labels, cross_entropy(), 4)), data)
     assert word(found) == "single label"
     assert found.estimates["loss_over_constant"].nonfinite == "nan"
     assert found.estimates["label_cover"].value == 0.25
@@ -183,7 +184,7 @@ def test_outputs_that_occur_one_way_only_are_not_covered():
     labels = (noise(64, 3, seed=4) > 0).double()
     labels[:, 1] = 0
     labels[:, 2] = 1
-    found = measured(bench(audited(distinct_zeros(64, 3), labels, losses.bce_with_logits(), 3)), data)
+    found = measured(bench(audited(distinct_zeros(64, 3), labels, bce_with_logits(), 3)), data)
     assert found.estimates["label_cover"].value == pytest.approx(1 / 3)
     assert any("1, 2" in caveat for caveat in found.caveats)
     assert found.estimates["loss_over_chance"].value == pytest.approx(1)
@@ -199,7 +200,7 @@ def learnt(n=100, seed=0):
 
 
 def reading(x, y, **kwargs):
-    return measured(bench(audited(x, y, losses.cross_entropy(), 2, **kwargs), dtype="float64"), data)
+    return measured(bench(audited(x, y, cross_entropy(), 2, **kwargs), dtype="float64"), data)
 
 
 def test_a_sample_without_faults_has_none():
@@ -254,13 +255,13 @@ def test_one_input_throughout_is_the_reason_though_most_features_may_never_chang
 def test_numbers_that_overflow_in_the_audits_dtype_are_not_finite():
     x, y = learnt()
     x[0, 5], x[1, 6] = 1e300, -1e300
-    sample = bench(audited(x, y, losses.cross_entropy(), 2, dtype=torch.float32)).take(AuditedInputs())
+    sample = bench(audited(x, y, cross_entropy(), 2, dtype=torch.float32)).take(AuditedInputs())
     assert sample.nonfinite == 2
     assert sample.numbers == 1000
 
 
 def test_examples_of_different_shapes_have_no_features_and_are_never_equal():
-    audit = audited(torch.zeros(8, 4), torch.zeros(8).long(), losses.cross_entropy(), 2, sizes=[4, 4])
+    audit = audited(torch.zeros(8, 4), torch.zeros(8).long(), cross_entropy(), 2, sizes=[4, 4])
     first, second = audit.sample.batches
     other = replace(second, inputs=second.inputs[:, :3])
     sample = bench(replace(audit, sample=replace(audit.sample, batches=(first, other)))).take(AuditedInputs())
@@ -295,7 +296,7 @@ def test_every_process_finds_duplicates_in_other_processes_batches_and_the_same_
     tokens = torch.randint(0, 5, (50, 3), generator=torch.Generator().manual_seed(1))
     x = distinct_zeros(50, 15)
     x[49] = x[0]  # far apart: in batches of different processes
-    audit = audited(x, tokens, losses.cross_entropy(ignore_index=4), 5, 3)
+    audit = audited(x, tokens, cross_entropy(ignore_index=4), 5, 3)
     meeting, brought = threading.Barrier(3), [torch.empty(0)] * 3
 
     def process(rank):

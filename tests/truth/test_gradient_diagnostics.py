@@ -14,7 +14,7 @@ from torch import nn
 from landscape_audit.checks.gradient import _noise, _noise_scale, _signal_squared, batch_cosine, gradient
 from landscape_audit.probes.gradients import GradientSample
 from landscape_audit.results import TensorGroup
-from landscape_audit.subject.loss import mse
+from landscape_audit.subject.losses.values import mse
 
 
 class Linear(nn.Module):
