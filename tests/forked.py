@@ -6,6 +6,7 @@ Started as a script of its own, as a process that has computed with torch cannot
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -24,8 +25,14 @@ class Forks:
             command, cwd=folder, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
 
-    def run(self, *arguments: str, signals: Sequence[tuple[float | str, int]] = ()) -> tuple[int, str, float]:
-        """Exit code, stderr and seconds of one run that gets signals: each so many seconds later, or after a word."""
+    def run(
+        self, *arguments: str, signals: Sequence[tuple[float | str | dict[str, float], int]] = ()
+    ) -> tuple[int, str, float]:
+        """Exit code, stderr and CPU seconds of one run that gets signals.
+
+        Each comes so many seconds after the one before, after a word on stderr, or once the run has taken so much CPU
+        time (`{"cpu": 0.5}`), which is the same moment of it on a busy machine.
+        """
         told = {"arguments": arguments, "signals": signals}
         self._process.stdin.write(json.dumps(told) + "\n")
         self._process.stdin.flush()
@@ -44,28 +51,38 @@ def _serve() -> None:
     landscape_audit.probes.encoding.types()
     for line in sys.stdin:
         told = json.loads(line)
-        begin = time.monotonic()
         log = Path("stderr.txt")
         log.write_text("")
         child = os.fork()
         if not child:
             _be(told["arguments"], log)
         for when, number in told["signals"]:
-            _wait(when, log)
+            _wait(when, log, child)
             os.kill(child, number)
-        _, status = os.waitpid(child, 0)
+        _, status, used = os.wait4(child, 0)
         code = os.waitstatus_to_exitcode(status)
-        sys.stdout.write(json.dumps([code, log.read_text(), time.monotonic() - begin]) + "\n")
+        sys.stdout.write(json.dumps([code, log.read_text(), used.ru_utime + used.ru_stime]) + "\n")
         sys.stdout.flush()
 
 
-def _wait(when: float | str, log: Path) -> None:
-    if isinstance(when, str):
+def _wait(when: float | str | dict[str, float], log: Path, child: int) -> None:
+    if isinstance(when, dict):
+        while _cpu_seconds(child) < when["cpu"]:
+            time.sleep(0.001)
+    elif isinstance(when, str):
         end = time.monotonic() + 30
         while when not in log.read_text() and time.monotonic() < end:
             time.sleep(0.001)
     else:
         time.sleep(when)
+
+
+def _cpu_seconds(child: int) -> float:
+    """What it has used; without end once it has ended."""
+    fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+    if fields[0] == "Z":
+        return math.inf
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _be(arguments: list[str], log: Path) -> None:

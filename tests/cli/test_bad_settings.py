@@ -128,7 +128,7 @@ FLAGS = [
     (["gate"], 2, "results"),
     (["gate", "."], 4, ".: cannot be read"),
     (["gate", "results.json", "--policy", "a", "--config", "b"], 4, "results.json"),
-    (["report", "/dev/null"], 4, "/dev/null: not the results"),
+    (["report", "/dev/null"], 4, "/dev/null: cannot be read: it is a device, not a file"),
     (["checks", "sharpnes"], 2, "Did you mean 'sharpness'?"),
     (["schema", "confg"], 2, "Did you mean 'config'?"),
     (["schema", "--write", "in-the-way"], 2, "in-the-way: cannot be written"),
@@ -142,7 +142,7 @@ FLAGS = [
     ([*RUN, "--out", "x" * 300], 2, "cannot be written to: File name too long"),
     ([*RUN, "-c", "."], 2, ".: cannot be read"),
     ([*RUN, "--policy", "audit.toml"], 2, "a policy holds gates and waivers only"),
-    ([*RUN, "--data", "model.safetensors"], 4, "has no 'inputs'"),
+    ([*RUN, "--data", "model.safetensors"], 4, "has nothing that is known to be targets"),
     ([*RUN, "--device", "cuda:99999999999999999999"], 2, "protocol.device"),
 ]
 

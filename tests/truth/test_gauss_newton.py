@@ -74,10 +74,10 @@ def test_outputs_that_are_not_one_tensor_have_no_gauss_newton_part():
             self.layer = nn.Linear(3, 2)
 
         def forward(self, x):
-            return {"logits": self.layer(x)}
+            return {"scores": self.layer(x)}
 
     def loss(outputs, targets):
-        return cross_entropy(outputs["logits"], targets)
+        return cross_entropy(outputs["scores"], targets)
 
     torch.manual_seed(0)
     on = bench(subject(Two(), loss, torch.randn(30, 3), torch.randint(0, 2, (30,))))
