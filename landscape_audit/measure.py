@@ -40,7 +40,7 @@ from landscape_audit.results import (
 from landscape_audit.resume import keeping, left_by_an_earlier_run, what_numbers_rest_on
 from landscape_audit.settle import Found, settle
 from landscape_audit.spec import AuditSpec
-from landscape_audit.subject.checkpoint import changed_since
+from landscape_audit.subject.checkpoint.checkpoint import changed_since
 from landscape_audit.subject.loading import load_subject
 from landscape_audit.subject.subject import Subject
 from landscape_audit.text import count, described, printable

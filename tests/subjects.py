@@ -15,10 +15,10 @@ from landscape_audit.plan import Silent
 from landscape_audit.probes.bench import Bench
 from landscape_audit.results import DataInfo, Measured, SubjectInfo
 from landscape_audit.spec import ProtocolSpec, SamSpec
-from landscape_audit.subject.batch import Batch
-from landscape_audit.subject.code import UserCode
-from landscape_audit.subject.data import Sample
-from landscape_audit.subject.loss import BatchLoss, Loss
+from landscape_audit.subject.code.user_code import UserCode
+from landscape_audit.subject.data.batch import Batch
+from landscape_audit.subject.data.sample import Sample
+from landscape_audit.subject.losses.loss import BatchLoss, Loss
 from landscape_audit.subject.subject import Subject
 from landscape_audit.training.twins import Course, tried
 

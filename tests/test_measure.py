@@ -16,7 +16,7 @@ from landscape_audit.errors import CapabilityError, UsageError
 from landscape_audit.plan import Silent
 from landscape_audit.results import AuditResults, Failed, FileRecord, Measured
 from landscape_audit.spec import AuditSpec
-from landscape_audit.subject.checkpoint import changed_since
+from landscape_audit.subject.checkpoint.checkpoint import changed_since
 
 MODEL = """
 from torch import nn

@@ -27,7 +27,7 @@ from landscape_audit.probes.encoding import Decoder, Encoder, UnsaveableError
 from landscape_audit.probes.keeping import Keeping
 from landscape_audit.probes.krylov import HessianKrylov, KrylovTrace
 from landscape_audit.probes.probe import with_needs
-from landscape_audit.probes.tensor_file import write_tensors
+from landscape_audit.probes.probe_file import write_tensors
 from landscape_audit.spec import AuditSpec
 
 CPU = torch.device("cpu")

@@ -28,14 +28,14 @@ from landscape_audit.probes.bench import Bench
 from landscape_audit.probes.instrument import Agreement, InstrumentTrial
 from landscape_audit.probes.probe import ProbeFailedError
 from landscape_audit.spec import AuditSpec, DataSpec, ModelSpec, ProtocolSpec
-from landscape_audit.subject.assembly import Assembly, assemble
-from landscape_audit.subject.checkpoint import Checkpoint, read_checkpoint
-from landscape_audit.subject.code import UserCode
-from landscape_audit.subject.data import Sample, read_sample
-from landscape_audit.subject.intake import Intake
+from landscape_audit.subject.checkpoint.checkpoint import Checkpoint, read_checkpoint
+from landscape_audit.subject.code.user_code import UserCode
+from landscape_audit.subject.data.intake import Intake
+from landscape_audit.subject.data.sample import Sample, read_sample
 from landscape_audit.subject.loading import Parts, joined_subject
 from landscape_audit.subject.losses import resolve_loss
-from landscape_audit.subject.model import build_model
+from landscape_audit.subject.model.assembly import Assembly, assemble
+from landscape_audit.subject.model.model import build_model
 from landscape_audit.subject.subject import Subject
 from landscape_audit.text import count, mebibytes, number
 

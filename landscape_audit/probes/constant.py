@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from landscape_audit.probes.bench import Bench
     from landscape_audit.probes.probe import Probe, Size
-    from landscape_audit.subject.batch import Batch
-    from landscape_audit.subject.loss import Kind, Positions
+    from landscape_audit.subject.data.batch import Batch
+    from landscape_audit.subject.losses.loss import Kind, Positions
 
 _ELEMENTS = 1 << 22
 """Outputs written out at once: 32 MiB in float64, however many classes there are."""
@@ -57,7 +57,7 @@ class ConstantPrediction:
         """The targets twice: for their mean, then for the loss of the constant."""
         import torch
 
-        from landscape_audit.subject.loss import mean_of
+        from landscape_audit.subject.losses.loss import mean_of
 
         subject = bench.subject
         positions = subject.loss.positions
@@ -89,7 +89,7 @@ def _outputs(bench: Bench, positions: Positions) -> int | None:
 
 def _tensor(batch: Batch) -> Tensor:
     """The targets: losses that have positions have seen to it that they are one tensor."""
-    from landscape_audit.subject.nested import tensors
+    from landscape_audit.subject.data.nested import tensors
 
     return tensors(batch.targets)[0]
 

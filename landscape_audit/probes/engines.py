@@ -17,7 +17,7 @@ from landscape_audit.curvature.hessian import Hessian, Products
 from landscape_audit.curvature.vectors import unit_gaussian
 from landscape_audit.errors import AuditError
 from landscape_audit.probes.evaluation import Pass, by_batch, losses_at, output_terms, passes, terms
-from landscape_audit.subject.code import is_out_of_memory
+from landscape_audit.subject.code.user_code import is_out_of_memory
 from landscape_audit.subject.division import adds_up
 from landscape_audit.subject.subject import Subject
 from landscape_audit.text import printable

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from landscape_audit.curvature.gauss_newton import OutputTerm
     from landscape_audit.curvature.hessian import Term
     from landscape_audit.probes.ranks import Ranks
-    from landscape_audit.subject.batch import Batch
-    from landscape_audit.subject.loss import BatchLoss
+    from landscape_audit.subject.data.batch import Batch
+    from landscape_audit.subject.losses.loss import BatchLoss
     from landscape_audit.subject.subject import Subject
 
 
@@ -76,7 +76,7 @@ def _fits(group: list[Batch], batch: Batch, most: int) -> bool:
 
 
 def _join(group: list[tuple[int, Batch]]) -> Pass:
-    from landscape_audit.subject.batch import joined
+    from landscape_audit.subject.data.batch import joined
 
     owners, pieces = zip(*group, strict=True)
     return Pass(pieces[0] if len(pieces) == 1 else joined(pieces), pieces, owners)

@@ -15,8 +15,8 @@ from landscape_audit.results import Cost
 if TYPE_CHECKING:
     from landscape_audit.probes.bench import Bench
     from landscape_audit.probes.probe import Probe, Size
-    from landscape_audit.subject.batch import Batch
-    from landscape_audit.subject.nested import Nested
+    from landscape_audit.subject.data.batch import Batch
+    from landscape_audit.subject.data.nested import Nested
 
 _DIGEST = 8
 """Bytes: among 10⁷ examples, two that differ have one digest with a probability of 3e-6 (N² / 2⁶⁵)."""
@@ -90,7 +90,7 @@ def _digests(sides: Iterable[Nested]) -> NDArray[np.uint64]:
 
 
 def _by_example(side: Nested) -> Iterable[bytes]:
-    from landscape_audit.subject.nested import shape_of, tensors
+    from landscape_audit.subject.data.nested import shape_of, tensors
 
     shape = repr(shape_of(side)).encode()
     for parts in zip(*(tensor.cpu().contiguous().numpy() for tensor in tensors(side)), strict=True):
@@ -98,7 +98,7 @@ def _by_example(side: Nested) -> Iterable[bytes]:
 
 
 def _numbers(inputs: Nested) -> tuple[int, int]:
-    from landscape_audit.subject.nested import tensors
+    from landscape_audit.subject.data.nested import tensors
 
     parts = tensors(inputs)
     return sum(part.numel() for part in parts), sum(int((~part.isfinite()).sum()) for part in parts)
@@ -106,7 +106,7 @@ def _numbers(inputs: Nested) -> tuple[int, int]:
 
 def _blank(batch: Batch) -> int:
     """Examples every tensor of which is one value throughout, where there is more than one number in it."""
-    from landscape_audit.subject.nested import tensors
+    from landscape_audit.subject.data.nested import tensors
 
     flat = [part.reshape(batch.size, -1) for part in tensors(batch.inputs)]
     if all(part.shape[1] < 2 for part in flat):
@@ -121,7 +121,7 @@ def _constant_features(batches: Sequence[Batch]) -> tuple[int | None, int]:
     A whole tensor of integers that never changes, beside another that does, is a mask or a kind of token and no
     feature.
     """
-    from landscape_audit.subject.nested import shape_of, tensors
+    from landscape_audit.subject.data.nested import shape_of, tensors
 
     if any(shape_of(batch.inputs) != shape_of(batches[0].inputs) for batch in batches):
         return None, 0

@@ -17,7 +17,7 @@ from landscape_audit.errors import OutputError
 from landscape_audit.probes.encoding import Decoder, Encoder, UnsaveableError
 from landscape_audit.probes.landscape import Footing
 from landscape_audit.probes.probe import ProbeFailedError
-from landscape_audit.probes.tensor_file import is_whole, write_tensors
+from landscape_audit.probes.probe_file import is_whole, write_tensors
 from landscape_audit.results import Cost
 from landscape_audit.text import printable
 

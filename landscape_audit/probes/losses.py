@@ -12,7 +12,7 @@ from landscape_audit.results import Cost
 if TYPE_CHECKING:
     from landscape_audit.probes.bench import Bench
     from landscape_audit.probes.probe import Probe, Size
-    from landscape_audit.subject.loss import BatchLoss
+    from landscape_audit.subject.losses.loss import BatchLoss
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape_audit.errors import CheckpointError
-from landscape_audit.subject.header import read_header
+from landscape_audit.subject.checkpoint.header import read_header
 
 _MOST_BYTES = 5_000_000
 _MOST_FILES = 20

@@ -15,7 +15,7 @@ from landscape_audit.proposal.section import Section
 from landscape_audit.proposal.sources import Candidate, Sources, plausible, read_sources
 from landscape_audit.proposal.toml import comment
 from landscape_audit.proposal.weights import Weights, summary
-from landscape_audit.subject.header import INDEX, Header, read_header
+from landscape_audit.subject.checkpoint.header import INDEX, Header, read_header
 from landscape_audit.text import printable
 
 _LISTED = 6  # other candidates named in one comment

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from landscape_audit.subject.header import Header, Stored
+from landscape_audit.subject.checkpoint.header import Header, Stored
 
 _WRAPPERS = ("module.", "_orig_mod.")
 """What DataParallel and `torch.compile` put before every name."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from landscape_audit.subject.batch import joined
+from landscape_audit.subject.data.batch import joined
 
 if TYPE_CHECKING:
-    from landscape_audit.subject.batch import Batch
+    from landscape_audit.subject.data.batch import Batch
     from landscape_audit.subject.subject import Subject
 
 _ROUNDING = 1e3  # in units of eps: sums in another order differ by less

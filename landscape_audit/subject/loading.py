@@ -16,21 +16,21 @@ from landscape_audit.curvature.layout import Layout
 from landscape_audit.errors import AuditError, DataError, LossError, ModelError
 from landscape_audit.results import DataInfo, SubjectInfo
 from landscape_audit.spec import AuditSpec
-from landscape_audit.subject.assembly import Assembly, assemble
-from landscape_audit.subject.batch import Batch
-from landscape_audit.subject.checkpoint import Checkpoint, read_checkpoint
-from landscape_audit.subject.choice import choose
-from landscape_audit.subject.code import UserCode, is_out_of_memory
-from landscape_audit.subject.data import Sample, read_sample
-from landscape_audit.subject.derivatives import is_checkpointed, layers_changed
+from landscape_audit.subject.checkpoint.checkpoint import Checkpoint, read_checkpoint
+from landscape_audit.subject.code.user_code import UserCode, is_out_of_memory
+from landscape_audit.subject.data.batch import Batch
+from landscape_audit.subject.data.intake import Intake
+from landscape_audit.subject.data.nested import tensors
+from landscape_audit.subject.data.sample import Sample, read_sample
 from landscape_audit.subject.division import cut_adds_up
-from landscape_audit.subject.intake import Intake
-from landscape_audit.subject.loss import BatchLoss, Loss
 from landscape_audit.subject.losses import resolve_loss
+from landscape_audit.subject.losses.loss import BatchLoss, Loss
 from landscape_audit.subject.losses.padding import counted_padding
 from landscape_audit.subject.losses.returned import MODEL
 from landscape_audit.subject.losses.weighing import weighed
-from landscape_audit.subject.nested import tensors
+from landscape_audit.subject.model.assembly import Assembly, assemble
+from landscape_audit.subject.model.choice import choose
+from landscape_audit.subject.model.derivatives import is_checkpointed, layers_changed
 from landscape_audit.subject.subject import Subject, audited, fixed
 from landscape_audit.text import count
 

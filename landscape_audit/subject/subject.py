@@ -18,16 +18,16 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from landscape_audit.curvature.layout import Layout
 from landscape_audit.errors import ModelError
 from landscape_audit.results import DataInfo, FileRecord, SubjectInfo
-from landscape_audit.subject.batch import Batch
-from landscape_audit.subject.checkpoint import tensor_digest
-from landscape_audit.subject.code import UserCode
-from landscape_audit.subject.data import Sample
-from landscape_audit.subject.derivatives import exactly_differentiable
-from landscape_audit.subject.loss import BatchLoss, Loss
-from landscape_audit.subject.model import cast
-from landscape_audit.subject.nested import arguments, mapped
-from landscape_audit.subject.output import chosen
-from landscape_audit.subject.recompute import recomputing
+from landscape_audit.subject.checkpoint.checkpoint import tensor_digest
+from landscape_audit.subject.code.user_code import UserCode
+from landscape_audit.subject.data.batch import Batch
+from landscape_audit.subject.data.nested import arguments, mapped
+from landscape_audit.subject.data.sample import Sample
+from landscape_audit.subject.losses.loss import BatchLoss, Loss
+from landscape_audit.subject.losses.output import chosen
+from landscape_audit.subject.model.derivatives import exactly_differentiable
+from landscape_audit.subject.model.model import cast
+from landscape_audit.subject.model.recompute import recomputing
 
 _LISTED = 4  # names spelled out in one sentence
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from landscape_audit import __version__
 from landscape_audit.errors import OutputError
 from landscape_audit.files import writable_folder, write_atomically
-from landscape_audit.subject.checkpoint import Checkpoint, read_checkpoint
+from landscape_audit.subject.checkpoint.checkpoint import Checkpoint, read_checkpoint
 from landscape_audit.subject.subject import Subject
 
 _MAKER = "landscape-audit "

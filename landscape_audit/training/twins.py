@@ -21,16 +21,16 @@ from landscape_audit import __version__
 from landscape_audit.errors import DataError, LossError, ModelError, SubjectError
 from landscape_audit.probes.kept_twins import require_files
 from landscape_audit.spec import AuditSpec, DataSpec, SamSpec
-from landscape_audit.subject.batch import Batch, joined
-from landscape_audit.subject.checkpoint import tensor_digest
-from landscape_audit.subject.code import is_out_of_memory
-from landscape_audit.subject.data import read_sample
-from landscape_audit.subject.intake import Intake
+from landscape_audit.subject.checkpoint.checkpoint import tensor_digest
+from landscape_audit.subject.code.process import undisturbed
+from landscape_audit.subject.code.user_code import is_out_of_memory
+from landscape_audit.subject.data.batch import Batch, joined
+from landscape_audit.subject.data.intake import Intake
+from landscape_audit.subject.data.nested import arguments
+from landscape_audit.subject.data.sample import read_sample
 from landscape_audit.subject.loading import checked_loss
-from landscape_audit.subject.loss import BatchLoss
-from landscape_audit.subject.nested import arguments
-from landscape_audit.subject.output import chosen
-from landscape_audit.subject.process import undisturbed
+from landscape_audit.subject.losses.loss import BatchLoss
+from landscape_audit.subject.losses.output import chosen
 from landscape_audit.subject.subject import Subject
 from landscape_audit.text import count
 from landscape_audit.training.sam import Asam, Ascent, Sam, take_step

@@ -17,7 +17,7 @@ from torch import nn
 from landscape_audit.checks.loss import loss
 from landscape_audit.checks.sharpness import sharpness
 from landscape_audit.checks.trace import trace
-from landscape_audit.subject.loss import BatchLoss
+from landscape_audit.subject.losses.loss import BatchLoss
 
 REPEATS = 200
 

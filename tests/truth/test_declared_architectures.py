@@ -17,10 +17,10 @@ from torch.nn import functional
 from landscape_audit.checks.instrument import instrument
 from landscape_audit.checks.sharpness import sharpness
 from landscape_audit.spec import AuditSpec, ModelSpec
-from landscape_audit.subject.assembly import assemble
-from landscape_audit.subject.checkpoint import read_checkpoint
-from landscape_audit.subject.code import UserCode
+from landscape_audit.subject.checkpoint.checkpoint import read_checkpoint
+from landscape_audit.subject.code.user_code import UserCode
 from landscape_audit.subject.loading import load_subject
+from landscape_audit.subject.model.assembly import assemble
 
 timm = pytest.importorskip("timm")
 torchvision = pytest.importorskip("torchvision")

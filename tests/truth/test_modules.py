@@ -17,9 +17,9 @@ from torch.utils.checkpoint import checkpoint
 from landscape_audit.checks.instrument import instrument
 from landscape_audit.checks.sharpness import sharpness
 from landscape_audit.errors import ModelError
-from landscape_audit.subject.derivatives import made_differentiable
-from landscape_audit.subject.recompute import recomputing
-from landscape_audit.subject.wrappers import unwrapped
+from landscape_audit.subject.model.derivatives import made_differentiable
+from landscape_audit.subject.model.recompute import recomputing
+from landscape_audit.subject.model.wrappers import unwrapped
 from tests.user_files import subject_in, trained
 
 

@@ -14,8 +14,8 @@ from landscape_audit.checks import ggn
 from landscape_audit.checks import loss as loss_check
 from landscape_audit.probes.constant import ConstantPrediction
 from landscape_audit.results import NotApplicable
-from landscape_audit.subject.loss import Loss
 from landscape_audit.subject.losses.classes import causal_lm, cross_entropy, masked_lm
+from landscape_audit.subject.losses.loss import Loss
 from landscape_audit.subject.losses.returned import model
 from landscape_audit.subject.losses.values import huber, l1
 from landscape_audit.subject.subject import Subject

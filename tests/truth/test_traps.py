@@ -32,10 +32,10 @@ the sum over batches for the mean; the mean of batch means where the last batch 
     truth/test_traps_batches.py         how_the_sample_is_batched_changes_nothing
     truth/test_traps_batches.py         the_last_four_examples_weigh_as_much_as_any_four
     truth/test_hessian.py               ragged_batches_give_the_full_batch_hessian
-    test_subject.py                     ragged_batches_give_the_full_batch_loss
+    subject/test_subject.py             ragged_batches_give_the_full_batch_loss
 padding counted in the loss, batches weighted alike although their tokens differ in number
     truth/test_traps_batches.py         padded_tokens_count_nowhere
-    test_loss.py                        cross_entropy_is_torchs_own_mean
+    subject/test_loss.py                cross_entropy_is_torchs_own_mean
 a second object on one model doubles H; stale gradients
     truth/test_traps_batches.py         a_second_audit_of_one_model_finds_the_same
     truth/test_hessian.py               stale_gradients_on_the_model
@@ -48,7 +48,7 @@ NaN that becomes a number
     truth/test_traps_not_a_number.py    a_point_without_curvature_is_of_no_class
     truth/test_traps_not_a_number.py    the_norm_of_a_gradient
     truth/test_checks.py                the_checkpoint_is_the_centre_of_the_surface_and_cells_without_a_loss_stay_empty
-    test_subject.py                     a_loss_that_is_not_finite_names_its_batch
+    subject/test_subject.py             a_loss_that_is_not_finite_names_its_batch
 Hutchinson stopped by its running mean, without a standard error
     truth/test_traps_trace.py           the_traces_standard_error_is_what_repetition_shows
     truth/test_trace.py                 the_claimed_interval_covers_the_trace
@@ -64,7 +64,7 @@ a generator without a seed, which is a constant
     truth/test_coverage.py              the_sampling_interval_of_sharpness
 float32 inner products and norms of a million elements
     truth/test_traps_trace.py           a_million_elements_lose_no_digit
-    test_loss.py                        totals_are_float64
+    subject/test_loss.py                totals_are_float64
 products that are silently wrong, in LayerNorm weights above all
     truth/test_traps_model.py           layer_norm_weights_have_their_dense_hessian
     truth/test_traps_model.py           layer_norm_weights_agree_with_differences
@@ -75,16 +75,16 @@ finite differences with a fixed step
     truth/test_hessian.py               a_difference_of_gradients_converges
 fused attention, which has no second derivative
     truth/test_traps_model.py           attention_has_its_dense_hessian
-    test_subject.py                     second_derivatives_agree_with_differences
+    subject/test_subject.py             second_derivatives_agree_with_differences
 train mode: statistics move, dropout draws
     truth/test_traps_mode.py            a_model_that_draws_random_numbers
     truth/test_traps_mode.py            an_audit_in_train_mode
     truth/test_traps_mode.py            a_loss_that_depends_on_its_batches
-    test_subject.py                     batch_normalisation_uses_running_statistics
+    subject/test_subject.py             batch_normalisation_uses_running_statistics
 compiled modules
     truth/test_traps_mode.py            a_function_compiled_inside_the_forward_pass
     truth/test_traps_mode.py            a_compiled_model_has_the_curvature_of_the_model
-    test_model.py                       compiled_models_are_unwrapped
+    subject/test_model.py               compiled_models_are_unwrapped
 """
 
 from __future__ import annotations

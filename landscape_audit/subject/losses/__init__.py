@@ -9,9 +9,9 @@ from pydantic import ConfigDict, ValidationError, validate_call
 
 from landscape_audit.errors import LossError
 from landscape_audit.spec import LossSpec
-from landscape_audit.subject.code import UserCode
-from landscape_audit.subject.loss import Loss
+from landscape_audit.subject.code.user_code import UserCode
 from landscape_audit.subject.losses import classes, returned, values
+from landscape_audit.subject.losses.loss import Loss
 from landscape_audit.subject.losses.own import from_code
 from landscape_audit.text import did_you_mean
 

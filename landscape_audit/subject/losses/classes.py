@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from landscape_audit.errors import LossError
-from landscape_audit.subject.loss import ACCUMULATE, BatchLoss, Loss, Positions, check_tensor, summed
+from landscape_audit.subject.losses.loss import ACCUMULATE, BatchLoss, Loss, Positions, check_tensor, summed
 
 ClassAxis = Literal[1, -1]
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from landscape_audit.errors import LossError
 from landscape_audit.spec import LossSpec
-from landscape_audit.subject.code import UserCode
-from landscape_audit.subject.loss import ACCUMULATE, BatchLoss, Loss, summed
-from landscape_audit.subject.nested import Nested, mapped, tensors
+from landscape_audit.subject.code.user_code import UserCode
+from landscape_audit.subject.data.nested import Nested, mapped, tensors
+from landscape_audit.subject.losses.loss import ACCUMULATE, BatchLoss, Loss, summed
 
 
 def from_code(spec: LossSpec, code: UserCode) -> Loss:

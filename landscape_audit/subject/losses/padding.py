@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor
 
 from landscape_audit.spec import LossSpec
-from landscape_audit.subject.batch import Batch
+from landscape_audit.subject.data.batch import Batch
 from landscape_audit.subject.losses.returned import IGNORED, MODEL
 from landscape_audit.text import count
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from landscape_audit.errors import LossError
-from landscape_audit.subject.loss import ACCUMULATE, BatchLoss, Loss
-from landscape_audit.subject.nested import Nested, tensors
+from landscape_audit.subject.data.nested import Nested, tensors
+from landscape_audit.subject.losses.loss import ACCUMULATE, BatchLoss, Loss
 
 MODEL = "model"
 IGNORED = -100

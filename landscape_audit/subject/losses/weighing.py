@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from landscape_audit.errors import LossError, ModelError
-from landscape_audit.subject.batch import Batch, joined
+from landscape_audit.subject.data.batch import Batch, joined
 from landscape_audit.subject.losses.returned import Weight, by_example, model
 from landscape_audit.subject.subject import Subject, fixed
 

@@ -1,0 +1,1 @@
+"""A checkpoint on disk: its header, its tensors, and what it takes to recognise it again."""

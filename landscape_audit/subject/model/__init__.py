@@ -1,0 +1,1 @@
+"""The model: built, filled from the checkpoint, and made differentiable twice."""
