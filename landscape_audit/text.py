@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 _INVISIBLE = ("C", "Zl", "Zp")
 """Unicode categories: control, format and surrogate characters, line and paragraph separators."""
@@ -64,6 +65,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """`1 batch`, `3 batches`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listed(names: Collection[str], most: int = 4) -> str:
+    """`'a', 'b', …`: the first of them, for one sentence."""
+    first = ", ".join(f"'{name}'" for name in itertools.islice(names, most))
+    return f"{first}, …" if len(names) > most else first
 
 
 def number(value: float | None, digits: int = 4) -> str:

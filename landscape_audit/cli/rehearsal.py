@@ -35,7 +35,7 @@ from landscape_audit.subject.data.sample import Sample, read_sample
 from landscape_audit.subject.loading import Parts, joined_subject
 from landscape_audit.subject.losses import resolve_loss
 from landscape_audit.subject.model.assembly import Assembly, assemble
-from landscape_audit.subject.model.model import build_model
+from landscape_audit.subject.model.factory import build_model
 from landscape_audit.subject.subject import Subject
 from landscape_audit.text import count, mebibytes, number
 

@@ -20,9 +20,9 @@ from landscape_audit.probes.engines import BUILT, Engines
 from landscape_audit.probes.evaluation import Evaluation, Pass, by_batch, gathered, losses_at, terms
 from landscape_audit.probes.ranks import Ranks
 from landscape_audit.subject.code.user_code import is_out_of_memory
-from landscape_audit.subject.loading import not_finite
 from landscape_audit.subject.losses.loss import BatchLoss
 from landscape_audit.subject.subject import Subject
+from landscape_audit.subject.trial import not_finite
 from landscape_audit.text import count
 
 Found = TypeVar("Found")

@@ -26,10 +26,8 @@ from landscape_audit.subject.data.sample import Sample
 from landscape_audit.subject.losses.loss import BatchLoss, Loss
 from landscape_audit.subject.losses.output import chosen
 from landscape_audit.subject.model.derivatives import exactly_differentiable
-from landscape_audit.subject.model.model import cast
+from landscape_audit.subject.model.filling import cast
 from landscape_audit.subject.model.recompute import recomputing
-
-_LISTED = 4  # names spelled out in one sentence
 
 
 @dataclass(frozen=True)

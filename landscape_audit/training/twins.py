@@ -28,10 +28,10 @@ from landscape_audit.subject.data.batch import Batch, joined
 from landscape_audit.subject.data.intake import Intake
 from landscape_audit.subject.data.nested import arguments
 from landscape_audit.subject.data.sample import read_sample
-from landscape_audit.subject.loading import checked_loss
 from landscape_audit.subject.losses.loss import BatchLoss
 from landscape_audit.subject.losses.output import chosen
 from landscape_audit.subject.subject import Subject
+from landscape_audit.subject.trial import checked_loss
 from landscape_audit.text import count
 from landscape_audit.training.sam import Asam, Ascent, Sam, take_step
 from landscape_audit.training.twin_file import TwinFile

@@ -13,7 +13,8 @@ from landscape_audit.errors import CheckpointError, ModelError
 from landscape_audit.spec import ModelSpec
 from landscape_audit.subject.checkpoint.checkpoint import read_checkpoint
 from landscape_audit.subject.code.user_code import UserCode
-from landscape_audit.subject.model.model import build_model, load
+from landscape_audit.subject.model.factory import build_model
+from landscape_audit.subject.model.filling import load
 from tests.user_files import write
 
 

@@ -16,7 +16,7 @@ from landscape_audit.spec import AuditSpec
 from landscape_audit.subject.data.batch import Batch
 from landscape_audit.subject.data.nested import Nested, leaves
 from landscape_audit.subject.losses.returned import IGNORED, MODEL
-from landscape_audit.text import count, did_you_mean
+from landscape_audit.text import count, did_you_mean, listed
 
 TARGETS = ("labels", "label", "targets", "target", "y")
 """Where the targets of a dict are looked for, in this order."""
@@ -102,7 +102,7 @@ class Intake:
         if key not in item and (self.targets or not self._wants_no_targets):
             asked = f"no '{self.targets}'" if self.targets else "nothing that is known to be targets"
             raise DataError(
-                f"{where}: has {asked} among {_listed(item)}.", remedy='Name them:  [data] targets = "labels"'
+                f"{where}: has {asked} among {_keys(item)}.", remedy='Name them:  [data] targets = "labels"'
             )
         given = item if self.loss == MODEL else {name: part for name, part in item.items() if name != key}
         inputs = self._arguments(given, where)
@@ -125,7 +125,7 @@ class Intake:
         )
         if not names:
             raise DataError(
-                f"{where}: none of {_listed(given)} is an argument of the model's forward.",
+                f"{where}: none of {_keys(given)} is an argument of the model's forward.",
                 remedy='Say which ones to give it:  [data] inputs = ["…"], or give tuples (inputs, targets).',
             )
         self.left_out.update(dict.fromkeys(str(name) for name in given if name not in names))
@@ -236,5 +236,5 @@ def finite(batch: Batch, where: str) -> Batch:
     return batch
 
 
-def _listed(names: Mapping[str, object]) -> str:
-    return ", ".join(f"'{name}'" for name in names) or "nothing"
+def _keys(found: Mapping[str, object]) -> str:
+    return listed(found, len(found)) or "nothing"

@@ -15,8 +15,8 @@ from landscape_audit.errors import CheckpointError, ModelError
 from landscape_audit.subject.checkpoint.checkpoint import Checkpoint
 from landscape_audit.subject.code.library import extra, lent
 from landscape_audit.subject.model.allowance import Allowance
+from landscape_audit.subject.model.filling import cast
 from landscape_audit.subject.model.json_file import read_json_object
-from landscape_audit.subject.model.model import cast
 from landscape_audit.text import count, printable
 
 _CONFIG = "adapter_config.json"

@@ -17,7 +17,8 @@ from landscape_audit.subject.model.adapter import Filled, is_adapter, with_adapt
 from landscape_audit.subject.model.allowance import Allowance
 from landscape_audit.subject.model.architecture import Place, build_declared
 from landscape_audit.subject.model.derivatives import made_differentiable
-from landscape_audit.subject.model.model import build_model, check_parameters, load
+from landscape_audit.subject.model.factory import build_model, check_parameters
+from landscape_audit.subject.model.filling import load
 
 Build = Callable[[ModelSpec, UserCode], tuple[nn.Module, tuple[str, ...]]]
 """The user's factory called: the module, and what is to be told of it."""

@@ -10,7 +10,7 @@ from torch import nn
 
 from landscape_audit.errors import ModelError
 from landscape_audit.spec import ModelSpec
-from landscape_audit.text import count, did_you_mean
+from landscape_audit.text import count, did_you_mean, listed
 
 _LISTED = 4  # names spelled out in one sentence
 
@@ -39,14 +39,14 @@ def choose(model: nn.Module, spec: ModelSpec) -> Choice:
     left_out = [glob.removeprefix("!") for glob in globs if glob.startswith("!")]
     found = frozenset(_matching(wanted, names)) if wanted else trainable
     chosen = (found & named.keys()) - frozenset(_matching(left_out, names))
-    listed = ", ".join(f"'{glob}'" for glob in globs)
+    by = listed(globs, len(globs))
     if not chosen:
         raise ModelError(
-            f"[model] parameters: {listed} leave no parameter of {spec.factory} to audit.",
+            f"[model] parameters: {by} leave no parameter of {spec.factory} to audit.",
             remedy="Leave fewer of them out.",
         )
     sizes = {name: parameter.numel() for name, parameter in named.items()}
-    told = f"{sum(sizes[name] for name in chosen):,} of {count(sum(sizes.values()), 'parameter')} audited, by {listed}"
+    told = f"{sum(sizes[name] for name in chosen):,} of {count(sum(sizes.values()), 'parameter')} audited, by {by}"
     return Choice(chosen, (f"{told}; the others frozen.", *_thawed(chosen - trainable)))
 
 
@@ -81,5 +81,4 @@ def _suggestion(glob: str, names: Iterable[str]) -> str:
 def _thawed(names: frozenset[str]) -> list[str]:
     if not names:
         return []
-    listed = ", ".join(f"'{name}'" for name in sorted(names)[:_LISTED]) + (", …" if len(names) > _LISTED else "")
-    return [f"{count(len(names), 'parameter tensor')} audited that the factory had frozen: {listed}."]
+    return [f"{count(len(names), 'parameter tensor')} audited that the factory had frozen: {listed(sorted(names))}."]
