@@ -109,9 +109,9 @@ def test_with_nothing_beside_it_init_says_what_is_missing(folder, monkeypatch, c
     ("name", "wanted"),
     [
         ("nothing.safetensors", "no such file"),
-        ("pickle.safetensors", "is not a safetensors file"),
+        ("pickle.safetensors", "which runs code when loaded"),
         ("empty.safetensors", "is empty"),
-        ("page.safetensors", "is not a safetensors file"),
+        ("page.safetensors", "is a web page"),
         (".", "is a folder, not a checkpoint"),
     ],
 )

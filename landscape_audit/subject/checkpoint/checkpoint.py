@@ -14,20 +14,11 @@ import torch
 from torch import Tensor
 
 from landscape_audit.errors import CheckpointError
-from landscape_audit.reading import read_text
 from landscape_audit.results import FileRecord, TensorGroup
-from landscape_audit.subject.checkpoint.tensor_file import (
-    CONVERT,
-    FETCH,
-    TwiceError,
-    hash_of,
-    read_tensor_file,
-    unique,
-    unreadable,
-)
+from landscape_audit.subject.checkpoint.header import CONVERT, FETCH, INDEX, read_index, unreadable
+from landscape_audit.subject.checkpoint.tensor_file import hash_of, read_tensor_file
 from landscape_audit.text import count
 
-_INDEX = ".safetensors.index.json"
 _LISTED = 5  # names spelled out in one sentence
 _CHUNK = 1 << 22  # numbers looked at together
 
@@ -65,10 +56,10 @@ def checkpoint_file(path: Path) -> Path:
     try:
         if not path.is_dir():
             return path
-        names = sorted(file.name for file in path.iterdir() if file.name.endswith((".safetensors", _INDEX)))
+        names = sorted(file.name for file in path.iterdir() if file.name.endswith((".safetensors", INDEX)))
     except OSError as error:
         raise unreadable(path, error) from None
-    indices = [name for name in names if name.endswith(_INDEX)]
+    indices = [name for name in names if name.endswith(INDEX)]
     candidates = indices or names
     if len(candidates) == 1:
         return path / candidates[0]
@@ -90,8 +81,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     tensors: dict[str, Tensor] = {}
     metadata: dict[str, str] = {}
     sources: dict[Path, FileRecord] = {}
-    if path.name.endswith(_INDEX):
-        sources[path], shards = _index(path)
+    if path.name.endswith(INDEX):
+        sources[path], shards = read_index(path)
     else:
         shards = {path: set()}
     for shard, expected in shards.items():
@@ -138,32 +129,6 @@ def tensor_bytes(tensor: Tensor) -> memoryview:
     """The numbers of a tensor in order, as bytes; a view where it is contiguous and on the CPU."""
     flat = tensor.detach().cpu().contiguous().reshape(-1)
     return flat.view(torch.uint8).numpy().data
-
-
-def _index(path: Path) -> tuple[FileRecord, dict[Path, set[str]]]:
-    """The record of an index, and the names that it says are in each shard."""
-    try:
-        text = read_text(path)
-        listed = json.loads(text, object_pairs_hook=unique)["weight_map"].items()
-        pairs = [(name, Path(file)) for name, file in listed]
-    except OSError as error:
-        raise unreadable(path, error) from None
-    except TwiceError as twice:
-        raise CheckpointError(f"{path.name}: has '{twice}' twice.", remedy=FETCH) from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise CheckpointError(f"{path.name}: is not the index of a sharded checkpoint.", remedy=FETCH) from None
-    names: defaultdict[Path, set[str]] = defaultdict(set)
-    for name, file in pairs:
-        # An index is foreign data: it may name its neighbours and nothing else.
-        if file.name != str(file) or file.suffix != ".safetensors":
-            raise CheckpointError(
-                f"{path.name}: lists '{file}', which is not a .safetensors file beside it.",
-                remedy="Put index and shards into one folder, as they were saved.",
-            )
-        names[path.parent / file].add(name)
-    content = text.encode()
-    record = FileRecord(name=path.name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
-    return record, dict(sorted(names.items()))
 
 
 def _check_shard(path: Path, found: Mapping[str, Tensor], expected: set[str], earlier: Mapping[str, Tensor]) -> None:
