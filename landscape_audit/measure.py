@@ -92,8 +92,7 @@ def audit(
         bench = Bench(subject, spec.protocol, progress if ranks.leads else Silent(), memory, ranks)
         bench.course = course
         plan = forecast(bench, checks)
-        plan = left.timed(plan) if left else plan
-        bench.keeping = keeping(home, rests_on, memory, plan, device) if home else None
+        bench.keeping = keeping(home, rests_on, memory, device) if home else None
         bench.deadline = None if spec.protocol.max_time is None else clock + spec.protocol.max_seconds
         progress.planned(plan)
         done = _run(bench, plan, checks, policy or spec.policy())
@@ -168,8 +167,12 @@ def _run(bench: Bench, plan: Plan, checks: Sequence[Check], policy: Policy) -> _
                 results[check.id] = _result(check, _outcome(bench, check))
             if bench.stopped:
                 raise bench.stopped
-        if settle(bench, plan, checks, policy, lambda: _found(bench, checks, results)):
+        if settle(bench, checks, policy, lambda: _found(bench, checks, results)):
             results = {check.id: _result(check, _outcome(bench, check)) for check in checks if check.id in results}
+        if bench.out_of_time():
+            bench.note(
+                f"Out of time after {bench.protocol.max_time}: what can stop early did, with the interval so far."
+            )
     except KeyboardInterrupt as stop:
         done = f"interrupted: {len(results)} of {len(checks)} checks are done"
         return _Run(tuple(results.values()), done, signal_of(stop))

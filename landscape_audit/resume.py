@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from landscape_audit.text import count
 if TYPE_CHECKING:
     import torch
 
-    from landscape_audit.plan import Plan, Progress
+    from landscape_audit.plan import Progress
     from landscape_audit.probes.keeping import Keeping
     from landscape_audit.results import EnvironmentInfo
     from landscape_audit.spec import AuditSpec
@@ -39,14 +38,6 @@ class Begin(BaseModel):
     """A digest of everything that the numbers depend on, by what a person calls it."""
     memory: int
     """Bytes on the device that it could plan with."""
-    gradient_seconds: float
-    forward_gradients: float
-    hvp_gradients: float
-
-    def timed(self, plan: Plan) -> Plan:
-        """The plan with the times of then, which decide what an undecided gate may buy."""
-        then = self.model_dump(include={"gradient_seconds", "forward_gradients", "hvp_gradients"})
-        return replace(plan, **then)
 
 
 def what_numbers_rest_on(
@@ -98,17 +89,11 @@ def _why_not(begin: Begin | None, rests_on: Mapping[str, str], there: int) -> st
     return f"what was kept is of another audit: {', '.join(other)} changed."
 
 
-def keeping(folder: Path, rests_on: Mapping[str, str], memory: int, plan: Plan, device: torch.device) -> Keeping:
+def keeping(folder: Path, rests_on: Mapping[str, str], memory: int, device: torch.device) -> Keeping:
     """Where the probes of this audit are kept from now on."""
     from landscape_audit.probes.keeping import Keeping
 
-    begin = Begin(
-        rests_on=dict(rests_on),
-        memory=memory,
-        gradient_seconds=plan.gradient_seconds,
-        forward_gradients=plan.forward_gradients,
-        hvp_gradients=plan.hvp_gradients,
-    )
+    begin = Begin(rests_on=dict(rests_on), memory=memory)
     home = folder / FOLDER
     try:
         home.mkdir(parents=True, exist_ok=True)

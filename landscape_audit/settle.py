@@ -8,7 +8,6 @@ from typing import Any
 
 from landscape_audit.checks import Check
 from landscape_audit.demand import on_label, on_number
-from landscape_audit.plan import Plan
 from landscape_audit.policy import Gate, Policy
 from landscape_audit.probes.bench import Bench
 from landscape_audit.probes.probe import Growth, Probe, ProbeFailedError, with_needs
@@ -30,20 +29,18 @@ class _Open:
     growth: Growth
 
 
-def settle(
-    bench: Bench, plan: Plan, checks: Sequence[Check], policy: Policy, outcomes: Callable[[], dict[str, Found]]
-) -> bool:
+def settle(bench: Bench, checks: Sequence[Check], policy: Policy, outcomes: Callable[[], dict[str, Found]]) -> bool:
     """Spend up to `max_extra_budget` gradients on gates that are undecided for want of products or draws.
 
-    `outcomes` gives the estimates and the labels as they stand. True where something was measured
-    again, and told on the bench.
+    Counted, not timed, by what `Cost.in_gradients` says: a machine's load must decide no number. `outcomes` gives the
+    estimates and the labels as they stand. True where something was measured again, and told on the bench.
     """
-    allowance, before = bench.protocol.max_extra_budget, _spent(bench, plan)
+    allowance, before = bench.protocol.max_extra_budget, _spent(bench)
     grown: dict[str, str] = {}
     while not bench.out_of_time():
         found = next(_open_gates(checks, policy, outcomes()), None)
-        spent = _spent(bench, plan) - before
-        if found is None or spent + plan.in_gradients(_price(bench, found)) > allowance:
+        spent = _spent(bench) - before
+        if found is None or spent + _price(bench, found).in_gradients() > allowance:
             break
         start = getattr(bench.budgets, found.growth.budget)
         bench.budgets = bench.grown(found.growth, GROWTH)
@@ -53,7 +50,7 @@ def settle(
         except ProbeFailedError:
             break
     if grown:
-        spent = _spent(bench, plan) - before
+        spent = _spent(bench) - before
         grew = ", ".join(f"{words}, to {getattr(bench.budgets, name)}" for name, words in grown.items())
         bench.note(f"Spent {spent:.0f} gradients more on undecided gates: {grew}.")
     return bool(grown)
@@ -107,5 +104,5 @@ def _price(bench: Bench, found: _Open) -> Cost:
     return sum((follower.cost(bench.size) for follower in bench.followers(found.probe)), more)
 
 
-def _spent(bench: Bench, plan: Plan) -> float:
-    return sum(plan.in_gradients(ledger.cost) for ledger in bench.ledgers.values())
+def _spent(bench: Bench) -> float:
+    return sum(ledger.cost.in_gradients() for ledger in bench.ledgers.values())

@@ -146,7 +146,10 @@ class ProtocolSpec(Strict):
         description="Time that measuring may take, like 90s, 10m or 2h; what does not fit is left out, and told.",
     )
     max_extra_budget: StrictFloat = Field(
-        default=100.0, ge=0, description="Gradients that undecided gates may spend on narrower intervals."
+        default=100.0,
+        ge=0,
+        description="Gradients that undecided gates may spend on narrower intervals. A product counts as 2.5 and "
+        "a forward as a third of one, however long they take: no clock decides what is bought.",
     )
     materiality: StrictFloat = Field(
         default=0.01, gt=0, lt=1, description="A change of the loss by this share of it is worth having."

@@ -10,10 +10,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from landscape_audit import measure
+from landscape_audit import forecast, measure
 from landscape_audit.checks import BATTERY
 from landscape_audit.errors import CapabilityError, UsageError
 from landscape_audit.plan import Silent
+from landscape_audit.probes.bench import Bench
 from landscape_audit.results import AuditResults, Failed, FileRecord, Measured
 from landscape_audit.spec import AuditSpec
 from landscape_audit.subject.checkpoint.checkpoint import changed_since
@@ -147,6 +148,32 @@ def test_time_that_is_too_short_leaves_checks_out_and_is_no_crash(project):
     assert found.partial.startswith("out of time after 0.0001s: ")
     assert "surface" in found.unreached
     assert all(isinstance(check.outcome, Measured) for check in found.checks)
+
+
+def test_a_measurement_that_time_cut_short_is_told_also_where_every_check_is_done(project, monkeypatch):
+    monkeypatch.setattr(Bench, "has_time_for", lambda *_: True)
+    found = audit(project, protocol={"preset": "quick", "max_time": "0.0001s"}, checks={"only": ["sharpness"]})
+    assert found.partial is None
+    assert any(line.startswith("Out of time after 0.0001s") for line in found.protocol.adjustments)
+
+
+def test_how_fast_a_machine_is_decides_nothing_outside_the_run(project, monkeypatch):
+    """Not even what undecided gates buy, nor what is said of it: a product is cheap on one machine, and dear here."""
+    few = {"lanczos_steps": 3, "top_k": 1, "eigen_tolerance": 1e-9}
+
+    def timed(ratios, **gate):
+        monkeypatch.setattr(forecast, "_time", lambda _: ratios)
+        protocol = {"preset": "quick", "max_extra_budget": 20.0, "budgets": few}
+        gates = {"sharpness.lambda_max": {"why": "a test", **gate}} if gate else {}
+        return audit(project, protocol=protocol, checks={"only": ["sharpness"]}, gates=gates)
+
+    found = timed((1.0, 1.0, 1.0)).checks[0].outcome.estimates["lambda_max"]
+    residual = next(part for part in found.parts if part.kind == "residual")
+    limit = found.high - 0.3 * (residual.high - found.value)
+    cheap, dear = (timed(ratios, at_most=limit) for ratios in ((1e-3, 0.1, 0.5), (1.0, 1.0, 5.0)))
+    assert any("undecided gates" in line for line in cheap.protocol.adjustments)
+    assert cheap.run.hvp_seconds != dear.run.hvp_seconds
+    assert cheap.model_dump(exclude={"run"}) == dear.model_dump(exclude={"run"})
 
 
 def test_a_gate_on_a_check_that_time_left_out_is_undecided(project):

@@ -17,7 +17,7 @@ from subjects import bench, cross_entropy, subject
 from torch import nn
 from user_files import DATA, MODEL, trained, write
 
-from landscape_audit import forecast, resume
+from landscape_audit import resume
 from landscape_audit.checks import BATTERY
 from landscape_audit.curvature.basis import Basis, Storage
 from landscape_audit.measure import audit
@@ -243,12 +243,10 @@ def test_a_full_disk_is_told_once_and_ends_nothing(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A small project, on a machine whose clock is always the same: what undecided gates buy depends on it."""
+def project(tmp_path):
     write(tmp_path, "model.py", MODEL)
     write(tmp_path, "data.py", DATA)
     save_file(trained(MODEL), tmp_path / "model.safetensors")
-    monkeypatch.setattr(forecast, "_time", lambda _: (1e-3, 1 / 3, 2.5))
     return tmp_path
 
 

@@ -41,10 +41,9 @@ def estimates(on):
 
 
 def settled(on, key, **limits):
-    plan = forecast(on, CHECKS)
     before = estimates(on)[key]
     policy = Policy.model_validate({"gates": {key: {"why": "a test", **limits}}})
-    grew = settle(on, plan, CHECKS, policy, lambda: estimates(on))
+    grew = settle(on, CHECKS, policy, lambda: estimates(on))
     return grew, before, estimates(on)[key]
 
 
@@ -189,9 +188,8 @@ def label_settled(on, **gate):
     def found():
         return {f"stationarity.{name}": label for name, label in measured(on, checks[0]).labels.items()}
 
-    plan = forecast(on, checks)
     before = found()["stationarity.class"]
-    return settle(on, plan, checks, policy, found), before, found()["stationarity.class"]
+    return settle(on, checks, policy, found), before, found()["stationarity.class"]
 
 
 def test_a_class_that_is_open_for_want_of_products_buys_them():

@@ -84,7 +84,10 @@ class BatchGradients:
 
         subject = bench.subject
         affordable = max(LEAST_GROUPS, bench.room.graphs // subject.theta.nbytes)
-        groups = min(MOST_GROUPS, len(subject.sample.batches), affordable)
+        wanted = min(MOST_GROUPS, len(subject.sample.batches))
+        groups = min(wanted, affordable)
+        if groups < wanted:
+            bench.note(f"The spread of the gradient is over {groups} groups of batches, not {wanted}: little memory.")
         rows, weights = bench.landscape.gradients_by_group(groups)
         rows /= torch.from_numpy(np.maximum(weights, 1e-300)).to(rows)[:, None]
         bench.spend(Cost(gradients=1))

@@ -8,11 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from subjects import INFO, bench, half_square, measured, output, subject
+from subjects import INFO, bench, cross_entropy, half_square, measured, output, subject
 from torch import nn
 
 from landscape_audit.checks.gradient import _noise, _noise_scale, _signal_squared, batch_cosine, gradient
-from landscape_audit.probes.gradients import GradientSample
+from landscape_audit.plan import Silent
+from landscape_audit.probes.bench import Bench
+from landscape_audit.probes.gradients import BatchGradients, GradientSample
 from landscape_audit.results import TensorGroup
 from landscape_audit.subject.losses.values import mse
 
@@ -74,6 +76,18 @@ def test_two_opposite_batches_have_cosine_minus_one_and_no_error_to_speak_of():
     found = cosine([[1.0, 2.0], [-3.0, -6.0]])
     assert found.value == pytest.approx(-1, rel=1e-14)
     assert (found.low, found.high) == (-1, 1)
+
+
+def test_gradients_that_memory_does_not_hold_are_taken_in_fewer_groups_and_that_is_told():
+    torch.manual_seed(0)
+    audited = subject(nn.Linear(3, 2), cross_entropy, torch.randn(80, 3), torch.randint(0, 2, (80,)), sizes=[4] * 20)
+    with_much = bench(audited)
+    with_little = Bench(audited, with_much.protocol, Silent(), memory=0)
+    for on in (with_little, with_much):
+        on.take(BatchGradients())
+    (told,) = [line for line in with_little.adjustments if "spread of the gradient" in line]
+    assert "over 8 groups of batches, not 20" in told
+    assert not any("spread of the gradient" in line for line in with_much.adjustments)
 
 
 def test_orthogonal_batches_have_cosine_zero():
