@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from landscape_audit.results import Cost
+from landscape_audit.text import number
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from landscape_audit.curvature.hessian import Matvec
     from landscape_audit.probes.bench import Bench
     from landscape_audit.probes.probe import Probe, Size
 
 
+TIGHT, LOOSE = 1e-3, 5e-2
+"""How far H v may be from a difference of gradients, in float64 and in float32: about ten times ε^(2/3) in float32, and
+room for the curvature of the gradient in both."""
+COARSE = 1e-12
+"""Rounding of a gradient, relative, that is not float64's: sums of a million terms are rounded to ten times less."""
 WRONG = 0.05
 """A miss of a difference of gradients, fifty times its tolerance: no rounding, and two steps tell kinks apart."""
 
@@ -73,20 +80,21 @@ class InstrumentTrial:
             Agreement("loss_repeats", "two evaluations of the loss", _apart(*losses), loose),
             Agreement("gradient_repeats", "two evaluations of the gradient", _distance(*gradients), loose),
         )
-        differences, wrong = _finite_difference(bench, v)
+        difference = _finite_difference(bench, v, doubtful=skew > loose)
+        symmetric = max(loose, 1e3 * difference.eps)
         sample = InstrumentSample(
             agreements=(
                 *repeats,
                 Agreement("hvp_repeats", "two Hessian-vector products of one vector", _distance(hv, again), loose),
-                Agreement("hvp_symmetric", "⟨u, Hv⟩ and ⟨v, Hu⟩, over |Hv|", skew, loose),
+                Agreement("hvp_symmetric", "⟨u, Hv⟩ and ⟨v, Hu⟩, over |Hv|", skew, symmetric),
                 _known_spectrum(theta),
-                differences,
+                difference.agreement,
                 *_precisions(bench, v),
             ),
             loss_noise=_loss_noise(bench, generator),
         )
-        if bench.ranks.agree(wrong and all(agreement.agrees for agreement in repeats)):
-            miss = 100 * differences.difference
+        if bench.ranks.agree(difference.wrong and all(agreement.agrees for agreement in repeats)):
+            miss = 100 * difference.agreement.difference
             bench.distrust(f"Autograd's second derivative of this model is wrong by {miss:.2g} %")
         return sample
 
@@ -101,37 +109,76 @@ def _distance(a: Tensor, b: Tensor) -> float:
     return norm(a - b) / max(norm(a), norm(b), 1e-300)
 
 
-def _finite_difference(bench: Bench, v: Tensor) -> tuple[Agreement, bool]:
+@dataclass(frozen=True)
+class _Difference:
+    """H v beside differences of gradients, and what that said of the model."""
+
+    agreement: Agreement
+    wrong: bool = False
+    """Whether H v is wrong beyond doubt: `WRONG` away, in float64, from two differences that agree, as they do not
+    across kinks."""
+    eps: float = 0.0
+    """Rounding of a gradient, relative, where it was found to be coarser than that of its dtype."""
+
+
+def _finite_difference(bench: Bench, v: Tensor, *, doubtful: bool) -> _Difference:
     """H v against a central difference of gradients on the first batch, in float64 where the model runs in it.
 
-    The better of two steps, since a kink of the activations between θ − hv and θ + hv moves the difference and not
-    the derivative. Relative to |Hv|, or to what the tolerance leaves of rounding, 8 ε|g|/h, where that is larger.
-
-    Also whether H v is wrong beyond doubt: `WRONG` away, in float64, from two differences that agree, as they do not
-    across kinks.
+    Where they miss or something else is `doubtful`, rounding is measured: a model may compute parts of its loss in
+    float32 whatever its weights are in, as root-mean-square norms and losses of transformers do, and is then held to
+    what float32 allows.
     """
     import torch
 
-    from landscape_audit.curvature.differences import difference_product
+    from landscape_audit.curvature.differences import rounding_noise
     from landscape_audit.curvature.vectors import norm
 
     if not bench.landscape.exact:
         error = bench.landscape.error
-        return Agreement("hvp_differences", "differences of gradients at two steps", error, 5e-2), False
+        return _Difference(Agreement("hvp_differences", "differences of gradients at two steps", error, LOOSE))
     subject = bench.double or bench.subject
-    v = v.to(subject.theta)
-    exact = bench.landscape.on_first_batch(subject)(v)
-    bench.spend(Cost(hvps=1 / bench.size.n_batches, gradients=4 / bench.size.n_batches))
-    grad, eps = bench.landscape.first_gradient(subject), torch.finfo(subject.theta.dtype).eps
-    scale = eps ** (1 / 3) * max(norm(subject.theta), 1.0)
-    tolerance = 1e-3 if subject.theta.dtype == torch.float64 else 5e-2
-    misses, products = [], []
-    for step in (scale, scale / 30):
-        products.append(difference_product(grad, subject.theta, v, step))
-        rounding = 8 * eps * norm(grad(subject.theta)) / step
-        misses.append(norm(exact - products[-1]) / max(norm(exact), rounding / tolerance, 1e-300))
-    wrong = subject.theta.dtype == torch.float64 and _distance(*products) <= tolerance and min(misses) > WRONG
-    return Agreement("hvp_differences", "Hv and a central difference of gradients", min(misses), tolerance), wrong
+    theta, v, share = subject.theta, v.to(subject.theta), 1 / bench.size.n_batches
+    grad, eps, size = bench.landscape.first_gradient(subject), torch.finfo(theta.dtype).eps, max(norm(theta), 1.0)
+    exact, slope = bench.landscape.on_first_batch(subject)(v), norm(grad(theta))
+    double, coarse = theta.dtype == torch.float64, 0.0
+    tolerance = TIGHT if double else LOOSE
+    miss, apart = _miss(grad, theta, v, exact, eps, eps * slope / tolerance)
+    bench.spend(Cost(hvps=share, gradients=5 * share))
+    if double and (doubtful or not miss <= TIGHT):
+        noise = rounding_noise(grad, theta, v, eps ** (1 / 3) * size / 30)
+        bench.spend(Cost(gradients=15 * share))
+        measured = noise / max(slope, norm(exact) * size, 1e-300)
+        if measured > COARSE:
+            coarse, tolerance = measured, LOOSE
+            miss, apart = _miss(grad, theta, v, exact, coarse, noise / tolerance)
+            bench.spend(Cost(gradients=4 * share))
+            bench.note(
+                f"Parts of the model compute in less than float64 whatever its weights are in: a gradient is rounded "
+                f"to {number(coarse, 2)} of its size, and H v is held against differences of gradients as in float32."
+            )
+    wrong = double and apart <= TIGHT and miss > WRONG
+    return _Difference(
+        Agreement("hvp_differences", "Hv and a central difference of gradients", miss, tolerance), wrong, coarse
+    )
+
+
+def _miss(grad: Matvec, theta: Tensor, v: Tensor, exact: Tensor, eps: float, allowed: float) -> tuple[float, float]:
+    """How far H v is from the better of two differences of gradients, relative to |Hv|; and how far those are apart.
+
+    The better, since a kink of the activations between θ − hv and θ + hv moves the difference and not the derivative.
+    Relative to 8/h times what is `allowed` for rounding where that is larger than |Hv|.
+    """
+    from landscape_audit.curvature.differences import difference_product
+    from landscape_audit.curvature.vectors import norm
+
+    longest = eps ** (1 / 3) * max(norm(theta), 1.0)
+    steps = (longest, longest / 30)
+    products = [difference_product(grad, theta, v, step) for step in steps]
+    misses = [
+        norm(exact - product) / max(norm(exact), 8 * allowed / step, 1e-300)
+        for product, step in zip(products, steps, strict=True)
+    ]
+    return min(misses), _distance(*products)
 
 
 def _precisions(bench: Bench, v: Tensor) -> tuple[Agreement, ...]:

@@ -164,3 +164,25 @@ def test_differences_are_taken_at_the_scale_of_the_weights(dtype, scale):
     audited = landscape(lambda t: 2 + torch.cos(t / scale).mean(), start, getattr(torch, dtype))
     found_out = measured(bench(audited, dtype=dtype), instrument)
     assert found_out.labels["agreement"].value == "agrees", found_out.labels["agreement"].reason
+
+
+class Upcast(nn.Module):
+    """Computes in float32 whatever it is given, as the root-mean-square norms of transformers do."""
+
+    def __init__(self, inside):
+        super().__init__()
+        self.inside = inside
+
+    def forward(self, x):
+        return self.inside(x.float()).to(x.dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("activation", "word"), [(Wrong, "disagrees"), (nn.Tanh, "agrees")])
+def test_a_model_that_computes_in_float32_whatever_its_weights_are_is_held_to_float32(activation, word, dtype):
+    torch.manual_seed(0)
+    x, y = torch.randn(64, 4), torch.randint(0, 2, (64,))
+    layers = (nn.Linear(4, 16), Upcast(activation()), nn.Linear(16, 16), Upcast(activation()), nn.Linear(16, 2))
+    on = bench(subject(nn.Sequential(*layers), cross_entropy, x, y, dtype=getattr(torch, dtype)), dtype=dtype)
+    assert measured(on, instrument).labels["agreement"].value == word
+    assert any("less than float64" in note for note in on.adjustments)
