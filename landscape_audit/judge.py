@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from landscape_audit.demand import Ruling, in_words, on_label, on_number
-from landscape_audit.errors import PolicyError
+from landscape_audit.errors import CheckpointError, PolicyError
 from landscape_audit.names import name_of
 from landscape_audit.policy import Gate, Policy, Waiver
 from landscape_audit.results import (
@@ -202,20 +202,29 @@ def _verdict(results: AuditResults, policy: Policy, gates: tuple[GateResult, ...
 
 def _word(results: AuditResults, policy: Policy, gates: tuple[GateResult, ...], counts: Counter[str]) -> Word:
     """What failed for certain, then what is missing, then what is not settled unless that is let pass."""
-    crashed = any(isinstance(check.outcome, Failed) for check in results.checks)
-    broken = crashed or (results.partial is not None and not results.run.out_of_time)
     unsettled = counts["undecided"] > 0 and policy.on_undecided != "pass"
     if counts["failed"]:
         return "FAIL"
-    if broken:
+    if _is_broken(results) or results.subject.replaced:
         return "ERROR"
     if not gates:
         return "OBSERVED"
     return "UNDECIDED" if unsettled or not results.instrument.agrees else "PASS"
 
 
+def _is_broken(results: AuditResults) -> bool:
+    crashed = any(isinstance(check.outcome, Failed) for check in results.checks)
+    return crashed or (results.partial is not None and not results.run.out_of_time)
+
+
 def _exit_code(results: AuditResults, policy: Policy, gates: tuple[GateResult, ...], word: Word) -> int:
-    """The word's own, but for UNDECIDED: 0 where the policy only warns, or where no gate could have failed."""
+    """The word's own, but for two.
+
+    UNDECIDED: 0 where the policy only warns, or where no gate could have failed. ERROR: that of an unusable checkpoint
+    where the audit is whole, and what it is of was replaced.
+    """
+    if word == "ERROR" and not _is_broken(results):
+        return CheckpointError.exit_code
     if word != "UNDECIDED":
         return EXIT_CODES[word]
     demanding = any(gate.level == "error" for gate in gates)
@@ -225,6 +234,8 @@ def _exit_code(results: AuditResults, policy: Policy, gates: tuple[GateResult, .
 
 def _sentence(results: AuditResults, gates: tuple[GateResult, ...], counts: Counter[str]) -> str:
     parts = [_about_gates(gates, counts)]
+    if results.subject.replaced:
+        parts.insert(0, f"What was audited lies there no more: {'; '.join(results.subject.replaced)}.")
     if results.partial is not None:
         parts.append(f"The audit is not whole: {results.partial}.")
     if not results.instrument.agrees:

@@ -99,7 +99,6 @@ def audit(
         after = subject.state()
     seconds = time.monotonic() - clock
     changed = () if before == after else ("the audited model was changed while it was audited",)
-    changed = (*changed, *changed_since(subject.sources))
     measured = {result.id for result in done.results}
     return AuditResults(
         verdict=UNJUDGED,
@@ -115,7 +114,7 @@ def audit(
             signal=done.signal,
             out_of_time=done.out_of_time,
         ),
-        subject=subject.info,
+        subject=subject.info.model_copy(update={"replaced": tuple(changed_since(subject.sources))}),
         data=subject.data,
         protocol=_protocol(bench, plan),
         environment=machine,

@@ -338,6 +338,9 @@ class SubjectInfo(Record):
         default=(), description="Which parameters were asked for, the rest being frozen; empty for all trainable ones."
     )
     buffers: int
+    replaced: tuple[str, ...] = Field(
+        default=(), description="Files that were others when the audit ended; every number is of those listed here."
+    )
 
 
 class DataInfo(Record):

@@ -204,6 +204,21 @@ def test_an_instrument_that_disagrees_stops_no_merge_where_no_gate_could() -> No
     assert (verdict.word, verdict.exit_code) == ("UNDECIDED", 0)
 
 
+@pytest.mark.parametrize(
+    ("gates", "found"), [({}, ("ERROR", 4)), (PASSING, ("ERROR", 4)), (UNDECIDED, ("ERROR", 4)), (FAILING, ("FAIL", 1))]
+)
+def test_an_audit_of_a_file_that_was_replaced_meanwhile_passes_nothing(gates, found) -> None:
+    subject = an_audit().subject.model_copy(update={"replaced": ("model.safetensors was changed",)})
+    verdict = judge(gates, an_audit(subject=subject)).verdict
+    assert (verdict.word, verdict.exit_code) == found
+    assert verdict.sentence.startswith("What was audited lies there no more: model.safetensors was changed.")
+
+
+def test_an_audit_that_is_not_whole_is_that_also_where_its_file_was_replaced() -> None:
+    subject = an_audit().subject.model_copy(update={"replaced": ("model.safetensors was changed",)})
+    assert judge({}, an_audit(subject=subject, partial="interrupted")).verdict.exit_code == 5
+
+
 def test_the_sentence_has_the_number_its_interval_and_the_limit() -> None:
     assert judge(PASSING).verdict.sentence == (
         "The largest Hessian eigenvalue is 31.24 (29.62 to 32.86); demanded: at most 50."

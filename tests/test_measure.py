@@ -205,8 +205,8 @@ def test_a_checkpoint_that_changes_during_its_audit_is_told_and_the_numbers_are_
     first = path.read_bytes()
     quiet = audit(project, checks={"only": ["loss"]})
     found = audit(project, progress=Replacing(path, first[:-4] + bytes(4)), checks={"only": ["loss"]})
-    (told,) = found.instrument.disagreements
-    assert not found.instrument.agrees
+    (told,) = found.subject.replaced
+    assert found.instrument.agrees, "the numbers are right; only the file is another"
     assert told.startswith("model.safetensors was changed while it was audited: it has the SHA-256 ")
     assert found.subject.files[0].sha256 == hashlib.sha256(first).hexdigest()
     assert found.checks == quiet.checks
@@ -218,3 +218,21 @@ def test_a_checkpoint_that_is_gone_after_its_audit_is_told(tmp_path):
         "m.safetensors was changed while it was audited: it cannot be read any more; every number is of the bytes "
         f"read at first, SHA-256 {'0' * 64}"
     ]
+
+
+def test_batches_in_which_no_target_counts_are_left_out_and_change_no_number(project):
+    checks = {"only": ["loss", "gradient", "sharpness", "surface", "reparametrisation"]}
+    plain = audit(project, checks=checks)
+    (project / "data.py").write_text(f"""{DATA}
+def masked():
+    given = validation()
+    x, y = (torch.cat(part) for part in zip(*given))
+    none = torch.full_like(y, -100)
+    return [(x[:48], none[:48]), *given, (x[48:], none[48:])]
+""")
+    found = audit(project, data={"loader": "data.py:masked"}, checks=checks)
+    assert all(isinstance(check.outcome, Measured) for check in found.checks)
+    assert "96 examples left out, in batches in which no target counts." in found.protocol.adjustments
+    assert found.data.n_samples == plain.data.n_samples == 96
+    for key in ("loss.value", "gradient.norm", "sharpness.lambda_max"):
+        assert found.estimates()[key].value == pytest.approx(plain.estimates()[key].value, rel=1e-4)

@@ -28,8 +28,9 @@ def gate_table(results: AuditResults) -> str:
 
 
 def failures(results: AuditResults) -> tuple[str, ...]:
-    """Why each check failed that did, a line each; told also where nothing else is."""
-    return tuple(
+    """Why each check failed that did, and what was replaced, a line each; told also where nothing else is."""
+    replaced = (f"landscape-audit: {printable(told, limit=1000)}" for told in results.subject.replaced)
+    return *replaced, *(
         f"landscape-audit: the check {printable(check.id)} failed: {printable(check.outcome.error, limit=1000)}"
         for check in results.checks
         if isinstance(check.outcome, Failed)

@@ -9,7 +9,10 @@ from landscape_audit.text import printable
 
 def banners_of(results: AuditResults) -> tuple[str, ...]:
     """Why a reader should not trust the verdict, where there is a reason."""
-    banners = []
+    banners = [
+        f"What was audited lies there no more, so this verdict is of no file that is there now: {printable(told, 400)}."
+        for told in results.subject.replaced
+    ]
     if results.partial is not None:
         banners.append(f"This audit is not whole: {printable(results.partial, 400)}.")
     banners += _failures(results)

@@ -7,7 +7,7 @@ WORDS = {
     "PASS": ("✓", "good", "Every gate that can fail the audit passed."),
     "FAIL": ("✗", "bad", "At least one gate failed with its whole interval."),
     "UNDECIDED": ("?", "open", "The evidence does not settle every gate. That is not a pass."),
-    "ERROR": ("!", "bad", "The audit is not whole."),
+    "ERROR": ("!", "bad", "The audit is not whole, or not of what lies there now."),
     "OBSERVED": ("●", "plain", "Measured; nothing was demanded."),
 }
 

@@ -56,8 +56,8 @@ def _in_its_batches(subject: Subject) -> Subject:
     before = {name: value._version for name, value in subject.fixed.items()}  # noqa: SLF001 - counts in-place writes
     unused = _check_differentiable(subject)
     losses = [checked_loss(subject, index, batch) for index, batch in enumerate(subject.sample.batches)]
-    weight = sum(loss.weight.item() for loss in losses)
-    if not weight:
+    weights = [loss.weight.item() for loss in losses]
+    if not any(weights):
         raise LossError(
             f"{subject.loss.name}: no target of the sample counts; the weights of all batches are zero.",
             remedy="Is ignore_index, or the mask, the wrong way round?",
@@ -66,6 +66,9 @@ def _in_its_batches(subject: Subject) -> Subject:
     told = [*subject.adjustments, *subject.loss.told]
     if unused:
         told.append(f"{count(len(unused), 'parameter tensor')} without influence on the loss: {listed(unused)}.")
+    sample = subject.sample.only([weight != 0 for weight in weights])
+    if empty := subject.sample.size - sample.size:
+        told.append(f"{count(empty, 'example')} left out, in batches in which no target counts.")
     if written:
         told.append(f"The forward pass writes to {listed(written)}: each evaluation begins from the stored values.")
     if is_checkpointed(subject.model):
@@ -75,7 +78,10 @@ def _in_its_batches(subject: Subject) -> Subject:
         fixed=fixed(subject.model, subject.layout, subject.theta.device) if written else subject.fixed,
         written=written,
         adjustments=tuple(told),
-        data=subject.data.model_copy(update={"weight": weight}),
+        sample=sample,
+        data=subject.data.model_copy(
+            update={"weight": sum(weights), "n_samples": sample.size, "n_batches": len(sample.batches)}
+        ),
     )
 
 

@@ -127,6 +127,17 @@ def test_failed_and_not_applicable_checks_are_shown_as_such():
     assert "This audit is not whole: failed: sharpness." in page
 
 
+def test_a_file_that_was_replaced_is_said_above_the_verdict_and_does_not_taint_the_instrument():
+    subject = an_audit().subject.model_copy(update={"replaced": ("model.safetensors was changed\x1b[2J",)})
+    seen = view(judged(an_audit(subject=subject), Policy(), dt.date(2026, 1, 1)))
+    (banner,) = seen.banners
+    assert banner.startswith("What was audited lies there no more, so this verdict is of no file that is there now: ")
+    assert "\x1b" not in banner
+    for page in (html(seen), markdown(seen)):
+        assert page.index("lies there no more") < page.index("no gates")
+        assert "instrument disagrees" not in page
+
+
 def test_an_instrument_that_disagrees_is_said_above_the_verdict():
     audit = an_audit(instrument=InstrumentInfo(agrees=False, disagreements=("hvp_symmetric: off by 0.3",)))
     page = html(view(judged(audit, Policy(), dt.date(2026, 1, 1))))
