@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from user_files import write
 
 from landscape_audit.errors import CheckpointError, ModelError
 from landscape_audit.spec import ModelSpec
@@ -15,7 +16,6 @@ from landscape_audit.subject.checkpoint.checkpoint import read_checkpoint
 from landscape_audit.subject.code.user_code import UserCode
 from landscape_audit.subject.model.factory import build_model
 from landscape_audit.subject.model.filling import load
-from tests.user_files import write
 
 
 class Net(nn.Module):
