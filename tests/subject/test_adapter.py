@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from subjects import bench
 from torch import nn
 from torch.nn import functional
+from user_files import DATA, write
 
 from landscape_audit.checks.sharpness import sharpness
 from landscape_audit.errors import AuditError
@@ -22,7 +23,6 @@ from landscape_audit.subject.code.user_code import UserCode
 from landscape_audit.subject.loading import load_subject
 from landscape_audit.subject.model.assembly import assemble
 from landscape_audit.subject.subject import Subject
-from tests.user_files import DATA, write
 
 peft = pytest.importorskip("peft")
 

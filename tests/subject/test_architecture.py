@@ -123,7 +123,7 @@ FILES = {
     "a list": (lambda path: path.write_text("[]"), "holds list, not an object"),
     "nested": (lambda path: path.write_text("[" * 10**6), "nested too deeply"),
     "long number": (lambda path: path.write_text("1" * 5000), "is not JSON"),
-    "large": (lambda path: path.write_bytes(b" " * (2**24 + 1)), "which is no configuration"),
+    "large": (lambda path: path.write_bytes(b" " * (2**24 + 1)), "it has more than 16,777,216 bytes"),
 }
 
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from subjects import bench, dense_hessian
 from torch import nn
+from user_files import MODEL, subject_in, wrapped, write
 
 from landscape_audit.errors import ModelError
 from landscape_audit.probes.krylov import HessianKrylov
@@ -12,8 +14,6 @@ from landscape_audit.spec import AuditSpec, ModelSpec
 from landscape_audit.subject.loading import load_subject
 from landscape_audit.subject.model.choice import choose
 from landscape_audit.subject.subject import Subject
-from tests.subjects import bench, dense_hessian
-from tests.user_files import MODEL, subject_in, wrapped, write
 
 
 class Tied(nn.Module):

@@ -9,13 +9,13 @@ import torch
 from landscapes import found
 from subjects import bench, half_square, subject
 from torch import nn
+from user_files import MODEL, subject_in
 
 from landscape_audit.checks.ggn import ggn
 from landscape_audit.checks.gradient import gradient
 from landscape_audit.checks.loss import loss
 from landscape_audit.checks.sharpness import sharpness
 from landscape_audit.errors import ModelError
-from tests.user_files import MODEL, subject_in
 
 SIZES = """
 import torch

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
+from user_files import write
 
 from landscape_audit.errors import LossError
 from landscape_audit.spec import LossSpec
@@ -14,7 +15,6 @@ from landscape_audit.subject.code.user_code import UserCode
 from landscape_audit.subject.data.batch import Batch
 from landscape_audit.subject.losses import resolve_loss
 from landscape_audit.subject.losses.loss import BatchLoss, Loss
-from tests.user_files import write
 
 
 def loss_of(name: str, folder: Path = Path(), **kwargs: Any) -> Loss:

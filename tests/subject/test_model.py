@@ -8,14 +8,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from user_files import write
 
 from landscape_audit.errors import CheckpointError, ModelError
 from landscape_audit.spec import ModelSpec
 from landscape_audit.subject.checkpoint.checkpoint import read_checkpoint
 from landscape_audit.subject.code.user_code import UserCode
 from landscape_audit.subject.model.factory import build_model
-from landscape_audit.subject.model.filling import load
-from tests.user_files import write
+from landscape_audit.subject.model.filling import fill
 
 
 class Net(nn.Module):
@@ -37,7 +37,7 @@ def loaded(
     save_file(stored, folder / "m.safetensors")
     model = Net() if model is None else model
     spec = ModelSpec(factory="nets:build", **settings)
-    return model, load(model, read_checkpoint(folder / "m.safetensors"), spec, torch.float32).told
+    return model, fill(model, read_checkpoint(folder / "m.safetensors"), spec, torch.float32).told
 
 
 def refusal(folder: Path, stored: dict[str, torch.Tensor], model: nn.Module | None = None, **settings: Any) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from user_files import subject_in
 
 from landscape_audit.errors import LossError
-from tests.user_files import subject_in
 
 MODEL = """
 import torch

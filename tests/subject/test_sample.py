@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from user_files import write
 
 from landscape_audit.errors import ConfigError, DataError
 from landscape_audit.spec import DataSpec
 from landscape_audit.subject.code.user_code import UserCode
 from landscape_audit.subject.data.batch import Batch, fingerprint
 from landscape_audit.subject.data.sample import Sample, read_sample
-from tests.user_files import write
 
 CPU = torch.device("cpu")
 HEAD = """

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import torch
+from results_factory import an_audit
 from torch import Tensor
+from user_files import DATA, subject_in, write
 
 from landscape_audit.errors import DataError, ModelError
 from landscape_audit.report.provenance import identity_of
@@ -19,8 +21,6 @@ from landscape_audit.subject.data.draw import drawn
 from landscape_audit.subject.data.intake import Intake
 from landscape_audit.subject.data.nested import tensors
 from landscape_audit.subject.data.sample import Sample, read_sample
-from tests.results_factory import an_audit
-from tests.user_files import DATA, subject_in, write
 
 N = 90
 HEAD = """

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from user_files import subject_in
 
 from landscape_audit.errors import DataError
 from landscape_audit.measure import audit
@@ -23,7 +24,6 @@ from landscape_audit.subject.data import store
 from landscape_audit.subject.data.batch import Batch, joined
 from landscape_audit.subject.data.nested import tensors
 from landscape_audit.subject.data.store import Store
-from tests.user_files import subject_in
 
 CPU = torch.device("cpu")
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional
+from user_files import DATA, MODEL, subject_in, trained, weights, wrapped, write
 
 from landscape_audit.errors import DataError, LossError, ModelError
 from landscape_audit.subject.subject import Subject
-from tests.user_files import DATA, MODEL, subject_in, trained, weights, wrapped, write
 
 
 def mean_loss(subject: Subject, theta: torch.Tensor | None = None) -> torch.Tensor:

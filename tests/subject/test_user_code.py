@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from user_files import write
 
 import landscape_audit
 from landscape_audit.errors import DataError, LossError, ModelError
 from landscape_audit.subject.code.process import undisturbed
 from landscape_audit.subject.code.user_code import UserCode, is_out_of_memory
-from tests.user_files import write
 
 
 def test_a_file_is_found_from_the_base_folder(tmp_path: Path) -> None:

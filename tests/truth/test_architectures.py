@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torchvision_operators
 from safetensors.torch import save_model
 from scipy.sparse.linalg import LinearOperator, eigsh
+from subjects import bench
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -24,8 +26,6 @@ from landscape_audit.probes.krylov import HessianKrylov
 from landscape_audit.spec import AuditSpec
 from landscape_audit.subject.loading import load_subject
 from landscape_audit.subject.subject import Subject
-from tests import torchvision_operators
-from tests.subjects import bench
 
 TOKENS = """
 import torch

@@ -13,6 +13,7 @@ from subjects import bench, cross_entropy, dense_hessian, measured, subject
 from torch import nn
 from torch.nn.utils import parametrizations, spectral_norm, weight_norm
 from torch.utils.checkpoint import checkpoint
+from user_files import subject_in, trained
 
 from landscape_audit.checks.instrument import instrument
 from landscape_audit.checks.sharpness import sharpness
@@ -20,7 +21,6 @@ from landscape_audit.errors import ModelError
 from landscape_audit.subject.model.derivatives import made_differentiable
 from landscape_audit.subject.model.recompute import recomputing
 from landscape_audit.subject.model.wrappers import unwrapped
-from tests.user_files import subject_in, trained
 
 
 class Recurrent(nn.Module):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from subjects import bench, dense_hessian, measured, subject
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,7 +20,6 @@ from landscape_audit.subject.losses.loss import Loss
 from landscape_audit.subject.losses.returned import model
 from landscape_audit.subject.losses.values import huber, l1
 from landscape_audit.subject.subject import Subject
-from tests.subjects import bench, dense_hessian, measured, subject
 
 CASES = [causal_lm(), masked_lm(), cross_entropy(class_axis=-1, weight=[0.3, 2.0, 1.0, 0.5], label_smoothing=0.1)]
 

@@ -9,13 +9,13 @@ import torch
 from landscapes import DOUBLE, found, regression, spectrum_of, top, whole_loss
 from subjects import bench, half_square, subject
 from torch import nn
+from user_files import subject_in
 
 from landscape_audit.checks.gradient import gradient
 from landscape_audit.checks.loss import loss
 from landscape_audit.checks.negative_curvature import negative_curvature
 from landscape_audit.checks.sharpness import sharpness
 from landscape_audit.checks.trace import trace
-from tests.user_files import subject_in
 
 
 @pytest.mark.parametrize("sizes", [[64], [16] * 4, [4] * 16, [60, 4], [1] * 64])

@@ -10,6 +10,7 @@ from landscapes import DOUBLE, found, spectrum_of, whole_loss
 from subjects import bench, cross_entropy, dense_hessian, measured, subject
 from torch import nn
 from torch.nn import functional
+from user_files import MODEL, subject_in, trained
 
 from landscape_audit.checks import BATTERY
 from landscape_audit.checks.instrument import instrument
@@ -19,7 +20,6 @@ from landscape_audit.checks.sharpness import sharpness
 from landscape_audit.checks.surface import surface
 from landscape_audit.checks.trace import trace
 from landscape_audit.probes.probe import ProbeFailedError
-from tests.user_files import MODEL, subject_in, trained
 
 
 class Drawing(nn.Module):

@@ -9,13 +9,12 @@ import os
 import socket
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import NoReturn
-from unittest import mock
 
 from landscape_audit.errors import AuditError, CapabilityError, ModelError
-from landscape_audit.subject.code.process import undisturbed
+from landscape_audit.subject.code.process import replaced, undisturbed
 from landscape_audit.subject.code.user_code import is_out_of_memory
 from landscape_audit.text import described
 
@@ -92,12 +91,24 @@ def offline() -> Iterator[None]:
     """No connection from Python code, and the hub's client told so, whose error is then a clear one."""
     hub = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
     with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.dict(os.environ, dict.fromkeys(_OFFLINE, "1")))
-        stack.enter_context(mock.patch.object(socket.socket, "connect", _refused))
-        stack.enter_context(mock.patch.object(socket, "getaddrinfo", _refused))
+        stack.enter_context(_environment(dict.fromkeys(_OFFLINE, "1")))
+        stack.enter_context(replaced(socket.socket, "connect", _refused))
+        stack.enter_context(replaced(socket, "getaddrinfo", _refused))
         stack.callback(_tell_hub, offline=hub)
         _tell_hub(offline=True)
         yield
+
+
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """While it lasts, the environment has these values; afterwards it is as it was."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _tell_hub(*, offline: bool) -> None:

@@ -44,6 +44,17 @@ def undisturbed() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def replaced(place: Any, name: str, value: object) -> Iterator[None]:
+    """While it lasts, the attribute `name` of `place` is `value`."""
+    kept = getattr(place, name)
+    setattr(place, name, value)
+    try:
+        yield
+    finally:
+        setattr(place, name, kept)
+
+
+@contextlib.contextmanager
 def as_set(settings: tuple[Setting, ...]) -> Iterator[None]:
     """Every one of `settings` is afterwards as it was before; where nothing was changed, nothing is set."""
     before = [get() for get, _ in settings]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from landscape_audit.errors import CheckpointError, ModelError
 from landscape_audit.subject.checkpoint.checkpoint import Checkpoint
 from landscape_audit.subject.code.library import extra, lent
 from landscape_audit.subject.model.allowance import Allowance
-from landscape_audit.subject.model.filling import cast
+from landscape_audit.subject.model.filling import Filled, cast
 from landscape_audit.subject.model.json_file import read_json_object
 from landscape_audit.text import count, printable
 
@@ -48,15 +47,6 @@ def is_adapter(checkpoint: Checkpoint) -> bool:
     """Whether a checkpoint has the names that peft gives the factors of a low-rank change, and no others' model."""
     names = list(checkpoint.tensors)
     return all(name.startswith("base_model.model.") for name in names) and any(map(_FACTOR.fullmatch, names))
-
-
-@dataclass(frozen=True)
-class Filled:
-    """A model with the numbers of a file: what each tensor of it is called there, and what is to be told."""
-
-    model: nn.Module
-    names: Mapping[str, str]
-    told: tuple[str, ...]
 
 
 def with_adapter(model: nn.Module, stored: Checkpoint, dtype: torch.dtype) -> Filled:

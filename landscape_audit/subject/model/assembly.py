@@ -13,12 +13,12 @@ from landscape_audit.no_code import is_declared
 from landscape_audit.spec import ModelSpec
 from landscape_audit.subject.checkpoint.checkpoint import Checkpoint, read_checkpoint
 from landscape_audit.subject.code.user_code import UserCode
-from landscape_audit.subject.model.adapter import Filled, is_adapter, with_adapter
+from landscape_audit.subject.model.adapter import is_adapter, with_adapter
 from landscape_audit.subject.model.allowance import Allowance
 from landscape_audit.subject.model.architecture import Place, build_declared
 from landscape_audit.subject.model.derivatives import made_differentiable
 from landscape_audit.subject.model.factory import build_model, check_parameters
-from landscape_audit.subject.model.filling import load
+from landscape_audit.subject.model.filling import Filled, fill
 
 Build = Callable[[ModelSpec, UserCode], tuple[nn.Module, tuple[str, ...]]]
 """The user's factory called: the module, and what is to be told of it."""
@@ -44,8 +44,7 @@ def assemble(
         _refuse_lone_adapter(stored)
         base, filled = None, _filled(spec, stored, code, dtype, build)
     else:
-        path = code.base / spec.base
-        base = read_checkpoint(path)
+        base = read_checkpoint(code.base / spec.base)
         under = _filled(spec, base, code, dtype, build)
         over = with_adapter(under.model, stored, dtype)
         filled = replace(over, told=(*under.told, *over.told))
@@ -61,8 +60,8 @@ def _filled(spec: ModelSpec, weights: Checkpoint, code: UserCode, dtype: torch.d
         model, told = build(spec, code)
     wide = _widened(model, dtype)
     with code.running(spec.factory, ModelError):  # modules may bring their own ways of loading
-        loaded = load(model, weights, spec, dtype)
-    return Filled(model, loaded.names, (*told, *wide, *loaded.told))
+        filled = fill(model, weights, spec, dtype)
+    return replace(filled, told=(*told, *wide, *filled.told))
 
 
 def _widened(model: nn.Module, dtype: torch.dtype) -> list[str]:

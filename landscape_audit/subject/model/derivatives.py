@@ -15,6 +15,7 @@ from torch.nn import functional
 from torch.utils import checkpoint as recomputation
 
 from landscape_audit.errors import ModelError
+from landscape_audit.subject.code.process import replaced
 from landscape_audit.text import count
 
 _ROW = "_audited_padding_row"
@@ -99,9 +100,9 @@ def exactly_differentiable(model: nn.Module) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         for place in (torch, _HOOKED):
-            stack.enter_context(_replaced(place, "_weight_norm", _weight_norm))
+            stack.enter_context(replaced(place, "_weight_norm", _weight_norm))
         if any(isinstance(module, nn.RNNBase) for module in model.modules()):
-            stack.enter_context(_replaced(torch.backends.cudnn, "enabled", value=False))
+            stack.enter_context(replaced(torch.backends.cudnn, "enabled", value=False))
         stack.enter_context(_uncheckpointed(model))
         yield
 
@@ -132,7 +133,7 @@ def _uncheckpointed(model: nn.Module) -> Iterator[None]:
         return function(*inputs)
 
     plain = types.SimpleNamespace(apply=apply)
-    with _replaced(recomputation, _REENTRANT, plain), _replaced(recomputation, _NON_REENTRANT, around):
+    with replaced(recomputation, _REENTRANT, plain), replaced(recomputation, _NON_REENTRANT, around):
         yield
 
 
@@ -140,17 +141,7 @@ def _uncheckpointed(model: nn.Module) -> Iterator[None]:
 def checkpointing() -> Iterator[None]:
     """Within `exactly_differentiable`: the audit's own checkpoints work."""
     with (
-        _replaced(recomputation, _REENTRANT, _ORIGINAL[_REENTRANT]),
-        _replaced(recomputation, _NON_REENTRANT, _ORIGINAL[_NON_REENTRANT]),
+        replaced(recomputation, _REENTRANT, _ORIGINAL[_REENTRANT]),
+        replaced(recomputation, _NON_REENTRANT, _ORIGINAL[_NON_REENTRANT]),
     ):
         yield
-
-
-@contextlib.contextmanager
-def _replaced(place: Any, name: str, value: object) -> Iterator[None]:
-    kept = getattr(place, name)
-    setattr(place, name, value)
-    try:
-        yield
-    finally:
-        setattr(place, name, kept)

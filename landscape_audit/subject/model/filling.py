@@ -17,15 +17,16 @@ from landscape_audit.text import count
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """What each tensor of the checkpoint is called in the model, and what was done differently, in sentences."""
+class Filled:
+    """A model with the numbers of a file: what each tensor of the file is called in it, and what is to be told."""
 
+    model: nn.Module
     names: Mapping[str, str]
     told: tuple[str, ...]
 
 
-def load(model: nn.Module, checkpoint: Checkpoint, spec: ModelSpec, dtype: torch.dtype) -> Loaded:
-    """Put the checkpoint into `model`, in `dtype` and `eval()` mode.
+def fill(model: nn.Module, checkpoint: Checkpoint, spec: ModelSpec, dtype: torch.dtype) -> Filled:
+    """`model` itself with the checkpoint in it, in `dtype` and `eval()` mode.
 
     Every tensor the model keeps must be there, with its shape; a tied one under any of its names. A prefix that all
     names share is removed by itself where the file then fits the model exactly.
@@ -48,7 +49,7 @@ def load(model: nn.Module, checkpoint: Checkpoint, spec: ModelSpec, dtype: torch
     _check_ties(checkpoint.name, tensors, kept)
     model.eval()
     told = [reading.told] if reading.told else []
-    return Loaded(reading.names, (*told, *_adjustments(checkpoint, fit, dtype)))
+    return Filled(model, reading.names, (*told, *_adjustments(checkpoint, fit, dtype)))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape_audit.errors import ModelError
+from landscape_audit.reading import read_bytes
 
 _MAX_BYTES = 2**24  # the largest config.json names some 20,000 classes, in about 1 MB
 
@@ -17,13 +18,9 @@ def read_json_object(path: Path, remedy: str) -> dict[str, Any]:
         found = "is not a file" if path.exists() else "no such file"
         raise ModelError(f"{path}: {found}.", remedy=remedy)
     try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_BYTES + 1)
-        if len(text) > _MAX_BYTES:
-            raise ModelError(f"{path}: has more than {_MAX_BYTES:,} bytes, which is no configuration.")
-        values = json.loads(text)
+        values = json.loads(read_bytes(path, _MAX_BYTES))
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}.") from None
+        raise ModelError(f"{path}: cannot be read: {error.strerror or error}.", remedy=remedy) from None
     except RecursionError:
         raise ModelError(f"{path}: its brackets are nested too deeply to read.") from None
     except ValueError as error:
