@@ -8,9 +8,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from landscape_audit.errors import OutputError
 from landscape_audit.files import sweep, write_atomically
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FOLDER = ".probes"
 _BEGIN = "begin.json"
+_Time = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Begin(BaseModel):
@@ -37,11 +38,11 @@ class Begin(BaseModel):
 
     rests_on: dict[str, str]
     """A digest of everything that the numbers depend on, by what a person calls it."""
-    memory: int
+    memory: NonNegativeInt
     """Bytes on the device that it could plan with."""
-    gradient_seconds: float
-    forward_gradients: float
-    hvp_gradients: float
+    gradient_seconds: _Time
+    forward_gradients: _Time
+    hvp_gradients: _Time
 
     def timed(self, plan: Plan) -> Plan:
         """The plan with the times of then, which decide what an undecided gate may buy."""
@@ -120,7 +121,7 @@ def keeping(folder: Path, rests_on: Mapping[str, str], memory: int, plan: Plan, 
 
 def kept_probes(folder: Path) -> int:
     """How many finished probes are kept there."""
-    return len(list((folder / FOLDER).glob("*.safetensors")))
+    return sum(path.is_file() for path in (folder / FOLDER).glob("*.safetensors"))
 
 
 def forget(folder: Path) -> None:
