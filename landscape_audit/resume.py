@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -58,7 +59,7 @@ def what_numbers_rest_on(
 
     told: dict[str, object] = {
         "checkpoint": subject.info.model_dump(mode="json"),
-        "model": [spec.model.model_dump(mode="json"), str(subject.model)],
+        "model": [spec.model.model_dump(mode="json"), _architecture(subject)],
         "data": [spec.data.model_dump(mode="json"), subject.data.model_dump(mode="json")],
         "batches": [batch.size for batch in subject.sample.batches],
         "loss": spec.loss.model_dump(mode="json"),
@@ -69,6 +70,14 @@ def what_numbers_rest_on(
         "machine or software": [environment.model_dump(mode="json"), torch.backends.cpu.get_cpu_capability()],
     }
     return {name: _digest(each) for name, each in told.items()}
+
+
+def _architecture(subject: Subject) -> str:
+    """The model as it shows itself, without the addresses of this process; its parts' names where it cannot."""
+    try:
+        return re.sub(r"0x[0-9a-fA-F]+", "", str(subject.model))
+    except Exception:  # noqa: BLE001 - the user's own code
+        return str([(name, type(module).__qualname__) for name, module in subject.model.named_modules()])
 
 
 def left_by_an_earlier_run(
