@@ -17,6 +17,7 @@ from landscape_audit import __version__
 from landscape_audit.errors import CapabilityError
 from landscape_audit.results import EnvironmentInfo
 from landscape_audit.spec import ProtocolSpec
+from landscape_audit.torchrun import is_several, local
 
 
 def device_of(protocol: ProtocolSpec) -> torch.device:
@@ -24,8 +25,8 @@ def device_of(protocol: ProtocolSpec) -> torch.device:
     name = protocol.device
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and "LOCAL_RANK" in os.environ:
-        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    if name == "cuda" and is_several():
+        name = f"cuda:{local('LOCAL_RANK', 0)}"
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise CapabilityError(
@@ -45,7 +46,7 @@ def free_memory(device: torch.device) -> int:
     """Bytes that this process can still have there: of host memory, an equal share for each process of the machine."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return _available() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return _available() // local("LOCAL_WORLD_SIZE", 1)
 
 
 def _available() -> int:

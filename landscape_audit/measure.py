@@ -20,7 +20,7 @@ from landscape_audit.machine import device_of, environment, exact_arithmetic, me
 from landscape_audit.plan import Plan, Progress, Silent
 from landscape_audit.policy import Policy
 from landscape_audit.probes.bench import Bench, ProcessFailedError
-from landscape_audit.probes.instrument import InstrumentTrial
+from landscape_audit.probes.instrument import Agreement, InstrumentTrial
 from landscape_audit.probes.probe import ProbeFailedError, with_needs
 from landscape_audit.probes.ranks import Ranks, joined
 from landscape_audit.results import (
@@ -96,9 +96,10 @@ def audit(
         bench.deadline = None if spec.protocol.max_time is None else clock + spec.protocol.max_seconds
         progress.planned(plan)
         done = _run(bench, plan, checks, policy or spec.policy())
+        drift = _drift(bench, done)
         after = subject.state()
     seconds = time.monotonic() - clock
-    changed = () if before == after else ("the audited model was changed while it was audited",)
+    changed = drift if before == after else (*drift, "the audited model was changed while it was audited")
     measured = {result.id for result in done.results}
     return AuditResults(
         verdict=UNJUDGED,
@@ -244,6 +245,25 @@ def _protocol(bench: Bench, plan: Plan) -> ProtocolInfo:
     )
 
 
+def _drift(bench: Bench, done: _Run) -> tuple[str, ...]:
+    """What the loss at the end has against that at the beginning; nothing of an audit that was cut short."""
+    if done.signal or not bench.has(InstrumentTrial()):
+        return ()
+    try:
+        stays = bench.take(InstrumentTrial()).still(bench.landscape.evaluate(bench.subject.theta).loss)
+    except ProbeFailedError:
+        return ()
+    except Exception as error:  # noqa: BLE001 - the user's own code, which worked at first
+        return (printable(f"the loss could not be evaluated again at the end: {described(error)}", limit=1000),)
+    return () if stays.agrees else (_in_words(stays),)
+
+
+def _in_words(trialled: Agreement) -> str:
+    return (
+        f"{trialled.name}: {trialled.meaning} differ by {trialled.difference:.2g}, tolerance {trialled.tolerance:.2g}"
+    )
+
+
 def _instrument(bench: Bench, changed: tuple[str, ...]) -> InstrumentInfo:
     if not bench.has(InstrumentTrial()):
         return InstrumentInfo(agrees=False, disagreements=("interrupted before the instrument was tried", *changed))
@@ -251,9 +271,5 @@ def _instrument(bench: Bench, changed: tuple[str, ...]) -> InstrumentInfo:
         trial = bench.take(InstrumentTrial())
     except ProbeFailedError as error:
         return InstrumentInfo(agrees=False, disagreements=(printable(error, limit=1000), *changed))
-    wrong = tuple(
-        f"{trialled.name}: {trialled.meaning} differ by {trialled.difference:.2g}, tolerance {trialled.tolerance:.2g}"
-        for trialled in trial.agreements
-        if not trialled.agrees
-    )
+    wrong = tuple(_in_words(trialled) for trialled in trial.agreements if not trialled.agrees)
     return InstrumentInfo(agrees=not (wrong or changed), disagreements=(*wrong, *changed))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from landscape_audit.errors import OutputError
 from landscape_audit.files import sweep, write_atomically
@@ -36,7 +37,7 @@ class Begin(BaseModel):
 
     rests_on: dict[str, str]
     """A digest of everything that the numbers depend on, by what a person calls it."""
-    memory: int
+    memory: NonNegativeInt
     """Bytes on the device that it could plan with."""
 
 
@@ -48,7 +49,7 @@ def what_numbers_rest_on(
 
     told: dict[str, object] = {
         "checkpoint": subject.info.model_dump(mode="json"),
-        "model": [spec.model.model_dump(mode="json"), str(subject.model)],
+        "model": [spec.model.model_dump(mode="json"), _architecture(subject)],
         "data": [spec.data.model_dump(mode="json"), subject.data.model_dump(mode="json")],
         "batches": [batch.size for batch in subject.sample.batches],
         "loss": spec.loss.model_dump(mode="json"),
@@ -59,6 +60,14 @@ def what_numbers_rest_on(
         "machine or software": [environment.model_dump(mode="json"), torch.backends.cpu.get_cpu_capability()],
     }
     return {name: _digest(each) for name, each in told.items()}
+
+
+def _architecture(subject: Subject) -> str:
+    """The model as it shows itself, without the addresses of this process; its parts' names where it cannot."""
+    try:
+        return re.sub(r"0x[0-9a-fA-F]+", "", str(subject.model))
+    except Exception:  # noqa: BLE001 - the user's own code
+        return str([(name, type(module).__qualname__) for name, module in subject.model.named_modules()])
 
 
 def left_by_an_earlier_run(
@@ -105,7 +114,7 @@ def keeping(folder: Path, rests_on: Mapping[str, str], memory: int, device: torc
 
 def kept_probes(folder: Path) -> int:
     """How many finished probes are kept there."""
-    return len(list((folder / FOLDER).glob("*.safetensors")))
+    return sum(path.is_file() for path in (folder / FOLDER).glob("*.safetensors"))
 
 
 def forget(folder: Path) -> None:

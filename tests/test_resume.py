@@ -343,3 +343,33 @@ def test_more_checks_and_more_time_go_on_from_what_was_kept(project):
     found = audited(project, "out", again=True, progress=told, checks=checks, protocol=limits)
     assert "Going on" in told.notes[0]
     assert {check.id for check in found.checks} == {"sharpness", "trace"}
+
+
+ADDRESSED = """
+import os
+from torch import nn
+
+class Addressed(nn.Sequential):
+    def extra_repr(self): return f"<function act at 0x{os.urandom(6).hex()}>"
+
+def build(): return Addressed(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
+"""
+
+
+def test_an_address_in_how_a_model_shows_itself_does_not_make_it_another_one(project):
+    write(project, "model.py", ADDRESSED)
+    audited(project, "out", checks=FEW)
+    told = Told()
+    audited(project, "out", again=True, progress=told, checks=FEW)
+    assert "Going on with an interrupted audit" in told.notes[0]
+
+
+@pytest.mark.parametrize(("name", "value"), [("memory", -1), ("gradient_seconds", math.nan), ("hvp_gradients", -2.0)])
+def test_a_beginning_that_cannot_have_been_is_not_gone_on_from(project, name, value):
+    whole = audited(project, "out", checks=FEW)
+    path = project / "out/.probes/begin.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    told = Told()
+    found = audited(project, "out", again=True, progress=told, checks=FEW)
+    assert "what was kept cannot be read" in told.notes[0]
+    assert outside_run(found) == outside_run(whole)

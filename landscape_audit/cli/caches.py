@@ -1,27 +1,37 @@
-"""matplotlib, kept from making folders of its own in the user's home."""
+"""matplotlib, kept to itself: no folders of its own in the user's home, no settings from where it is started."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 _NAME = "MPLCONFIGDIR"
+# A matplotlibrc in the current folder may be a stranger's: its text.usetex would start LaTeX.
+_SETTINGS: dict[str, str | None] = {"MATPLOTLIBRC": os.devnull, "MPLBACKEND": None}
 
 
 @contextlib.contextmanager
 def caches_apart() -> Iterator[None]:
-    """While reports are drawn, matplotlib keeps its settings and its list of fonts in a folder that is then removed.
+    """While reports are drawn, matplotlib keeps its list of fonts in a folder that is then removed.
 
     Costs the half second in which it looks for fonts; where MPLCONFIGDIR names a folder, it is used and kept.
     """
-    if _NAME in os.environ:
+    with contextlib.ExitStack() as stack:
+        changed = dict(_SETTINGS)
+        if _NAME not in os.environ:
+            fresh = tempfile.TemporaryDirectory(prefix="landscape-audit-", ignore_cleanup_errors=True)
+            changed[_NAME] = stack.enter_context(fresh)
+        before = {name: os.environ.get(name) for name in changed}
+        stack.callback(_set, before)
+        _set(changed)
         yield
-        return
-    with tempfile.TemporaryDirectory(prefix="landscape-audit-", ignore_cleanup_errors=True) as folder:
-        os.environ[_NAME] = folder
-        try:
-            yield
-        finally:
-            os.environ.pop(_NAME, None)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -23,10 +23,11 @@ from landscape_audit.cli.progress import tell
 from landscape_audit.cli.report import report
 from landscape_audit.cli.run import run
 from landscape_audit.cli.schema import schema
-from landscape_audit.cli.torchrun import leads
+from landscape_audit.cli.streams import open_streams
 from landscape_audit.errors import AuditError
 from landscape_audit.interruption import EXIT_CODES, listen, signal_of
 from landscape_audit.text import described, printable
+from landscape_audit.torchrun import leads
 
 USAGE = 2
 INTERNAL = 5
@@ -101,6 +102,7 @@ def landscape_audit(
 
 def main() -> NoReturn:
     """Run a command. A crash, a wrong flag or a signal never reads as a failed gate, which alone is exit code 1."""
+    open_streams()
     listen()
     try:
         code = app(prog_name="landscape-audit", standalone_mode=False)

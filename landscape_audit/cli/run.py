@@ -18,7 +18,6 @@ from landscape_audit.cli import options
 from landscape_audit.cli.caches import caches_apart
 from landscape_audit.cli.progress import Bar, listener, tell
 from landscape_audit.cli.summary import failures, summary
-from landscape_audit.cli.torchrun import leads
 from landscape_audit.errors import OutputError, UsageError
 from landscape_audit.files import room_held, sweep, writable_folder, write_atomically
 from landscape_audit.interruption import EXIT_CODES
@@ -28,6 +27,7 @@ from landscape_audit.policy import Policy
 from landscape_audit.results import AuditResults
 from landscape_audit.resume import forget, kept_probes
 from landscape_audit.text import count, printable
+from landscape_audit.torchrun import is_several, leads, require_torchrun
 
 _LONGEST = 60  # characters of a checkpoint's name, of up to four bytes each, where a name may have 255
 OUTPUTS = ("results.json", "report.html", "report.pdf", "summary.md")
@@ -120,7 +120,8 @@ def run(
     demanded = _policy(asked, policy)
     off = [check.id for check in OPT_IN if not getattr(asked.spec.checks, check.id).enabled]
     expect(demanded, (check.id for check in chosen(asked.spec.checks)), off)
-    if resume and os.environ.get("WORLD_SIZE", "1") != "1":
+    require_torchrun()
+    if resume and is_several():
         raise UsageError("--resume: several processes keep no probes.", remedy="Remove it: the audit starts anew.")
     if not leads():
         _measured(asked, demanded, argv, quiet=True)

@@ -90,9 +90,11 @@ class Canvas:
 @contextmanager
 def new_canvas(width: float = 5.6, height: float = 3.1) -> Iterator[Canvas]:
     """A figure to draw on and to read as SVG before it is left; matplotlib's settings are its own again after it."""
-    from matplotlib import rc_context
+    from matplotlib import rc_context, rcdefaults, rcParams
 
-    with rc_context(_STYLE):
+    with rc_context():
+        rcdefaults()  # the user's own code may have chosen a style
+        rcParams.update(_STYLE)
         yield Canvas(width, height)
 
 

@@ -45,10 +45,17 @@ class Agreement:
 
 @dataclass(frozen=True)
 class InstrumentSample:
-    """Every agreement, and the size of rounding in a loss difference, in units of loss."""
+    """Every agreement, the size of rounding in a loss difference, in units of loss, and the loss itself."""
 
     agreements: tuple[Agreement, ...]
     loss_noise: float
+    loss: float
+
+    def still(self, loss: float) -> Agreement:
+        """The loss at first against that at the end: two evaluations in a row miss a model that counts its calls."""
+        tolerance = next(each.tolerance for each in self.agreements if each.name == "loss_repeats")
+        meaning = "the loss at the beginning and at the end of the audit"
+        return Agreement("loss_stays", meaning, _apart(self.loss, loss), tolerance)
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,7 @@ class InstrumentTrial:
                 *_precisions(bench, v),
             ),
             loss_noise=_loss_noise(bench, generator),
+            loss=losses[0],
         )
         if bench.ranks.agree(difference.wrong and all(agreement.agrees for agreement in repeats)):
             miss = 100 * difference.agreement.difference

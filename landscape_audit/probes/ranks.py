@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from landscape_audit.torchrun import is_several
 
 if TYPE_CHECKING:
     from torch import Tensor, device
@@ -87,7 +88,7 @@ class Ranks:
 @contextlib.contextmanager
 def joined(device: device) -> Iterator[Ranks]:
     """The processes that `torchrun` started, as long as they work together; or this one alone."""
-    if os.environ.get("WORLD_SIZE", "1") == "1":
+    if not is_several():
         yield Ranks()
         return
     import torch.distributed as dist

@@ -244,3 +244,42 @@ def test_no_bytecode_is_left_beside_the_users_files(folder, monkeypatch, capsys)
     written(folder, "import neighbour\ndef f(): return build()\n")
     assert outcome([*QUIET, "--model", "code.py:f"], monkeypatch, capsys)[0] == 0
     assert not list(folder.rglob("__pycache__"))
+
+
+LATER = """
+class Later(nn.Sequential):
+    calls = 0
+    def forward(self, x):
+        Later.calls += 1
+        return super().forward(x * (1 + (Later.calls > 60)))
+def later(): return Later(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+"""
+MUTE = """
+class Mute(nn.Sequential):
+    def __repr__(self): raise RuntimeError("no words")
+def mute(): return Mute(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+class Unsigned(nn.Sequential):
+    @property
+    def forward(self): raise RuntimeError("no signature")
+def unsigned(): return Unsigned(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+"""
+
+
+def test_a_model_that_becomes_another_after_it_was_tried_never_passes_a_gate(folder, monkeypatch, capsys):
+    from landscape_audit.results import read_results
+
+    with (folder / "audit.toml").open("a") as file:
+        file.write('[gates."loss.value"]\nat_most = 1000\nwhy = "a test"\n')
+    (folder / "code.py").write_text((folder / "code.py").read_text() + LATER)
+    code, _, _ = outcome([*QUIET, "--model", "code.py:later"], monkeypatch, capsys)
+    assert code == 3
+    (told,) = read_results(folder / "audit-model/results.json").instrument.disagreements
+    assert told.startswith("loss_stays: the loss at the beginning and at the end of the audit differ by ")
+
+
+@pytest.mark.parametrize(("name", "expected"), [("mute", 0), ("unsigned", 4)])
+def test_a_model_that_cannot_show_itself_is_no_bug_of_ours(folder, name, expected, monkeypatch, capsys):
+    (folder / "code.py").write_text((folder / "code.py").read_text() + MUTE)
+    code, _, err = outcome([*QUIET, "--model", f"code.py:{name}"], monkeypatch, capsys)
+    assert code == expected, err
+    assert "internal" not in err

@@ -43,7 +43,7 @@ class Intake:
     @classmethod
     def of(cls, spec: AuditSpec, model: nn.Module | None) -> Intake:
         """As audit.toml and the signature of the model's forward say, where there is a model."""
-        taken = inspect.signature(model.forward if model else _anything).parameters
+        taken = _signature(model).parameters
         open_ended = any(argument.kind is argument.VAR_KEYWORD for argument in taken.values())
         accepted = None if open_ended else frozenset(taken)
         ignored = spec.loss.kwargs.get("ignore_index", IGNORED)
@@ -158,6 +158,13 @@ class Intake:
             f"{where}: is a {type(item).__name__}{length}, not a pair (inputs, targets).",
             remedy="Have the loader give tuples (inputs, targets) or dicts of tensors, examples along the first axis.",
         )
+
+
+def _signature(model: nn.Module | None) -> inspect.Signature:
+    try:
+        return inspect.signature(model.forward if model else _anything)
+    except Exception:  # noqa: BLE001 - a compiled function has none, and a property of the user's may raise anything
+        return inspect.signature(_anything)
 
 
 def _anything(**arguments: object) -> None:
