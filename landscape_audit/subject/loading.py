@@ -32,6 +32,7 @@ from landscape_audit.subject.losses.returned import MODEL
 from landscape_audit.subject.losses.weighing import weighed
 from landscape_audit.subject.nested import tensors
 from landscape_audit.subject.subject import Subject, audited, fixed
+from landscape_audit.subject.weightless import in_batches_that_count
 from landscape_audit.text import count
 
 _LISTED = 4  # names spelled out in one sentence
@@ -176,7 +177,7 @@ def _in_batches_that_add_up(subject: Subject) -> Subject:
             with contextlib.suppress(AuditError):
                 return _tried(_uncut(subject, "the model or the loss raised on pieces of them"))
         raise
-    if cut_adds_up(tried):
+    if cut_adds_up(replace(tried, sample=sample)):
         return tried
     return _tried(_uncut(subject, "the loss of a batch depends on what else is in it"))
 
@@ -201,8 +202,8 @@ def _tried(subject: Subject) -> Subject:
     before = {name: value._version for name, value in subject.fixed.items()}  # noqa: SLF001 - counts in-place writes
     unused = _check_differentiable(subject)
     losses = [checked_loss(subject, index, batch) for index, batch in enumerate(subject.sample.batches)]
-    weight = sum(loss.weight.item() for loss in losses)
-    if not weight:
+    weights = [loss.weight.item() for loss in losses]
+    if not any(weights):
         raise LossError(
             f"{subject.loss.name}: no target of the sample counts; the weights of all batches are zero.",
             remedy="Is ignore_index, or the mask, the wrong way round?",
@@ -215,12 +216,16 @@ def _tried(subject: Subject) -> Subject:
         told.append(f"The forward pass writes to {_listed(written)}: each evaluation begins from the stored values.")
     if is_checkpointed(subject.model):
         told.append("Activation checkpoints inside the model are left out: the same numbers, with more memory.")
+    sample, joined = in_batches_that_count(subject.sample, weights)
+    told += [joined] if joined else []
+    data = {"weight": sum(weights), "n_batches": len(sample.batches), "n_samples": sample.size}
     return replace(
         subject,
+        sample=sample,
         fixed=fixed(subject.model, subject.layout, subject.theta.device) if written else subject.fixed,
         written=written,
         adjustments=tuple(told),
-        data=subject.data.model_copy(update={"weight": weight}),
+        data=subject.data.model_copy(update=data),
     )
 
 
