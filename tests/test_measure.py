@@ -220,7 +220,7 @@ def test_a_checkpoint_that_is_gone_after_its_audit_is_told(tmp_path):
     ]
 
 
-def test_batches_in_which_no_target_counts_are_left_out_and_change_no_number(project):
+def test_batches_in_which_no_target_counts_are_joined_to_others_and_change_no_number(project):
     checks = {"only": ["loss", "gradient", "sharpness", "surface", "reparametrisation"]}
     plain = audit(project, checks=checks)
     (project / "data.py").write_text(f"""{DATA}
@@ -232,7 +232,7 @@ def masked():
 """)
     found = audit(project, data={"loader": "data.py:masked"}, checks=checks)
     assert all(isinstance(check.outcome, Measured) for check in found.checks)
-    assert "96 examples left out, in batches in which no target counts." in found.protocol.adjustments
-    assert found.data.n_samples == plain.data.n_samples == 96
+    assert "8 batches without a target that counts joined to a neighbour." in found.protocol.adjustments
+    assert found.data.n_samples == 2 * plain.data.n_samples == 192
     for key in ("loss.value", "gradient.norm", "sharpness.lambda_max"):
         assert found.estimates()[key].value == pytest.approx(plain.estimates()[key].value, rel=1e-4)

@@ -13,6 +13,7 @@ from landscape_audit.errors import AuditError, DataError, LossError, ModelError
 from landscape_audit.subject.code.user_code import is_out_of_memory
 from landscape_audit.subject.data.batch import Batch
 from landscape_audit.subject.data.nested import tensors
+from landscape_audit.subject.data.weightless import in_batches_that_count
 from landscape_audit.subject.division import cut_adds_up
 from landscape_audit.subject.losses.loss import BatchLoss
 from landscape_audit.subject.model.derivatives import is_checkpointed
@@ -32,7 +33,7 @@ def tried(subject: Subject) -> Subject:
             with contextlib.suppress(AuditError):
                 return _in_its_batches(_uncut(subject, "the model or the loss raised on pieces of them"))
         raise
-    if cut_adds_up(cut):
+    if cut_adds_up(replace(cut, sample=sample)):
         return cut
     return _in_its_batches(_uncut(subject, "the loss of a batch depends on what else is in it"))
 
@@ -66,9 +67,8 @@ def _in_its_batches(subject: Subject) -> Subject:
     told = [*subject.adjustments, *subject.loss.told]
     if unused:
         told.append(f"{count(len(unused), 'parameter tensor')} without influence on the loss: {listed(unused)}.")
-    sample = subject.sample.only([weight != 0 for weight in weights])
-    if empty := subject.sample.size - sample.size:
-        told.append(f"{count(empty, 'example')} left out, in batches in which no target counts.")
+    sample, joined = in_batches_that_count(subject.sample, weights)
+    told += [joined] if joined else []
     if written:
         told.append(f"The forward pass writes to {listed(written)}: each evaluation begins from the stored values.")
     if is_checkpointed(subject.model):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -59,12 +58,6 @@ class Sample:
         ends = list(itertools.accumulate(self.cuts))
         parts = (self.batches[end - cuts : end] for end, cuts in zip(ends, self.cuts, strict=True))
         return replace(self, batches=tuple(map(joined, parts)), cuts=(1,) * len(self.cuts))
-
-    def only(self, counts: Sequence[bool]) -> Sample:
-        """Those of the batches."""
-        given = itertools.chain.from_iterable([index] * cuts for index, cuts in enumerate(self.cuts))
-        left = Counter(index for index, stays in zip(given, counts, strict=False) if stays)
-        return replace(self, batches=tuple(itertools.compress(self.batches, counts)), cuts=tuple(left.values()))
 
     @property
     def size(self) -> int:

@@ -33,6 +33,12 @@ def cross_entropy(
             f"[loss] cross_entropy: label_smoothing = {label_smoothing:g} is not from 0 to 1.",
             remedy="0.1 is usual, 0.0 is none.",
         )
+    if label_smoothing and weight and 0.0 in weight:
+        raise LossError(
+            "[loss] cross_entropy: with label_smoothing, a class of weight 0 has losses that count and weigh nothing, "
+            "and the mean over the whole is no mean over examples.",
+            remedy="Leave out what does not count by ignore_index, or give the class a small weight.",
+        )
 
     def losses(outputs: Tensor, targets: Tensor) -> Tensor:
         return functional.cross_entropy(
