@@ -112,9 +112,9 @@ def _on_average(batches: BatchRises, level: float) -> Estimate:
 
 def _on_batches(batches: BatchRises) -> str:
     sizes = sorted(set(batches.sizes)) or [0]
-    m = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    m = count(sizes[0], "example") if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]} examples"
     over = count(len(batches.sizes), "batch", "batches")
-    return f"m_sharpness is the mean over {over} of m = {m} examples; it does not compare with another m."
+    return f"m_sharpness is the mean over {over} of m = {m}; it does not compare with another m."
 
 
 def _curve(sample: FlatnessSample, curvature: TraceFound, target: float, level: float) -> Line:
@@ -126,7 +126,7 @@ def _curve(sample: FlatnessSample, curvature: TraceFound, target: float, level: 
     return Line(
         name="rise",
         title="Mean rise of the loss under random perturbation",
-        finding=f"Moving every filter by {number(100 * last.sigma)} % of its norm raises the loss by "
+        finding=f"Moving every filter by {number(100 * last.sigma)} % of its norm changes the loss by "
         f"{number(finite_or_none(last.rise.value))} on average, from {number(sample.loss)}.",
         expected="far below the loss up to some per cent, and as curvature predicts; the two part at the kinks of a "
         "network of ReLUs and where higher orders begin",

@@ -23,7 +23,7 @@ TIGHT, LOOSE = 1e-3, 5e-2
 """How far H v may be from a difference of gradients, in float64 and in float32: about ten times ε^(2/3) in float32, and
 room for the curvature of the gradient in both."""
 COARSE = 1e-12
-"""Rounding of a gradient, relative, that is not float64's: sums of a million terms are rounded to ten times less."""
+"""Rounding of a gradient, relative, that is not float64's: the geometric middle of the two precisions, nearly."""
 WRONG = 0.05
 """A miss of a difference of gradients, fifty times its tolerance: no rounding, and two steps tell kinks apart."""
 

@@ -70,6 +70,8 @@ products that are silently wrong, in LayerNorm weights above all
     truth/test_traps_model.py           layer_norm_weights_agree_with_differences
     truth/test_traps_model.py           every_normalisation_has_its_dense_hessian
     truth/test_traps_model.py           a_wrong_second_derivative_is_found_out
+a model that computes in float32 whatever its weights are, taken for float64
+    truth/test_traps_model.py           a_model_that_computes_in_float32_whatever_its_weights_are_is_held_to_float32
 finite differences with a fixed step
     truth/test_traps_model.py           differences_are_taken_at_the_scale_of_the_weights
     truth/test_hessian.py               a_difference_of_gradients_converges
