@@ -144,10 +144,12 @@ def test_arrays_of_different_lengths_are_told(tmp_path: Path) -> None:
 def test_an_array_that_is_there_twice_is_refused_and_not_chosen_from(tmp_path: Path) -> None:
     content = io.BytesIO()
     np.save(content, np.zeros((4, 2), np.float32))
-    with zipfile.ZipFile(tmp_path / "d.npz", "w") as archive, pytest.warns(UserWarning, match="Duplicate"):
-        for name in ("inputs.npy", "targets.npy", "inputs.npy"):
-            archive.writestr(name, content.getvalue())
-    with pytest.raises(DataError, match="'inputs.npy' is there twice"):
+    with zipfile.ZipFile(tmp_path / "d.npz", "w") as archive:
+        archive.writestr("inputs.npy", content.getvalue())
+        archive.writestr("targets.npy", content.getvalue())
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("inputs.npy", content.getvalue())
+    with pytest.raises(DataError, match=r"'inputs\.npy' is there twice"):
         read_table(tmp_path / "d.npz", Intake())
 
 
@@ -157,5 +159,5 @@ def test_a_shape_of_truth_values_is_refused(tmp_path: Path) -> None:
     content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(32)
     with zipfile.ZipFile(tmp_path / "d.npz", "w") as archive:
         archive.writestr("inputs.npy", content)
-    with pytest.raises(DataError, match="cannot be read as .npz"):
+    with pytest.raises(DataError, match=r"cannot be read as \.npz"):
         read_table(tmp_path / "d.npz", Intake())
