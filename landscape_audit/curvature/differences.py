@@ -33,7 +33,7 @@ def rounding_noise(grad: Matvec, theta: Tensor, v: Tensor, step: float) -> float
     A fourth difference over five points `step` apart leaves O(h⁴) of a smooth function, and √70 times the rounding. A
     kink between the points leaves O(h), so that the least over three steps is taken. Cost: fifteen gradients.
 
-    Source: Moré & Wild 2011, section 2 (noise from difference tables).
+    Source: Moré & Wild 2011: noise from a table of differences, with the factor 1/√70 as in its authors' ECNoise.
     """
 
     def fourth(h: float) -> float:

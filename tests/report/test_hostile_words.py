@@ -6,11 +6,14 @@ import base64
 import datetime as dt
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import pikepdf
 import pytest
 from hostile_audit import DETAILS, HOSTILE
 from markdown_it import MarkdownIt
@@ -20,6 +23,7 @@ from results_factory import an_audit, between
 from landscape_audit.cli.summary import failures, summary
 from landscape_audit.judge import judged, last_line
 from landscape_audit.policy import Policy
+from landscape_audit.report.pdf import pdf
 from landscape_audit.report.render import html, markdown
 from landscape_audit.report.view import view
 from landscape_audit.results import AuditResults, Failed, Measured
@@ -143,3 +147,24 @@ def test_a_terminal_gets_printable_lines_and_one_verdict(audited, text):
     assert all(line.isprintable() for line in lines)
     assert not [line for line in lines[:-1] if line.startswith(("::", "landscape-audit: PASS"))]
     assert max(map(len, lines)) < 3000
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="needs poppler-utils")
+@pytest.mark.parametrize("texts", [MARKED[:2], MARKED[2:4], MARKED[4:7]], ids=range(3))
+def test_the_pdf_acts_and_links_nowhere_and_its_text_is_printable(audited, texts, tmp_path):
+    tree, free = audited
+    for index, path in enumerate(free):
+        if path != ("run", "finished"):  # a PDF has a date
+            tree = with_text(tree, path, texts[index % len(texts)])
+    results = AuditResults.model_validate_json(json.dumps(tree))
+    (tmp_path / "report.pdf").write_bytes(pdf(view(results), results))
+    with pikepdf.open(tmp_path / "report.pdf") as file:
+        dictionaries = [each for each in file.objects if isinstance(each, pikepdf.Dictionary)]
+        assert not {"/JS", "/AA", "/URI", "/Launch", "/GoToR"} & {key for each in dictionaries for key in each}
+        assert not {"/URI", "/JavaScript", "/Launch", "/SubmitForm"} & {str(each.get("/S")) for each in dictionaries}
+        assert str(file.docinfo["/Title"]).isprintable()
+        assert list(file.attachments) == ["results.json"]
+    read = [shutil.which("pdftotext"), "-layout", str(tmp_path / "report.pdf"), "-"]
+    text = subprocess.run(read, capture_output=True, check=True).stdout.decode()
+    assert len(text) > 2000
+    assert all(line.isprintable() for line in text.replace("\f", "").split("\n"))

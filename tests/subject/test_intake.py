@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import UserDict
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from landscape_audit.errors import DataError
 from landscape_audit.spec import AuditSpec
-from landscape_audit.subject.data.intake import Intake
+from landscape_audit.subject.checkpoint.checkpoint import tensor_bytes
+from landscape_audit.subject.data.intake import Intake, finite
 from landscape_audit.subject.data.nested import arguments
 
 X, Y, Z = torch.arange(6.0).view(3, 2), torch.arange(3), torch.ones(3, 1)
@@ -89,3 +91,21 @@ def test_what_is_no_batch_is_told_with_a_remedy(item: object, told: str) -> None
     with pytest.raises(DataError, match=told) as caught:
         intake(OneInput()).batch(item, "loader")
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        lambda x: x.to(torch.float8_e4m3fn),
+        lambda x: x.numpy().astype(">f4"),
+        lambda x: torch.view_as_complex(torch.stack([x, -x], -1)).conj(),
+        lambda x: torch.view_as_complex(torch.stack([x, -x], -1)).conj().imag,
+    ],
+)
+def test_numbers_stored_in_an_odd_way_are_the_same_numbers(odd: Any) -> None:
+    given = odd(torch.arange(6.0).reshape(3, 2))
+    batch = finite(Intake().batch((given, torch.zeros(3)), "a batch"), "a batch")
+    expected = torch.as_tensor(given.astype("f4") if isinstance(given, np.ndarray) else given.clone().resolve_conj())
+    assert isinstance(batch.inputs, Tensor)
+    assert torch.equal(batch.inputs.to(torch.complex64), expected.to(torch.complex64))
+    assert len(tensor_bytes(batch.inputs)) == batch.inputs.nbytes

@@ -139,3 +139,25 @@ def test_a_file_cut_short_is_told(tmp_path: Path, name: str, cut: int) -> None:
 def test_arrays_of_different_lengths_are_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has 90 inputs but 89 targets"):
         sample_of(saved(tmp_path / "d.safetensors", inputs=X, targets=Y[:89]), n_samples=5)
+
+
+def test_an_array_that_is_there_twice_is_refused_and_not_chosen_from(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    np.save(content, np.zeros((4, 2), np.float32))
+    with zipfile.ZipFile(tmp_path / "d.npz", "w") as archive:
+        archive.writestr("inputs.npy", content.getvalue())
+        archive.writestr("targets.npy", content.getvalue())
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("inputs.npy", content.getvalue())
+    with pytest.raises(DataError, match=r"'inputs\.npy' is there twice"):
+        read_table(tmp_path / "d.npz", Intake())
+
+
+def test_a_shape_of_truth_values_is_refused(tmp_path: Path) -> None:
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (True, 8)}"
+    header += b" " * (64 - (11 + len(header)) % 64) + b"\n"
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(32)
+    with zipfile.ZipFile(tmp_path / "d.npz", "w") as archive:
+        archive.writestr("inputs.npy", content)
+    with pytest.raises(DataError, match=r"cannot be read as \.npz"):
+        read_table(tmp_path / "d.npz", Intake())

@@ -197,7 +197,7 @@ def _is_numeric(value: object) -> bool:
 def _tensor(value: object, where: str) -> Tensor:
     if isinstance(value, np.ndarray):
         try:
-            value = torch.from_numpy(np.ascontiguousarray(value))
+            value = torch.from_numpy(np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("=")))
         except (TypeError, ValueError):
             raise DataError(
                 f"{where} are a numpy array of {value.dtype}, which is no tensor's type.",
@@ -217,7 +217,7 @@ def _tensor(value: object, where: str) -> Tensor:
         raise DataError(f"{where} are not a dense tensor.", remedy="Call to_dense() or dequantize() in the loader.")
     if value.ndim == 0:
         raise DataError(f"{where} are a single number.", remedy="Examples go along the first axis.")
-    return value.detach().cpu()
+    return value.detach().cpu().resolve_conj().resolve_neg()
 
 
 def _checked(batch: Batch, where: str) -> Batch:
@@ -231,10 +231,14 @@ def _checked(batch: Batch, where: str) -> Batch:
     return batch
 
 
+def _wide(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.itemsize == 1 else tensor  # the 8-bit types know no isfinite
+
+
 def finite(batch: Batch, where: str) -> Batch:
     """The batch, if all of its numbers are."""
     for path, tensor in batch.named():
-        bad = int((~torch.isfinite(tensor)).sum()) if tensor.is_floating_point() else 0
+        bad = int((~torch.isfinite(_wide(tensor))).sum()) if tensor.is_floating_point() else 0
         if bad:
             raise DataError(
                 f"{where}: {count(bad, 'number')} of {tensor.numel():,} in the {path} not finite.",

@@ -34,7 +34,17 @@ def read_table(path: Path, intake: Intake) -> Batch:
         raise DataError(f"{path}: no such file.", remedy="The path starts at the folder of audit.toml.")
     try:
         arrays = _arrays(path)
-    except (SafetensorError, BadZipFile, ZlibError, OSError, EOFError, ValueError, RuntimeError, KeyError) as error:
+    except (
+        SafetensorError,
+        BadZipFile,
+        ZlibError,
+        OSError,
+        EOFError,
+        ValueError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+    ) as error:
         raise DataError(
             f"{path.name}: cannot be read as {path.suffix}: {error}.",
             remedy="Write it again: numpy.savez(path, inputs=…, targets=…), or safetensors.torch.save_file.",
@@ -57,6 +67,7 @@ def _arrays(path: Path) -> Mapping[str, Tensor]:
     if path.suffix == ".npz":
         with ZipFile(path) as archive:
             _check_sizes(path, archive)
+            _check_names(archive)
             return {info.filename.removesuffix(".npy"): _member(archive, info.filename) for info in archive.infolist()}
     raise DataError(f"{path.name}: is neither .safetensors nor .npz.", remedy="Store `inputs` and `targets` in one.")
 
@@ -69,6 +80,13 @@ def _check_sizes(path: Path, archive: ZipFile) -> None:
             f"{path.name}: claims {claimed / 2**30:.1f} GiB unpacked, and {free / 2**30:.1f} GiB of memory are free.",
             remedy="Store them as .safetensors, of which only the rows that are audited are read.",
         )
+
+
+def _check_names(archive: ZipFile) -> None:
+    names = archive.namelist()
+    if len(set(names)) < len(names):
+        message = f"'{next(name for name in names if names.count(name) > 1)}' is there twice"
+        raise ValueError(message)
 
 
 def _member(archive: ZipFile, name: str) -> Tensor:
