@@ -143,7 +143,7 @@ FILES: list[tuple[str, Make, str]] = [
     ("more", entry(extra=1), "has not just a dtype, a shape and offsets"),
     ("unknown-dtype", entry(dtype="F33"), "is stored as F33, which cannot be audited"),
     ("half-byte", entry(bytes(2), dtype="F4", shape=[4], data_offsets=[0, 2]), "is stored as F4, which cannot"),
-    ("dtype-list", entry(dtype=["F32"]), "is stored as ['F32'], which cannot be audited"),
+    ("dtype-list", entry(dtype=["F32"]), "has a dtype that is no word"),
     ("hostile-dtype", entry(dtype="\x1b[31m\u202e" + "F" * 100_000), r"is stored as \x1b[31m\u202eFFF"),
     ("offset-float", entry(data_offsets=[0, 4.0]), "has a shape or offsets that are none"),
     ("offset-bool", entry(bytes(1), data_offsets=[False, True]), "has a shape or offsets that are none"),
