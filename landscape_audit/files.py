@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and a folder that one audit at a time writes to."""
+"""Files written whole or not at all, in a folder that was found to have room for them."""
 
 from __future__ import annotations
 

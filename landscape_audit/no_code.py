@@ -8,14 +8,14 @@ from pathlib import Path
 from landscape_audit.errors import UsageError
 from landscape_audit.spec import AuditSpec
 
-SOURCES = ("transformers", "timm", "torchvision")
-"""The libraries whose architectures can be named; each is an optional extra."""
+_NAMED = ("timm", "torchvision")
+"""Libraries whose architectures have names; transformers takes its from the `config.json` beside the checkpoint."""
 
 
 def is_declared(factory: str) -> bool:
     """Whether a model is named by a library's own word for it, so that no code of the user's is run."""
     source, colon, _ = factory.partition(":")
-    return factory == "transformers" or (bool(colon) and source in SOURCES[1:])
+    return factory == "transformers" or (bool(colon) and source in _NAMED)
 
 
 def refuse_code(spec: AuditSpec) -> None:

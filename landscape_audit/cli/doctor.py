@@ -63,7 +63,7 @@ def _audit(
 ) -> None:
     flags = {"protocol": {"device": device}} if device else {}
     asked = steps.take(
-        "config", lambda: options.described(checkpoint, config, flags, no_code=no_code), lambda asked: asked.origin
+        "config", lambda: options.unread_request(checkpoint, config, flags, no_code=no_code), lambda asked: asked.origin
     )
     if asked.result is None:
         return

@@ -76,12 +76,14 @@ class Request:
 
 def request(checkpoint: Path | None, config: Path | None, flags: dict[str, Any], *, no_code: bool = False) -> Request:
     """A config file, the one beside the checkpoint or none, with every flag that was given laid over it."""
-    asked = described(checkpoint, config, flags, no_code=no_code)
+    asked = unread_request(checkpoint, config, flags, no_code=no_code)
     require_named_checkpoint(asked)
     return asked
 
 
-def described(checkpoint: Path | None, config: Path | None, flags: dict[str, Any], *, no_code: bool = False) -> Request:
+def unread_request(
+    checkpoint: Path | None, config: Path | None, flags: dict[str, Any], *, no_code: bool = False
+) -> Request:
     """The same, whether or not there is a file where the checkpoint is said to be."""
     path = config or _beside(checkpoint)
     values = read_toml(path) if path else {}

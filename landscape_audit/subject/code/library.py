@@ -43,7 +43,10 @@ def _unimportable(name: str, broken: BaseException) -> CapabilityError:
             f"{name}: torch and torchvision are builds for different devices or versions.",
             remedy="Install both from the same index, in one command.",
         )
-    return CapabilityError(f"{name}: what it needs is installed, but raised {described(broken)} when imported.")
+    return CapabilityError(
+        f"{name}: what it needs is installed, but raised {described(broken)} when imported.",
+        remedy="Upgrade it together with what it needs.",
+    )
 
 
 def _torchvision_fits() -> bool:
@@ -69,8 +72,12 @@ def lent(what: str) -> Iterator[None]:
             if isinstance(raised, ImportError):
                 raise _unimportable(what, raised) from None
             if is_out_of_memory(raised):
-                raise ModelError(f"{what}: there is not enough memory to build this model.") from None
-            raise ModelError(f"{what}: raised {described(raised)}.") from raised
+                raise ModelError(
+                    f"{what}: there is not enough memory to build this model.", remedy="Audit it on a larger machine."
+                ) from None
+            raise ModelError(
+                f"{what}: raised {described(raised)}.", remedy="LANDSCAPE_AUDIT_TRACEBACK=1 shows the whole way to it."
+            ) from raised
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from landscape_audit.subject.model.json_file import read_json_object
 from landscape_audit.text import count, printable
 
 _CONFIG = "adapter_config.json"
+_SAVED = f"Put adapter and {_CONFIG} side by side, as save_pretrained wrote them."
 _FACTOR = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_(?:embedding_)?A(?:\.weight)?")
 _TAKEN: Mapping[str, type | tuple[type, ...]] = {
     "r": int,
@@ -90,7 +91,10 @@ def _settings(path: Path, values: Mapping[str, Any], stored: Checkpoint) -> dict
     _check_known(path, values)
     targets = sorted({found[1] for name in stored.tensors if (found := _FACTOR.fullmatch(name))})
     if not targets:
-        raise CheckpointError(f"{stored.name}: has no factor of an adapter (….lora_A.weight).")
+        raise CheckpointError(
+            f"{stored.name}: has no factor of an adapter (….lora_A.weight).",
+            remedy="If it is a model, remove [model] base.",
+        )
     taken = {key: value for key, value in values.items() if key in _TAKEN and value is not None}
     return {**taken, "target_modules": targets, "inference_mode": False}
 
@@ -98,7 +102,7 @@ def _settings(path: Path, values: Mapping[str, Any], stored: Checkpoint) -> dict
 def _check_known(path: Path, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         if key in _TAKEN and value is not None and not isinstance(value, _TAKEN[key]):
-            raise ModelError(f"{path}: {key} = {value!r} is of type {type(value).__name__}.")
+            raise ModelError(f"{path}: {key} = {value!r} is of type {type(value).__name__}.", remedy=_SAVED)
         if key not in _TAKEN and key not in _IMMATERIAL and value:
             raise ModelError(
                 f"{path}: {key} is set, which is no plain LoRA.",
@@ -120,13 +124,14 @@ def _check_known(path: Path, values: Mapping[str, Any]) -> None:
 def _fill(stored: Checkpoint, places: Mapping[str, Tensor]) -> None:
     for name in sorted(places.keys() | stored.tensors.keys()):
         if name not in stored.tensors:
-            raise CheckpointError(f"{stored.name}: has no tensor '{name}', which {_CONFIG} calls for.")
+            raise CheckpointError(f"{stored.name}: has no tensor '{name}', which {_CONFIG} calls for.", remedy=_SAVED)
         if name not in places:
-            raise CheckpointError(f"{stored.name}: has '{name}', which {_CONFIG} does not call for.")
+            raise CheckpointError(f"{stored.name}: has '{name}', which {_CONFIG} does not call for.", remedy=_SAVED)
         found, place = stored.tensors[name], places[name]
         if found.shape != place.shape:
             raise CheckpointError(
                 f"{stored.name}: '{name}' has shape {tuple(found.shape)}, {_CONFIG} and base expect "
-                f"{tuple(place.shape)}."
+                f"{tuple(place.shape)}.",
+                remedy="Does it lie over this base, and is this its configuration?",
             )
         place.copy_(found)

@@ -9,6 +9,7 @@ from typing import Any
 from landscape_audit.errors import ModelError
 from landscape_audit.reading import read_bytes
 
+_FETCH = "Fetch the file itself."
 _MAX_BYTES = 2**24  # the largest config.json names some 20,000 classes, in about 1 MB
 
 
@@ -22,9 +23,9 @@ def read_json_object(path: Path, remedy: str) -> dict[str, Any]:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}.", remedy=remedy) from None
     except RecursionError:
-        raise ModelError(f"{path}: its brackets are nested too deeply to read.") from None
+        raise ModelError(f"{path}: its brackets are nested too deeply to read.", remedy=_FETCH) from None
     except ValueError as error:
-        raise ModelError(f"{path}: is not JSON: {error}.", remedy="Fetch the file itself.") from None
+        raise ModelError(f"{path}: is not JSON: {error}.", remedy=_FETCH) from None
     if not isinstance(values, dict):
-        raise ModelError(f"{path}: holds {type(values).__name__}, not an object of settings.")
+        raise ModelError(f"{path}: holds {type(values).__name__}, not an object of settings.", remedy=_FETCH)
     return values

@@ -63,7 +63,10 @@ def _check_harmless(path: Path, values: dict[str, Any]) -> None:
                 " [model] kwargs = { config = … }. Otherwise give a factory of your own.",
             )
         if key == "backbone" and isinstance(value, str) and ("/" in value or value.startswith(".")):
-            raise ModelError(f"{path}: names a backbone to be fetched ('{value}'), and nothing is.")
+            raise ModelError(
+                f"{path}: names a backbone to be fetched ('{value}'), and nothing is.",
+                remedy="Give a factory of your own, which builds it without its weights.",
+            )
         most = _MOST_COUNTED if _COUNTS.search(key) else _MOST
         if isinstance(value, int) and abs(value) > most:
             raise ModelError(
