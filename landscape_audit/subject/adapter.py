@@ -19,7 +19,7 @@ from landscape_audit.subject.library import extra, lent
 from landscape_audit.subject.model import cast
 from landscape_audit.text import count, printable
 
-_CONFIG = "adapter_config.json"
+SETTINGS = "adapter_config.json"
 _FACTOR = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_(?:embedding_)?A(?:\.weight)?")
 _TAKEN: Mapping[str, type | tuple[type, ...]] = {
     "r": int,
@@ -61,8 +61,8 @@ class Filled:
 
 def with_adapter(model: nn.Module, stored: Checkpoint, dtype: torch.dtype) -> Filled:
     """`model` with the adapter's modules in it and its numbers in them; only they are trained, the base is frozen."""
-    path = stored.folder / _CONFIG
-    values = read_json_object(path, f"A LoRA adapter comes with its {_CONFIG}: put it beside the adapter.")
+    path = stored.folder / SETTINGS
+    values = read_json_object(path, f"A LoRA adapter comes with its {SETTINGS}: put it beside the adapter.")
     settings = _settings(path, values, stored)
     peft = extra("peft")
     with lent(str(path)), Allowance.of(stored).held(str(path)):
@@ -130,13 +130,13 @@ def _check_known(path: Path, values: Mapping[str, Any]) -> None:
 def _fill(stored: Checkpoint, places: Mapping[str, Tensor]) -> None:
     for name in sorted(places.keys() | stored.tensors.keys()):
         if name not in stored.tensors:
-            raise CheckpointError(f"{stored.name}: has no tensor '{name}', which {_CONFIG} calls for.")
+            raise CheckpointError(f"{stored.name}: has no tensor '{name}', which {SETTINGS} calls for.")
         if name not in places:
-            raise CheckpointError(f"{stored.name}: has '{name}', which {_CONFIG} does not call for.")
+            raise CheckpointError(f"{stored.name}: has '{name}', which {SETTINGS} does not call for.")
         found, place = stored.tensors[name], places[name]
         if found.shape != place.shape:
             raise CheckpointError(
-                f"{stored.name}: '{name}' has shape {tuple(found.shape)}, {_CONFIG} and base expect "
+                f"{stored.name}: '{name}' has shape {tuple(found.shape)}, {SETTINGS} and base expect "
                 f"{tuple(place.shape)}."
             )
         place.copy_(found)
