@@ -20,6 +20,7 @@ from landscape_audit.subject.model import cast
 from landscape_audit.text import count, printable
 
 SETTINGS = "adapter_config.json"
+_UNLIKE = f"Put the {SETTINGS} beside it that was saved with it, by PeftModel.save_pretrained."
 _FACTOR = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_(?:embedding_)?A(?:\.weight)?")
 _TAKEN: Mapping[str, type | tuple[type, ...]] = {
     "r": int,
@@ -100,7 +101,7 @@ def _settings(path: Path, values: Mapping[str, Any], stored: Checkpoint) -> dict
     _check_known(path, values)
     targets = sorted({found[1] for name in stored.tensors if (found := _FACTOR.fullmatch(name))})
     if not targets:
-        raise CheckpointError(f"{stored.name}: has no factor of an adapter (….lora_A.weight).")
+        raise CheckpointError(f"{stored.name}: has no factor of an adapter (….lora_A.weight).", remedy=_UNLIKE)
     taken = {key: value for key, value in values.items() if key in _TAKEN and value is not None}
     return {**taken, "target_modules": targets, "inference_mode": False}
 
@@ -108,7 +109,7 @@ def _settings(path: Path, values: Mapping[str, Any], stored: Checkpoint) -> dict
 def _check_known(path: Path, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         if key in _TAKEN and value is not None and not isinstance(value, _TAKEN[key]):
-            raise ModelError(f"{path}: {key} = {value!r} is of type {type(value).__name__}.")
+            raise ModelError(f"{path}: {key} = {value!r} is of type {type(value).__name__}.", remedy=_UNLIKE)
         if key not in _TAKEN and key not in _IMMATERIAL and value:
             raise ModelError(
                 f"{path}: {key} is set, which is no plain LoRA.",
@@ -130,13 +131,14 @@ def _check_known(path: Path, values: Mapping[str, Any]) -> None:
 def _fill(stored: Checkpoint, places: Mapping[str, Tensor]) -> None:
     for name in sorted(places.keys() | stored.tensors.keys()):
         if name not in stored.tensors:
-            raise CheckpointError(f"{stored.name}: has no tensor '{name}', which {SETTINGS} calls for.")
+            raise CheckpointError(f"{stored.name}: has no tensor '{name}', which {SETTINGS} calls for.", remedy=_UNLIKE)
         if name not in places:
-            raise CheckpointError(f"{stored.name}: has '{name}', which {SETTINGS} does not call for.")
+            raise CheckpointError(f"{stored.name}: has '{name}', which {SETTINGS} does not call for.", remedy=_UNLIKE)
         found, place = stored.tensors[name], places[name]
         if found.shape != place.shape:
             raise CheckpointError(
                 f"{stored.name}: '{name}' has shape {tuple(found.shape)}, {SETTINGS} and base expect "
-                f"{tuple(place.shape)}."
+                f"{tuple(place.shape)}.",
+                remedy=f"{_UNLIKE} Or [model] base is another one than it was trained over.",
             )
         place.copy_(found)

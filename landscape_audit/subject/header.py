@@ -21,6 +21,7 @@ _CONVERT = (
     "Convert it once, where you trust it: `safetensors.torch.save_file(model.state_dict(), 'model.safetensors')`."
 )
 _FETCH = "Fetch the file itself."
+_READABLE = "Let the user who audits read it, or name another copy."
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ def read_header(path: Path) -> Header:
         tensors |= found
         metadata |= words
     if not tensors:
-        raise CheckpointError(f"{path.name}: has no tensors.")
+        raise CheckpointError(
+            f"{path.name}: has no tensors.", remedy="Save the weights into it:  save_file(model.state_dict(), …)"
+        )
     return Header(tensors, metadata, len(shards))
 
 
@@ -66,15 +69,19 @@ def _shards(index: Path) -> list[Path]:
             content = file.read(_MOST_BYTES + 1)
         names = sorted({str(name) for name in _parsed(content)["weight_map"].values()})
     except OSError as error:
-        raise CheckpointError(f"{index}: cannot be read: {error}.") from None
+        raise CheckpointError(f"{index}: cannot be read: {error}.", remedy=_READABLE) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise CheckpointError(f"{index.name}: is not the index of a sharded checkpoint.", remedy=_FETCH) from None
     for name in names:
         # An index is foreign data: it may name its neighbours and nothing else.
         if Path(name).name != name or not name.endswith(".safetensors") or "\0" in name:
-            raise CheckpointError(f"{index.name}: lists '{name}', which is not a .safetensors file beside it.")
+            raise CheckpointError(
+                f"{index.name}: lists '{name}', which is not a .safetensors file beside it.", remedy=_FETCH
+            )
     if len(names) > _MOST_SHARDS:
-        raise CheckpointError(f"{index.name}: lists {len(names):,} files, more than {_MOST_SHARDS:,}.")
+        raise CheckpointError(
+            f"{index.name}: lists {len(names):,} files, more than {_MOST_SHARDS:,}.", remedy="Save it in larger ones."
+        )
     return [index.parent / name for name in names]
 
 
@@ -94,7 +101,7 @@ def _one(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
             file.seek(_LENGTH_BYTES)
             header = file.read(length)
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error}.") from None
+        raise CheckpointError(f"{path}: cannot be read: {error}.", remedy=_READABLE) from None
     try:
         return _understood(_parsed(header), size - _LENGTH_BYTES - length)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -108,7 +115,7 @@ def _size(path: Path) -> int:
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file.", remedy="Name the .safetensors file to audit.") from None
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: cannot be read: {error}.") from None
+        raise CheckpointError(f"{path}: cannot be read: {error}.", remedy=_READABLE) from None
     if stat.S_ISDIR(found.st_mode):
         inside: list[str] = []
         with contextlib.suppress(OSError):

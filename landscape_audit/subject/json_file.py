@@ -8,6 +8,7 @@ from typing import Any
 
 from landscape_audit.errors import ModelError
 
+_FETCH = "Fetch the file itself."
 _MAX_BYTES = 2**24  # the largest config.json names some 20,000 classes, in about 1 MB
 
 
@@ -20,14 +21,16 @@ def read_json_object(path: Path, remedy: str) -> dict[str, Any]:
         with path.open("rb") as file:
             text = file.read(_MAX_BYTES + 1)
         if len(text) > _MAX_BYTES:
-            raise ModelError(f"{path}: has more than {_MAX_BYTES:,} bytes, which is no configuration.")
+            raise ModelError(f"{path}: has more than {_MAX_BYTES:,} bytes, which is no configuration.", remedy=_FETCH)
         values = json.loads(text)
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}.") from None
+        raise ModelError(
+            f"{path}: cannot be read: {error.strerror}.", remedy="Let the user who audits read it."
+        ) from None
     except RecursionError:
-        raise ModelError(f"{path}: its brackets are nested too deeply to read.") from None
+        raise ModelError(f"{path}: its brackets are nested too deeply to read.", remedy=_FETCH) from None
     except ValueError as error:
-        raise ModelError(f"{path}: is not JSON: {error}.", remedy="Fetch the file itself.") from None
+        raise ModelError(f"{path}: is not JSON: {error}.", remedy=_FETCH) from None
     if not isinstance(values, dict):
-        raise ModelError(f"{path}: holds {type(values).__name__}, not an object of settings.")
+        raise ModelError(f"{path}: holds {type(values).__name__}, not an object of settings.", remedy=_FETCH)
     return values

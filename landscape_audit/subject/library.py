@@ -19,6 +19,8 @@ from landscape_audit.subject.code import is_out_of_memory
 from landscape_audit.subject.process import undisturbed
 from landscape_audit.text import described
 
+_SMALLER = "Audit it where there is more memory."
+_UNFIT = "Are these the settings that the checkpoint was saved with, and is the library as new as they are?"
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
@@ -44,7 +46,10 @@ def _unimportable(name: str, broken: BaseException) -> CapabilityError:
             f"{name}: torch and torchvision are builds for different devices or versions.",
             remedy="Install both from the same index, in one command.",
         )
-    return CapabilityError(f"{name}: what it needs is installed, but raised {described(broken)} when imported.")
+    return CapabilityError(
+        f"{name}: what it needs is installed, but raised {described(broken)} when imported.",
+        remedy=f"Mend the installation until this works:  python -c 'import {name}'",
+    )
 
 
 def _torchvision_fits() -> bool:
@@ -70,8 +75,8 @@ def lent(what: str) -> Iterator[None]:
             if isinstance(raised, ImportError):
                 raise _unimportable(what, raised) from None
             if is_out_of_memory(raised):
-                raise ModelError(f"{what}: there is not enough memory to build this model.") from None
-            raise ModelError(f"{what}: raised {described(raised)}.") from raised
+                raise ModelError(f"{what}: there is not enough memory to build this model.", remedy=_SMALLER) from None
+            raise ModelError(f"{what}: raised {described(raised)}.", remedy=_UNFIT) from raised
 
 
 @contextlib.contextmanager
