@@ -178,7 +178,8 @@ def _trial(protocol: ProtocolSpec, subject: Subject) -> _Trial:
     try:
         found = bench.take(InstrumentTrial())
     except ProbeFailedError as error:
-        raise AuditError(str(error)) from None
+        remedy = "Call the model on the first batch, and its loss's backward(), in Python: it is raised there too."
+        raise AuditError(str(error), remedy=remedy) from None
     return _Trial(first.size, found.agreements, bench.adjustments)
 
 

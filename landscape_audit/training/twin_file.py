@@ -16,6 +16,7 @@ from landscape_audit import __version__
 from landscape_audit.errors import OutputError
 from landscape_audit.files import writable_folder, write_atomically
 from landscape_audit.subject.checkpoint.checkpoint import Checkpoint, read_checkpoint
+from landscape_audit.subject.model.adapter import SETTINGS
 from landscape_audit.subject.subject import Subject
 
 _MAKER = "landscape-audit "
@@ -27,6 +28,8 @@ class TwinFile:
 
     path: Path
     checkpoint: Path
+    settings: bytes | None = None
+    """What `adapter_config.json` says beside an adapter, which cannot be loaded without it; None for a whole model."""
 
     @classmethod
     def at(cls, path: Path, checkpoint: Path, subject: Subject) -> Self:
@@ -42,7 +45,9 @@ class TwinFile:
         _check_replaceable(path)
         stored = read_checkpoint(checkpoint)
         _check_covered(stored.name, subject, set(subject.names.values()))
-        return cls(path, checkpoint)
+        settings = (stored.folder / SETTINGS).read_bytes() if _is_adapter(subject) else None
+        _check_settings(path.parent / SETTINGS, settings)
+        return cls(path, checkpoint, settings)
 
     def write(self, twin: Subject, described: str) -> None:
         """The twin, rounded to the dtypes of the checkpoint; tensors that are none of the model's go along as they are.
@@ -58,6 +63,8 @@ class TwinFile:
             "twin_of": f"{stored.name}, tensor digest {stored.digest}",
             "made_by": f"{_MAKER}{__version__}",
         }
+        if self.settings is not None and not (self.path.parent / SETTINGS).exists():
+            write_atomically(self.path.parent / SETTINGS, self.settings)
         write_atomically(self.path, save(self._tensors(twin, stored), metadata=metadata))
 
     def _tensors(self, twin: Subject, stored: Checkpoint) -> dict[str, Tensor]:
@@ -96,10 +103,24 @@ def _check_replaceable(path: Path) -> None:
         )
 
 
+def _is_adapter(subject: Subject) -> bool:
+    """Whether the checkpoint lies over a base that it does not hold."""
+    return subject.info.base_digest is not None
+
+
+def _check_settings(path: Path, settings: bytes | None) -> None:
+    """The settings of this adapter are there already, or nothing is."""
+    if settings is not None and path.exists() and not (path.is_file() and path.read_bytes() == settings):
+        raise OutputError(
+            f"{path}: is that of another adapter, and the twin needs its own.",
+            remedy="Save the twin in another folder.",
+        )
+
+
 def _check_covered(origin: str, subject: Subject, stored: set[str]) -> None:
     """Whatever is trained is in the file: PyTorch may have loaded it under an older name, which cannot be written."""
     named, state = _named(subject), subject.model.state_dict(keep_vars=True)
-    if subject.info.base_digest is not None:  # an adapter's file does not hold what lies under it
+    if _is_adapter(subject):  # its file does not hold what lies under it
         state = {name: named[name] for name in subject.layout.names}
     there = {id(named[name]) for name in stored & named.keys()}
     lost = [name for name, tensor in state.items() if isinstance(tensor, Tensor) and id(tensor) not in there]

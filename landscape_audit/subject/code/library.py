@@ -18,6 +18,8 @@ from landscape_audit.subject.code.process import replaced, undisturbed
 from landscape_audit.subject.code.user_code import is_out_of_memory
 from landscape_audit.text import described
 
+_SMALLER = "Audit it where there is more memory."
+_UNFIT = "Are these the settings that the checkpoint was saved with, and is the library as new as they are?"
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
@@ -45,7 +47,7 @@ def _unimportable(name: str, broken: BaseException) -> CapabilityError:
         )
     return CapabilityError(
         f"{name}: what it needs is installed, but raised {described(broken)} when imported.",
-        remedy="Upgrade it together with what it needs.",
+        remedy=f"Mend the installation until this works:  python -c 'import {name}'",
     )
 
 
@@ -72,12 +74,8 @@ def lent(what: str) -> Iterator[None]:
             if isinstance(raised, ImportError):
                 raise _unimportable(what, raised) from None
             if is_out_of_memory(raised):
-                raise ModelError(
-                    f"{what}: there is not enough memory to build this model.", remedy="Audit it on a larger machine."
-                ) from None
-            raise ModelError(
-                f"{what}: raised {described(raised)}.", remedy="LANDSCAPE_AUDIT_TRACEBACK=1 shows the whole way to it."
-            ) from raised
+                raise ModelError(f"{what}: there is not enough memory to build this model.", remedy=_SMALLER) from None
+            raise ModelError(f"{what}: raised {described(raised)}.", remedy=_UNFIT) from raised
 
 
 @contextlib.contextmanager

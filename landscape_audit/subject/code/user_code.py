@@ -58,7 +58,10 @@ class UserCode:
             found = getattr(module, name, None)
         if found is None:
             known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-            raise error(f"{spec}: {place} has no '{name}'.", remedy=did_you_mean(name, known) if known else "")
+            raise error(
+                f"{spec}: {place} has no '{name}'.",
+                remedy=did_you_mean(name, known) if known else f"It has no function: define {name} in it.",
+            )
         return found
 
     def sources(self) -> dict[str, str]:

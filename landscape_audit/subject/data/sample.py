@@ -281,5 +281,5 @@ def _joined(batches: Sequence[Batch], source: str) -> Batch:
     shapes = sorted({", ".join(str(shape) for shape in shape_of(batch.inputs).values()) for batch in batches})
     raise DataError(
         f"{source}: its batches have examples of different shapes, {' and '.join(shapes[:3])}.",
-        remedy="Remove [data] batch_size, or pad all examples to one shape.",
+        remedy="Pad all examples to one shape. What is audited may also keep the loader's batches: no batch_size.",
     )

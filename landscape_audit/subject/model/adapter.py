@@ -18,8 +18,8 @@ from landscape_audit.subject.model.filling import Filled, cast
 from landscape_audit.subject.model.json_file import read_json_object
 from landscape_audit.text import count, printable
 
-_CONFIG = "adapter_config.json"
-_SAVED = f"Put adapter and {_CONFIG} side by side, as save_pretrained wrote them."
+SETTINGS = "adapter_config.json"
+_UNLIKE = f"Put the {SETTINGS} beside it that was saved with it, by PeftModel.save_pretrained."
 _FACTOR = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_(?:embedding_)?A(?:\.weight)?")
 _TAKEN: Mapping[str, type | tuple[type, ...]] = {
     "r": int,
@@ -52,8 +52,8 @@ def is_adapter(checkpoint: Checkpoint) -> bool:
 
 def with_adapter(model: nn.Module, stored: Checkpoint, dtype: torch.dtype) -> Filled:
     """`model` with the adapter's modules in it and its numbers in them; only they are trained, the base is frozen."""
-    path = stored.folder / _CONFIG
-    values = read_json_object(path, f"A LoRA adapter comes with its {_CONFIG}: put it beside the adapter.")
+    path = stored.folder / SETTINGS
+    values = read_json_object(path, f"A LoRA adapter comes with its {SETTINGS}: put it beside the adapter.")
     settings = _settings(path, values, stored)
     peft = extra("peft")
     with lent(str(path)), Allowance.of(stored).held(str(path)):
@@ -91,10 +91,7 @@ def _settings(path: Path, values: Mapping[str, Any], stored: Checkpoint) -> dict
     _check_known(path, values)
     targets = sorted({found[1] for name in stored.tensors if (found := _FACTOR.fullmatch(name))})
     if not targets:
-        raise CheckpointError(
-            f"{stored.name}: has no factor of an adapter (….lora_A.weight).",
-            remedy="If it is a model, remove [model] base.",
-        )
+        raise CheckpointError(f"{stored.name}: has no factor of an adapter (….lora_A.weight).", remedy=_UNLIKE)
     taken = {key: value for key, value in values.items() if key in _TAKEN and value is not None}
     return {**taken, "target_modules": targets, "inference_mode": False}
 
@@ -102,7 +99,7 @@ def _settings(path: Path, values: Mapping[str, Any], stored: Checkpoint) -> dict
 def _check_known(path: Path, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         if key in _TAKEN and value is not None and not isinstance(value, _TAKEN[key]):
-            raise ModelError(f"{path}: {key} = {value!r} is of type {type(value).__name__}.", remedy=_SAVED)
+            raise ModelError(f"{path}: {key} = {value!r} is of type {type(value).__name__}.", remedy=_UNLIKE)
         if key not in _TAKEN and key not in _IMMATERIAL and value:
             raise ModelError(
                 f"{path}: {key} is set, which is no plain LoRA.",
@@ -124,14 +121,14 @@ def _check_known(path: Path, values: Mapping[str, Any]) -> None:
 def _fill(stored: Checkpoint, places: Mapping[str, Tensor]) -> None:
     for name in sorted(places.keys() | stored.tensors.keys()):
         if name not in stored.tensors:
-            raise CheckpointError(f"{stored.name}: has no tensor '{name}', which {_CONFIG} calls for.", remedy=_SAVED)
+            raise CheckpointError(f"{stored.name}: has no tensor '{name}', which {SETTINGS} calls for.", remedy=_UNLIKE)
         if name not in places:
-            raise CheckpointError(f"{stored.name}: has '{name}', which {_CONFIG} does not call for.", remedy=_SAVED)
+            raise CheckpointError(f"{stored.name}: has '{name}', which {SETTINGS} does not call for.", remedy=_UNLIKE)
         found, place = stored.tensors[name], places[name]
         if found.shape != place.shape:
             raise CheckpointError(
-                f"{stored.name}: '{name}' has shape {tuple(found.shape)}, {_CONFIG} and base expect "
+                f"{stored.name}: '{name}' has shape {tuple(found.shape)}, {SETTINGS} and base expect "
                 f"{tuple(place.shape)}.",
-                remedy="Does it lie over this base, and is this its configuration?",
+                remedy=f"{_UNLIKE} Or [model] base is another one than it was trained over.",
             )
         place.copy_(found)

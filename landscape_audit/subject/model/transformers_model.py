@@ -15,6 +15,7 @@ from landscape_audit.subject.code.library import extra, lent, quiet
 from landscape_audit.subject.model.json_file import read_json_object
 from landscape_audit.text import did_you_mean
 
+_SAVED_WITH_IT = "Take the config.json that was saved with this checkpoint."
 _REMOTE = ("auto_map", "trust_remote_code", "custom_pipelines")
 _LEFT_OUT = re.compile(
     # Which implementation computes, which may name a kernel on the hub; in which precision, which the audit chooses.
@@ -65,7 +66,7 @@ def _check_harmless(path: Path, values: dict[str, Any]) -> None:
         if key == "backbone" and isinstance(value, str) and ("/" in value or value.startswith(".")):
             raise ModelError(
                 f"{path}: names a backbone to be fetched ('{value}'), and nothing is.",
-                remedy="Give a factory of your own, which builds it without its weights.",
+                remedy='Give a factory of your own that builds the model:  [model] factory = "model.py:build"',
             )
         most = _MOST_COUNTED if _COUNTS.search(key) else _MOST
         if isinstance(value, int) and abs(value) > most:
@@ -95,8 +96,9 @@ def _registered(path: Path, values: dict[str, Any]) -> tuple[str, str]:
     if not isinstance(kind, str) or not any(kind in table for table in tables):
         known = {name for table in tables for name in table}
         found = f"is '{kind}', which the installed transformers does not know" if kind else "is missing"
-        remedy = did_you_mean(str(kind), known) if kind else ""
-        raise ModelError(f"{path}: model_type {found}.", remedy=remedy if remedy.startswith("Did") else "")
+        close = did_you_mean(str(kind), known)
+        remedy = close if close.startswith("Did") else "A newer one may know it; else give a factory of your own."
+        raise ModelError(f"{path}: model_type {found}.", remedy=remedy if kind else _SAVED_WITH_IT)
     classes = {name for table in tables for name in _names(table.get(kind))}
     named = values.get("architectures")
     first = named[0] if isinstance(named, list) and named else None
