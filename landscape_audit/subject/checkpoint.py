@@ -16,6 +16,7 @@ from torch import Tensor
 from landscape_audit.errors import CheckpointError
 from landscape_audit.reading import read_text
 from landscape_audit.results import FileRecord, TensorGroup
+from landscape_audit.subject.header import refuse_shard
 from landscape_audit.subject.tensor_file import (
     CONVERT,
     FETCH,
@@ -93,6 +94,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if path.name.endswith(_INDEX):
         sources[path], shards = _index(path)
     else:
+        refuse_shard(path)
         shards = {path: set()}
     for shard, expected in shards.items():
         found = read_tensor_file(shard)

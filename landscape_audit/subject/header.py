@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,6 +61,15 @@ def read_header(path: Path) -> Header:
             f"{path.name}: has no tensors.", remedy="Save the weights into it:  save_file(model.state_dict(), …)"
         )
     return Header(tensors, metadata, len(shards))
+
+
+def refuse_shard(path: Path) -> None:
+    """One of several files is not the checkpoint, although it can be read as one."""
+    whole = re.sub(r"-\d+-of-\d+\.safetensors$", INDEX, path.name)
+    if whole != path.name and (path.parent / whole).is_file():
+        raise CheckpointError(
+            f"{path.name}: is one of several files of a checkpoint.", remedy=f"Name their index, {whole}."
+        )
 
 
 def _shards(index: Path) -> list[Path]:
