@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from landscape_audit.errors import CheckpointError, UsageError
+from landscape_audit.errors import UsageError
 from landscape_audit.proposal.beside import Library, adapted, data_files, library_model
 from landscape_audit.proposal.layouts import guess
 from landscape_audit.proposal.section import Section
 from landscape_audit.proposal.sources import Candidate, Sources, plausible, read_sources
 from landscape_audit.proposal.toml import comment
 from landscape_audit.proposal.weights import Weights, summary
-from landscape_audit.subject.checkpoint.header import INDEX, Header, read_header
+from landscape_audit.subject.checkpoint.header import Header, read_header, refuse_shard
 from landscape_audit.text import printable
 
 _LISTED = 6  # other candidates named in one comment
@@ -91,7 +90,7 @@ def propose(checkpoint: Path, target: Path) -> Proposal:
 
 
 def _found(checkpoint: Path, target: Path) -> _Finds:
-    _refuse_shard(checkpoint)
+    refuse_shard(checkpoint)
     header, folder = read_header(checkpoint), checkpoint.parent
     try:
         f"{checkpoint.resolve()}{target.resolve()}".encode()
@@ -101,15 +100,6 @@ def _found(checkpoint: Path, target: Path) -> _Finds:
     return _Finds(
         checkpoint, target, header, weights, read_sources(folder, weights.parts), library_model(folder), adapted(folder)
     )
-
-
-def _refuse_shard(checkpoint: Path) -> None:
-    """One of several files is not the checkpoint, although it can be read as one."""
-    whole = re.sub(r"-\d+-of-\d+\.safetensors$", INDEX, checkpoint.name)
-    if whole != checkpoint.name and (checkpoint.parent / whole).is_file():
-        raise CheckpointError(
-            f"{checkpoint.name}: is one of several files of a checkpoint.", remedy=f"Name their index, {whole}."
-        )
 
 
 # ------------------------------------------------------------------------------------------------------------- tables

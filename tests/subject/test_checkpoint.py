@@ -82,6 +82,22 @@ def test_a_sharded_checkpoint_records_its_index_and_its_shards(tmp_path: Path) -
     assert found.tensors.keys() == TENSORS.keys()
 
 
+def test_one_shard_named_beside_its_index_is_told_the_index(tmp_path: Path) -> None:
+    names = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    for name, parts in zip(names, ("ac", "bd"), strict=True):
+        saved(tmp_path / name, {part: TENSORS[part] for part in parts})
+    assert read_checkpoint(tmp_path / names[0]).tensors.keys() == {
+        "a",
+        "c",
+    }  # alone, it is all
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": dict(zip("acbd", [names[0]] * 2 + [names[1]] * 2, strict=True))}))
+    told = refusal(tmp_path / names[0])
+    assert "is one of several files of a checkpoint" in str(told)
+    assert "Name their index, model.safetensors.index.json." in str(told)
+    assert read_checkpoint(index).tensors.keys() == TENSORS.keys()
+
+
 @pytest.mark.parametrize("place", ["../m-1.safetensors", "/etc/passwd", "sub/m.safetensors", "m.bin"])
 def test_an_index_may_name_its_neighbours_only(tmp_path: Path, place: str) -> None:
     assert "is not a .safetensors file beside it" in str(refusal(sharded(tmp_path, e=place)))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -226,6 +227,50 @@ def test_tied_tensors_that_differ_in_the_file_are_refused(tmp_path: Path) -> Non
     assert "are one tied tensor" in refusal(
         tmp_path, {"a.weight": torch.ones(2, 2), "b.weight": torch.zeros(2, 2)}, model
     )
+
+
+def in_shards(folder: Path, *shards: dict[str, torch.Tensor]) -> Path:
+    """A checkpoint of several files, and the index that names them."""
+    names = [f"model-{number:05d}-of-{len(shards):05d}.safetensors" for number in range(1, len(shards) + 1)]
+    for name, stored in zip(names, shards, strict=True):
+        save_file(stored, folder / name)
+    listed = {tensor: name for name, stored in zip(names, shards, strict=True) for tensor in stored}
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": listed}))
+    return index
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.body, self.head = nn.Embedding(6, 4), nn.Linear(4, 4), nn.Linear(4, 6, bias=False)
+        self.head.weight = self.embedding.weight
+
+
+@pytest.mark.parametrize("stored_as", ["embedding", "head"])
+def test_a_tied_tensor_that_is_stored_once_over_all_shards_fills_both_of_its_places(
+    tmp_path: Path, stored_as: str
+) -> None:
+    body = {"body.weight": torch.randn(4, 4), "body.bias": torch.randn(4)}
+    index = in_shards(tmp_path, {f"{stored_as}.weight": torch.randn(6, 4)}, body)
+    stored, model = read_checkpoint(index), Tied()
+    names = load(model, stored, ModelSpec(factory="nets:build"), torch.float32).names
+    assert model.head.weight is model.embedding.weight
+    assert torch.equal(model.head.weight, stored.tensors[f"{stored_as}.weight"])
+    assert torch.equal(model.body.bias, body["body.bias"])
+    assert set(names) == {*body, f"{stored_as}.weight"}
+
+
+def test_a_tied_tensor_that_two_shards_hold_under_its_two_names_must_be_one(tmp_path: Path) -> None:
+    one, body = torch.randn(6, 4), {"body.weight": torch.randn(4, 4), "body.bias": torch.randn(4)}
+    spec = ModelSpec(factory="nets:build")
+    stored = read_checkpoint(in_shards(tmp_path, {"embedding.weight": one}, {"head.weight": one, **body}))
+    model = Tied()
+    load(model, stored, spec, torch.float32)
+    assert torch.equal(model.embedding.weight, one)
+    other = read_checkpoint(in_shards(tmp_path, {"embedding.weight": one}, {"head.weight": one + 1, **body}))
+    with pytest.raises(CheckpointError, match="are one tied tensor"):
+        load(Tied(), other, spec, torch.float32)
 
 
 def test_quantised_weights_are_refused(tmp_path: Path) -> None:

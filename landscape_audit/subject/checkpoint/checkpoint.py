@@ -15,7 +15,7 @@ from torch import Tensor
 
 from landscape_audit.errors import CheckpointError
 from landscape_audit.results import FileRecord, TensorGroup
-from landscape_audit.subject.checkpoint.header import CONVERT, FETCH, INDEX, read_index, unreadable
+from landscape_audit.subject.checkpoint.header import CONVERT, FETCH, INDEX, read_index, refuse_shard, unreadable
 from landscape_audit.subject.checkpoint.tensor_file import hash_of, read_tensor_file
 from landscape_audit.text import count
 
@@ -84,6 +84,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if path.name.endswith(INDEX):
         sources[path], shards = read_index(path)
     else:
+        refuse_shard(path)
         shards = {path: set()}
     for shard, expected in shards.items():
         found = read_tensor_file(shard)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -103,6 +104,15 @@ def _stored(path: Path, entry: Entry) -> Stored:
     if stored.elements > 2 * (entry.end - entry.begin):
         raise damaged(path, f"the tensor '{printable(entry.name)}' has more numbers by its shape than bytes")
     return stored
+
+
+def refuse_shard(path: Path) -> None:
+    """One of several files is not the checkpoint, although it can be read as one."""
+    whole = re.sub(r"-\d+-of-\d+\.safetensors$", INDEX, path.name)
+    if whole != path.name and (path.parent / whole).is_file():
+        raise CheckpointError(
+            f"{path.name}: is one of several files of a checkpoint.", remedy=f"Name their index, {whole}."
+        )
 
 
 def read_index(path: Path) -> tuple[FileRecord, dict[Path, set[str]]]:
