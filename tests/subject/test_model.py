@@ -254,7 +254,7 @@ def test_a_tied_tensor_that_is_stored_once_over_all_shards_fills_both_of_its_pla
     body = {"body.weight": torch.randn(4, 4), "body.bias": torch.randn(4)}
     index = in_shards(tmp_path, {f"{stored_as}.weight": torch.randn(6, 4)}, body)
     stored, model = read_checkpoint(index), Tied()
-    names = load(model, stored, ModelSpec(factory="nets:build"), torch.float32).names
+    names = fill(model, stored, ModelSpec(factory="nets:build"), torch.float32).names
     assert model.head.weight is model.embedding.weight
     assert torch.equal(model.head.weight, stored.tensors[f"{stored_as}.weight"])
     assert torch.equal(model.body.bias, body["body.bias"])
@@ -266,11 +266,11 @@ def test_a_tied_tensor_that_two_shards_hold_under_its_two_names_must_be_one(tmp_
     spec = ModelSpec(factory="nets:build")
     stored = read_checkpoint(in_shards(tmp_path, {"embedding.weight": one}, {"head.weight": one, **body}))
     model = Tied()
-    load(model, stored, spec, torch.float32)
+    fill(model, stored, spec, torch.float32)
     assert torch.equal(model.embedding.weight, one)
     other = read_checkpoint(in_shards(tmp_path, {"embedding.weight": one}, {"head.weight": one + 1, **body}))
     with pytest.raises(CheckpointError, match="are one tied tensor"):
-        load(Tied(), other, spec, torch.float32)
+        fill(Tied(), other, spec, torch.float32)
 
 
 def test_quantised_weights_are_refused(tmp_path: Path) -> None:
