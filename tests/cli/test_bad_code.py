@@ -246,11 +246,10 @@ def test_no_bytecode_is_left_beside_the_users_files(folder, monkeypatch, capsys)
 
 
 LATER = """
+import os
 class Later(nn.Sequential):
-    calls = 0
     def forward(self, x):
-        Later.calls += 1
-        return super().forward(x * (1 + (Later.calls > 200)))
+        return super().forward(x * (1 + ("TRIED" in os.environ)))
 def later(): return Later(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
 """
 MUTE = """
@@ -265,8 +264,17 @@ def unsigned(): return Unsigned(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
 
 
 def test_a_model_that_becomes_another_after_it_was_tried_never_passes_a_gate(folder, monkeypatch, capsys):
+    from landscape_audit.probes.instrument import InstrumentTrial
     from landscape_audit.results import read_results
 
+    take = InstrumentTrial.take
+
+    def taken(self, bench):
+        trial = take(self, bench)
+        monkeypatch.setenv("TRIED", "1")
+        return trial
+
+    monkeypatch.setattr(InstrumentTrial, "take", taken)
     with (folder / "audit.toml").open("a") as file:
         file.write('[gates."loss.value"]\nat_most = 1000\nwhy = "a test"\n')
     (folder / "code.py").write_text((folder / "code.py").read_text() + LATER)
