@@ -7,6 +7,7 @@ HEADLINES = (
     "loss.metric",
     "gradient.norm",
     "sharpness.lambda_max",
+    "sharpness.edge_of_stability",
     "negative_curvature.lambda_min",
     "trace.trace",
     "flatness.tolerance",
@@ -85,8 +86,16 @@ _AT = {
 }
 
 
-def name_of(key: str) -> str:
-    """`the largest Hessian eigenvalue` for `sharpness.lambda_max`; the id itself where it has no other name."""
+def name_of(key: str, metric: str | None = None) -> str:
+    """`the largest Hessian eigenvalue` for `sharpness.lambda_max`; the id itself where it has no other name.
+
+    Where it is known which metric it is, `the accuracy` for `loss.metric`.
+    """
+    name = _name(key)
+    return name.replace("the metric", f"the {metric}") if metric else name
+
+
+def _name(key: str) -> str:
     stem, at, what = key.partition("@")
     if at and stem in _AT:
         return f"{_AT[stem]} {what}"
