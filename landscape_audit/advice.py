@@ -76,7 +76,7 @@ class OfEstimate(Strict):
         estimates = results.estimates()
         unit = (1.0, 1.0) if self.of is None else _size(estimates.get(self.of))
         return tuple(
-            Evidence(name_of(key), with_interval(found))
+            Evidence(name_of(key, results.data.metric), with_interval(found))
             for key in self.estimate
             if (found := estimates.get(key)) is not None and self._is_beyond(found, unit)
         )
@@ -114,7 +114,11 @@ class OfGate(Strict):
     def evidence(self, results: AuditResults) -> tuple[Evidence, ...]:
         """Those of the gates for which it is so."""
         return tuple(
-            Evidence(f"gate on {name_of(gate.key)}", gate.found, f"Demanded: {gate.demand}. {gate.reason}")
+            Evidence(
+                f"gate on {name_of(gate.key, results.data.metric)}",
+                gate.found,
+                f"Demanded: {gate.demand}. {gate.reason}",
+            )
             for gate in results.gates
             if self.status == ("waived" if gate.waiver else gate.status)
             and (gate.estimate is not None or not self.numeric)

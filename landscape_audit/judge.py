@@ -233,7 +233,7 @@ def _exit_code(results: AuditResults, policy: Policy, gates: tuple[GateResult, .
 
 
 def _sentence(results: AuditResults, gates: tuple[GateResult, ...], counts: Counter[str]) -> str:
-    parts = [_about_gates(gates, counts)]
+    parts = [_about_gates(results, gates, counts)]
     if results.subject.replaced:
         parts.insert(0, f"What was audited lies there no more: {'; '.join(results.subject.replaced)}.")
     if results.partial is not None:
@@ -243,11 +243,11 @@ def _sentence(results: AuditResults, gates: tuple[GateResult, ...], counts: Coun
     return " ".join(parts)
 
 
-def _about_gates(gates: tuple[GateResult, ...], counts: Counter[str]) -> str:
+def _about_gates(results: AuditResults, gates: tuple[GateResult, ...], counts: Counter[str]) -> str:
     if not gates:
         return "Nothing was demanded: no gates."
     worst = gates[0]
-    name = name_of(worst.key)
+    name = name_of(worst.key, results.data.metric)
     about = f"{name[0].upper()}{name[1:]} is {worst.found}; demanded: {worst.demand}."
     if worst.estimate is None and worst.label is None:
         about = worst.reason

@@ -7,6 +7,7 @@ HEADLINES = (
     "loss.metric",
     "gradient.norm",
     "sharpness.lambda_max",
+    "sharpness.edge_of_stability",
     "negative_curvature.lambda_min",
     "trace.trace",
     "flatness.tolerance",
@@ -83,10 +84,52 @@ _AT = {
     "quantisation.rise": "the rise of the loss with weights in",
     "quantisation.metric": "the metric with weights in",
 }
+_DOING = {
+    "around": "what is around the checkpoint, put together",
+    "audited_inputs": "what the inputs are like",
+    "ball_ascent": "the worst point nearby",
+    "batch_gradients": "gradients of the batches",
+    "causes": "what could explain a plateau",
+    "checkpoint_loss": "the loss at the checkpoint",
+    "constant_prediction": "the loss of the best constant",
+    "facts": "sizes and settings",
+    "further_starts": "a second look for negative curvature",
+    "gauss_newton": "curvature of the outputs' loss (Gauss-Newton)",
+    "hessian_krylov": "curvature of the loss (Lanczos)",
+    "in_double": "again in float64, where that decides",
+    "instrument_trial": "whether the instrument can be trusted",
+    "krylov_trace": "the trace of the Hessian",
+    "layer_krylov": "curvature of each layer",
+    "m_sharpness": "one step uphill for each batch",
+    "negative_curvature_escape": "a descent along negative curvature",
+    "random_perturbation": "the loss around the checkpoint, in random directions",
+    "random_plane": "the loss on a plane",
+    "rescaled_layers": "the same function with rescaled layers",
+    "ritz_rayleigh": "errors of the eigenvalues",
+    "rounded_weights": "the loss with rounded weights",
+    "sam_twins": "training twins with and without SAM",
+    "slices": "the loss along a few directions",
+    "trust_region": "the best steps within reach",
+    "watched_forward": "activations of every layer",
+}
+"""What a person who waits is told of a probe."""
 
 
-def name_of(key: str) -> str:
-    """`the largest Hessian eigenvalue` for `sharpness.lambda_max`; the id itself where it has no other name."""
+def doing(probe: str) -> str:
+    """`the loss on a plane` for `random_plane`; what has no other words is its own."""
+    return _DOING.get(probe, probe.replace("_", " "))
+
+
+def name_of(key: str, metric: str | None = None) -> str:
+    """`the largest Hessian eigenvalue` for `sharpness.lambda_max`; the id itself where it has no other name.
+
+    Where it is known which metric it is, `the accuracy` for `loss.metric`.
+    """
+    name = _name(key)
+    return name.replace("the metric", f"the {metric}") if metric else name
+
+
+def _name(key: str) -> str:
     stem, at, what = key.partition("@")
     if at and stem in _AT:
         return f"{_AT[stem]} {what}"

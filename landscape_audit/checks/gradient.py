@@ -8,7 +8,15 @@ from dataclasses import replace
 import numpy as np
 
 from landscape_audit.checks.check import check
-from landscape_audit.checks.layer_gradients import bars, lost_share, ratios, table, underflow, vanishing
+from landscape_audit.checks.layer_gradients import (
+    bars,
+    lost_share,
+    ratios,
+    table,
+    underflow,
+    vanishing,
+    without_influence,
+)
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.gradients import BatchGradients, GradientSample
 from landscape_audit.results import (
@@ -34,7 +42,7 @@ LISTED = 8
     "gradient",
     BatchGradients(),
     AuditFacts(),
-    version=2,
+    version=3,
     title="Gradient",
     question="Is the gradient zero, up to what this many examples can show?",
     source="McCandlish et al. 2018 (noise scale); Phipson & Smyth 2010 (sign flips)",
@@ -51,14 +59,17 @@ def gradient(sample: GradientSample, facts: Facts) -> Measured:
     intervals are delete-one jackknives over batches; that of the signal never falls below its error where there is no
     signal. `null_probability` is how often gradients without any common direction look like this: the sign-flip test.
 
-    `update_ratio` is the median over parameter tensors of |g_l| / |θ_l|, and `weakest_tensor` the least of these
-    ratios over the median. Tensors of zero gradient or of norm zero have no ratio: they are named, and left out.
+    `update_ratio` is the median over weights of |g_l| / |θ_l|, and `weakest_tensor` the least of these ratios over
+    the median. A weight is any parameter tensor but the biases: vectors along an axis of a matrix of their own module.
+    A bias may have no influence where its layer trains: softmax cancels that of a key, whose gradient is zero in every
+    model. Tensors of zero gradient or of norm zero have no ratio: they are named, and left out.
 
     For a checkpoint of 16 bits or fewer, `underflow` is the share of g's elements, those that are zero left out, that
     would be zero or subnormal in its dtype (that of most of its floating-point numbers) without loss scaling, and
     `lost_norm` the share of |g| in those that would be zero.
 
-    `reason` is the first that holds: vanishing layers (a zero gradient, or a ratio a thousandth of the median or less);
+    `reason` is the first that holds: vanishing layers (weights of zero gradient, or of a ratio at most a thousandth of
+    the median);
     underflow (`lost_norm` from the materiality on); noise (no common direction is seen); none.
     """
     signal, noise = _signal_squared(sample), _noise(sample)
@@ -81,7 +92,7 @@ def gradient(sample: GradientSample, facts: Facts) -> Measured:
             "mean_gradient": Label(value=word, reason=reason),
             "reason": _reason(sample, probability, facts),
         },
-        details=(bars(blocks), table(blocks, sample.held)),
+        details=(bars(blocks), table(blocks, sample.held, sample.eps)),
         caveats=_caveats(sample, signal),
     )
 
@@ -102,6 +113,12 @@ def _caveats(sample: GradientSample, signal: Mean) -> tuple[str, ...]:
     dead = [block.name for block in sample.blocks if block.zeros == block.elements]
     if dead:
         found.append(f"The gradient is exactly zero in {count(len(dead), 'parameter tensor')}: {_listed(dead)}.")
+    if idle := without_influence(sample.blocks, sample.eps):
+        found.append(
+            f"The gradient is zero up to rounding in {count(len(idle), 'bias', 'biases')} of weights that have one: no "
+            "fault, as the loss does not depend on them (as on a key's bias, which softmax cancels), or they are at "
+            f"their best: {_listed(idle)}."
+        )
     empty = [block.name for block in sample.blocks if block.weight_norm == 0]
     if empty:
         found.append(f"{count(len(empty), 'parameter tensor')} of norm zero, with no update ratio: {_listed(empty)}.")

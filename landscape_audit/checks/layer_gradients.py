@@ -11,12 +11,14 @@ from landscape_audit.results import Axis, Bar, Bars, Column, Estimate, Table
 from landscape_audit.text import number
 
 VANISHING = 1e-3
-"""Of the median ratio: a tensor that moves a thousand times less than the others is not being trained with them."""
+"""Of the median ratio: a weight that moves a thousand times less than the others is not being trained with them."""
+ROUNDING = 1e3
+"""In units of eps, of a weight's gradient: the sum over positions that is zero for its bias is rounded to less."""
 
 
 def ratios(blocks: Sequence[BlockGradient]) -> dict[str, Estimate]:
-    """The median update ratio, and the least over the median; not a number where no tensor has a ratio."""
-    found = _ratios(blocks)
+    """The median update ratio, and the least over the median; not a number where no weight has a ratio."""
+    found = _ratios(weights(blocks))
     middle = median(found.values()) if found else math.nan
     weakest = min(found.values()) / middle if found else math.nan
     return {
@@ -26,10 +28,29 @@ def ratios(blocks: Sequence[BlockGradient]) -> dict[str, Estimate]:
 
 
 def vanishing(blocks: Sequence[BlockGradient]) -> list[str]:
-    """The tensors without a gradient, or with a ratio of at most `VANISHING` times the median."""
-    found = _ratios(blocks)
+    """The weights without a gradient, or with a ratio of at most `VANISHING` times the median."""
+    judged = weights(blocks)
+    found = _ratios(judged)
     limit = VANISHING * median(found.values()) if found else 0.0
-    return [block.name for block in blocks if block.gradient_norm == 0 or found.get(block.name, math.inf) <= limit]
+    return [block.name for block in judged if block.gradient_norm == 0 or found.get(block.name, math.inf) <= limit]
+
+
+def weights(blocks: Sequence[BlockGradient]) -> list[BlockGradient]:
+    """All tensors but the biases of weights: a layer trains if its weight does, whatever its bias gets."""
+    return [block for block in blocks if not any(map(block.is_bias_of, blocks))]
+
+
+def without_influence(blocks: Sequence[BlockGradient], eps: float) -> list[str]:
+    """The biases whose gradient is zero up to rounding where that of their weight is not."""
+    return [
+        block.name
+        for block in blocks
+        if any(
+            block.is_bias_of(weight) and block.gradient_norm <= ROUNDING * eps * weight.gradient_norm
+            for weight in blocks
+            if weight.gradient_norm != 0
+        )
+    ]
 
 
 def _ratios(blocks: Sequence[BlockGradient]) -> dict[str, float]:
@@ -74,8 +95,10 @@ def bars(blocks: Sequence[BlockGradient]) -> Bars:
     )
 
 
-def table(blocks: Sequence[BlockGradient], held: str | None) -> Table:
-    """Norms, ratios and lost elements by tensor."""
+def table(blocks: Sequence[BlockGradient], held: str | None, eps: float) -> Table:
+    """Norms, ratios and lost elements by tensor, and which get no gradient."""
+    told = dict.fromkeys(vanishing(blocks), "vanishing")
+    told |= dict.fromkeys(without_influence(blocks, eps), "no influence, its weight has")
     columns = [
         Column(name="parameter", title="Parameter"),
         Column(name="elements", title="Elements"),
@@ -84,6 +107,7 @@ def table(blocks: Sequence[BlockGradient], held: str | None) -> Table:
         Column(name="update_ratio", title="|g| / |θ|"),
         Column(name="zeros", title="Exact zeros"),
         Column(name="underflows", title="Below float16"),
+        Column(name="note", title="Note"),
     ]
     if held:
         columns += [
@@ -95,11 +119,11 @@ def table(blocks: Sequence[BlockGradient], held: str | None) -> Table:
         title="Update ratios",
         finding="What a step of size one along −g would change in each tensor, relative to what is there.",
         columns=tuple(columns),
-        rows=tuple(_row(block)[: len(columns)] for block in blocks),
+        rows=tuple(_row(block, told.get(block.name, ""))[: len(columns)] for block in blocks),
     )
 
 
-def _row(block: BlockGradient) -> tuple[str | int | float | None, ...]:
+def _row(block: BlockGradient, note: str) -> tuple[str | int | float | None, ...]:
     return (
         block.name,
         block.elements,
@@ -108,6 +132,7 @@ def _row(block: BlockGradient) -> tuple[str | int | float | None, ...]:
         _ratio(block),
         block.zeros,
         block.underflows,
+        note,
         block.lost,
         block.subnormal,
     )

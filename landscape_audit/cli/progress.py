@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from landscape_audit.names import doing
 from landscape_audit.plan import Plan, Silent
 from landscape_audit.plan import Progress as Listener
 from landscape_audit.results import Cost
@@ -39,7 +40,7 @@ class Lines:
     def started(self, probe: str) -> None:
         """Say which probe starts."""
         if self._total:
-            tell(f"  {100 * self._share():3.0f} %  {probe.replace('_', ' ')}{self._left()}")
+            tell(f"  {100 * self._share():3.0f} %  {doing(probe)}{self._left()}")
 
     def spent(self, cost: Cost) -> None:
         """Count."""
@@ -82,7 +83,7 @@ class Bar:
     def started(self, probe: str) -> None:
         """Name the probe."""
         if self._task is not None:
-            self._bar.update(self._task, description=probe.replace("_", " "))
+            self._bar.update(self._task, description=doing(probe))
 
     def spent(self, cost: Cost) -> None:
         """Fill."""

@@ -4,16 +4,34 @@ from __future__ import annotations
 
 from landscape_audit.demand import with_interval
 from landscape_audit.names import HEADLINES
-from landscape_audit.results import AuditResults, Estimate, Failed, GateResult
+from landscape_audit.report.advice import advice_of
+from landscape_audit.report.verdict import class_of_point
+from landscape_audit.results import AuditResults, Estimate, Failed, GateResult, Label
 from landscape_audit.text import printable
 
 
 def summary(results: AuditResults) -> str:
-    """The gates, then the headline numbers with their intervals, then the labels."""
-    estimates, labels = results.estimates(), results.labels()
-    rows = [(key, printable(_shown(estimates[key]))) for key in HEADLINES if key in estimates]
-    rows += [(printable(key), printable(label.value)) for key, label in labels.items()]
-    return "\n".join(("", gate_table(results), *(f"  {key:30} {shown}" for key, shown in rows), ""))
+    """The gates, the headline numbers with their intervals and the labels, then the place and the first advice."""
+    estimates, metric = results.estimates(), printable(results.data.metric or "metric")
+    called = {"loss.metric": f"loss.metric ({metric})"}
+    rows = [(called.get(key, key), printable(_shown(estimates[key]))) for key in HEADLINES if key in estimates]
+    rows += [(printable(key), printable(label.value)) for key, label in results.labels().items() if _tells(label)]
+    table = (f"  {key:30} {shown}" for key, shown in rows)
+    return "\n".join(("", gate_table(results), *table, "", *_place(results), *_first_advice(results)))
+
+
+def _tells(label: Label) -> bool:
+    return label.value != "none"
+
+
+def _place(results: AuditResults) -> tuple[str, ...]:
+    """Whether it is in a good place, in the words of the check; nothing where that was not asked."""
+    return tuple(f"Where it sits: {value}. {reason}\n" for _, value, reason in class_of_point(results))
+
+
+def _first_advice(results: AuditResults) -> tuple[str, ...]:
+    """What the first piece of advice says, and the first thing to try; nothing where no rule holds."""
+    return tuple(f"First advice: {each.say}\n  Try: {each.steps[0]}\n" for each in advice_of(results).first[:1])
 
 
 def gate_table(results: AuditResults) -> str:

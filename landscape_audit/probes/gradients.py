@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from landscape_audit.results import Cost, SubjectInfo
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from landscape_audit.curvature.layout import Block
     from landscape_audit.probes.bench import Bench
     from landscape_audit.probes.probe import Probe, Size
 
@@ -24,10 +26,10 @@ LEAST_GROUPS = 8
 
 @dataclass(frozen=True)
 class BlockGradient:
-    """One parameter tensor: its name, its size, |θ_l|, |g_l|, and how many of its gradient's elements are zero."""
+    """One parameter tensor: its name, its shape, |θ_l|, |g_l|, and how many of its gradient's elements are zero."""
 
     name: str
-    elements: int
+    shape: tuple[int, ...]
     weight_norm: float
     gradient_norm: float
     zeros: int
@@ -39,6 +41,16 @@ class BlockGradient:
     """Elements that would be subnormal there: of fewer digits than others."""
     lost_norm: float = 0.0
     """|·|₂ of the lost elements."""
+
+    @property
+    def elements(self) -> int:
+        """How many numbers it has."""
+        return math.prod(self.shape)
+
+    def is_bias_of(self, other: BlockGradient) -> bool:
+        """Whether this is a vector along an axis of a weight of its own module."""
+        same = self.name.rpartition(".")[0] == other.name.rpartition(".")[0]
+        return same and len(self.shape) == 1 < len(other.shape) and self.shape[0] in other.shape
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,13 @@ class GradientSample:
     seed: int
     held: str | None = None
     """The dtype of most of the checkpoint's floating-point numbers, where it is of 16 bits or fewer."""
+
+    @property
+    def eps(self) -> float:
+        """The spacing of numbers at 1 in the dtype of the gradients."""
+        import torch
+
+        return torch.finfo(self.mean.dtype).eps
 
     @property
     def norm(self) -> float:
@@ -116,20 +135,20 @@ def _held(info: SubjectInfo) -> str | None:
 def _blocks(bench: Bench, mean: Tensor) -> tuple[BlockGradient, ...]:
     held = _held(bench.subject.info)
     return tuple(
-        _block(block.name, bench.subject.theta[block.slice], mean[block.slice], held)
+        _block(block, bench.subject.theta[block.slice], mean[block.slice], held)
         for block in bench.subject.layout.blocks
     )
 
 
-def _block(name: str, theta: Tensor, grad: Tensor, held: str | None) -> BlockGradient:
+def _block(block: Block, theta: Tensor, grad: Tensor, held: str | None) -> BlockGradient:
     import torch
 
     from landscape_audit.curvature.vectors import norm
 
     smallest = torch.finfo(torch.float16).smallest_normal
     found = BlockGradient(
-        name=name,
-        elements=grad.numel(),
+        name=block.name,
+        shape=block.shape,
         weight_norm=norm(theta),
         gradient_norm=norm(grad),
         zeros=int((grad == 0).sum()),

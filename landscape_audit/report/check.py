@@ -75,6 +75,7 @@ def check_of(check: CheckResult, results: AuditResults) -> CheckView:
         estimates=estimates_table(
             f"Estimates of {printable(check.title, 400)}",
             {f"{check.id}.{name}": found for name, found in measured.estimates.items()},
+            results.data.metric,
         ),
         figures=tuple(figure for detail in measured.details if (figure := _figure(detail)) is not None),
         tables=tuple(table_of(detail) for detail in measured.details if isinstance(detail, Table)),

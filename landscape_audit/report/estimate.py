@@ -24,12 +24,12 @@ class EstimateView:
     uncertainty: str
 
 
-def estimate_of(key: str, estimate: Estimate) -> EstimateView:
+def estimate_of(key: str, estimate: Estimate, metric: str | None = None) -> EstimateView:
     """One estimate, rounded to where its interval begins."""
     kinds = " + ".join(dict.fromkeys(part.kind for part in estimate.parts)) or "exact"
     level = f", {100 * estimate.level:g} %" if estimate.level and estimate.parts else ""
     shown = with_interval(estimate) if estimate.value is not None else f"not finite ({estimate.nonfinite})"
-    name = name_of(key)
+    name = name_of(key, metric)
     short = key.partition(".")[2].replace("_", " ")
     value, _, interval = shown.partition(" (")
     named = name if name != key else short
@@ -37,9 +37,9 @@ def estimate_of(key: str, estimate: Estimate) -> EstimateView:
     return EstimateView(printable(key), printable(named), value, interval.removesuffix(")"), unit, f"{kinds}{level}")
 
 
-def estimates_table(title: str, estimates: Mapping[str, Estimate]) -> TableView:
+def estimates_table(title: str, estimates: Mapping[str, Estimate], metric: str | None) -> TableView:
     """Estimates as a person reads them."""
-    seen = [estimate_of(key, estimate) for key, estimate in estimates.items()]
+    seen = [estimate_of(key, estimate, metric) for key, estimate in estimates.items()]
     rows = [[each.name, each.value, each.interval, each.unit, each.uncertainty] for each in seen]
     heads = ["Number", "Value", "Interval", "Unit", "From"]
     return capped(title, "", heads, rows, numeric=[False, True, False, False, False])

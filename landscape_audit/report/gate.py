@@ -39,13 +39,13 @@ class GateView:
     bar: GateBar | None
 
 
-def gate_of(gate: GateResult) -> GateView:
+def gate_of(gate: GateResult, metric: str | None) -> GateView:
     """One gate, with its waiver or warning in place of its status where it has one."""
     kind = "waived" if gate.waiver else "warned" if gate.level == "warn" and gate.status != "pass" else gate.status
     glyph, tone, word = STATUS[kind]
     return GateView(
         key=printable(gate.key),
-        name=name_of(printable(gate.key)),
+        name=printable(name_of(gate.key, metric)),
         tone=tone,
         glyph=glyph,
         status=word,

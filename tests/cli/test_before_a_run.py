@@ -76,6 +76,13 @@ def test_without_a_terminal_progress_is_a_line_a_probe_with_the_share_done(capsy
     assert shown[2].startswith("   50 %  second probe, about ")
 
 
+def test_progress_tells_a_probe_in_words_that_need_no_glossary(capsys):
+    lines = Lines()
+    lines.planned(a_plan())
+    lines.started("in_double")
+    assert capsys.readouterr().err.endswith("  0 %  again in float64, where that decides\n")
+
+
 @pytest.mark.parametrize(
     ("value", "said"), [(0.34, "0.3 s"), (34.0, "34 s"), (90.0, "90 s"), (600.0, "10 min"), (7200.0, "2.0 h")]
 )

@@ -276,3 +276,65 @@ def test_gradients_that_cancel_are_noise():
     x = noise(320, 50)
     x -= x.mean(0)
     assert word(diagnosed(x, sizes=[10] * 32)) == "noise"
+
+
+# ------------------------------------------------------------------------------------------------------------ biases
+
+
+class Attention(nn.Module):
+    """One attention layer as BERT has it: query, key and value apart, each with a bias; then a classifier."""
+
+    def __init__(self, dim=8):
+        super().__init__()
+        self.query, self.key, self.value = (nn.Linear(dim, dim) for _ in range(3))
+        self.classifier = nn.Linear(dim, 2)
+
+    def forward(self, x):
+        mixed = nn.functional.scaled_dot_product_attention(self.query(x), self.key(x), self.value(x))
+        return self.classifier(mixed.mean(1))
+
+
+def classified(model, x, dtype=torch.float32):
+    y = (x.flatten(1).sum(1) > 0).long()
+    audited = subject(model, cross_entropy, x.to(dtype), y, dtype=dtype, sizes=[8] * 8)
+    return measured(bench(audited, dtype=str(dtype).removeprefix("torch.")), gradient)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_bias_of_a_key_which_softmax_cancels_is_no_vanishing_layer_and_is_said_to_have_no_influence(dtype):
+    torch.manual_seed(0)
+    found = classified(Attention(), noise(64, 5, 8) + noise(64, 1, 8, seed=1), dtype)
+    norms = column(found, "gradient_norm")
+    assert norms["key.bias"] < 1e-5 * norms["key.weight"]
+    assert word(found) == "none"
+    assert found.estimates["weakest_tensor"].value > 1e-3
+    assert {name for name, note in column(found, "note").items() if note} == {"key.bias"}
+    (told,) = [caveat for caveat in found.caveats if "up to rounding" in caveat]
+    assert "1 bias of" in told
+    assert told.endswith(": key.bias.")
+
+
+def test_the_first_weights_of_a_deep_stack_of_sigmoids_vanish():
+    torch.manual_seed(0)
+    layers = [layer for _ in range(20) for layer in (nn.Linear(8, 8), nn.Sigmoid())]
+    found = classified(nn.Sequential(*layers, nn.Linear(8, 2)), noise(64, 8))
+    assert word(found) == "vanishing layers"
+    assert column(found, "note")["0.weight"] == "vanishing"
+
+
+class Deaf(nn.Module):
+    """A layer that hears nothing but zeros: its bias gets a gradient, and its weight none."""
+
+    def __init__(self):
+        super().__init__()
+        self.deaf, self.last = nn.Linear(8, 8), nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.last(self.deaf(0 * x))
+
+
+def test_a_weight_without_a_gradient_is_named_though_its_bias_has_one():
+    torch.manual_seed(0)
+    found = classified(Deaf(), noise(64, 8))
+    assert column(found, "gradient_norm")["deaf.bias"] > 0
+    assert found.labels["reason"].reason.endswith(" deaf.weight.")
