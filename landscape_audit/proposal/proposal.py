@@ -136,8 +136,7 @@ def _factory(section: Section, finds: _Finds) -> None:
     candidates, known = finds.sources.models, guess(finds.weights)
     chosen = plausible(candidates)
     if chosen:
-        section.sets("factory", finds.named(chosen.spec))
-        _arguments(section, chosen)
+        _chosen(section, "factory", finds, candidates, chosen)
     else:
         section.lacks("factory", "model.py:build", "what builds the model, `file.py:function` or `package.module:name`")
     _others(section, candidates, chosen)
@@ -162,8 +161,7 @@ def _data(finds: _Finds) -> Section:
     files = data_files(finds.checkpoint.parent, finds.checkpoint)
     chosen = plausible(candidates)
     if chosen:
-        section.sets("loader", finds.named(chosen.spec))
-        _arguments(section, chosen)
+        _chosen(section, "loader", finds, candidates, chosen)
     elif len(files) == 1 and not candidates:
         section.sets("file", finds.named(files[0]), "has `inputs` and `targets`, and runs no code")
     else:
@@ -207,7 +205,14 @@ def _protocol() -> Section:
     return section
 
 
-def _arguments(section: Section, chosen: Candidate) -> None:
+def _chosen(section: Section, key: str, finds: _Finds, candidates: Sequence[Candidate], chosen: Candidate) -> None:
+    """What was taken, as a guess where its name or its number leaves a doubt, and what it has to be called with."""
+    others = len(candidates) - 1
+    doubt = chosen.doubt or (f"the likeliest of {others + 1}" if others else "")
+    if doubt:
+        section.guesses(key, finds.named(chosen.spec), doubt)
+    else:
+        section.sets(key, finds.named(chosen.spec))
     if chosen.needs:
         section.lacks("kwargs", dict.fromkeys(chosen.needs, 0), f"what `{printable(chosen.spec)}` is to be called with")
 

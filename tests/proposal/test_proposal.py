@@ -190,6 +190,44 @@ def test_the_only_plausible_loader_is_taken_and_never_the_training_data(tmp_path
     assert config["data"].get("loader") == loader
 
 
+@pytest.mark.parametrize(
+    ("text", "loader"),
+    [
+        (
+            "validation = TensorDataset(x, y)\ndef shuffled() -> DataLoader: ...\ndef augmented() -> DataLoader: ...\n",
+            "data.py:validation",
+        ),
+        (
+            "train_loader = DataLoader(a)\nval_loader = DataLoader(b)\nval_set = TensorDataset(c)\n",
+            "data.py:val_loader",
+        ),
+        ("trainset, testset = random_split(everything, [9, 1])\n", "data.py:testset"),
+        ("class Digits(Dataset): ...\n", "data.py:Digits"),
+        ("class Digits(Dataset): ...\nheld = Digits()\n", "data.py:held"),
+        ("class TrainDigits(Dataset): ...\nclass ValDigits(Dataset): ...\n", "data.py:ValDigits"),
+        ("def shuffled() -> DataLoader: ...\ndef augmented_data() -> DataLoader: ...\n", None),
+        ("val_fraction = float('0.1')\ntest_size = 3\nval = 4\n", None),
+    ],
+)
+def test_a_variable_or_a_class_can_be_the_loader_and_what_is_shuffled_or_augmented_never_is(tmp_path, text, loader):
+    _, config = proposed(tmp_path, data_py=text)
+    assert config["data"].get("loader") == loader
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "guessed"),
+    [
+        (MODEL, DATA, []),
+        (MODEL, "def batches():\n    yield 1\n", ["[data] loader"]),
+        (MODEL, DATA + "def batches():\n    yield 1\n", ["[data] loader"]),
+        ("def anything() -> nn.Module: ...", DATA, ["[model] factory"]),
+    ],
+)
+def test_what_was_chosen_by_guess_is_to_be_confirmed(tmp_path, model, data, guessed):
+    found, _ = proposed(tmp_path, model_py=model, data_py=data)
+    assert [line.split(" =")[0] for line in found.guessed if not line.startswith("[loss]")] == guessed
+
+
 def test_a_file_with_inputs_and_targets_is_data(tmp_path):
     arrays = {"inputs": np.zeros((4, 6)), "targets": np.zeros(4)}
     np.savez(tmp_path / "val.npz", **arrays)
