@@ -75,7 +75,11 @@ class DataSpec(Strict):
         "that returns them.",
     )
     kwargs: dict[str, Any] = Field(default_factory=dict, description="Given to the loader function by name.")
-    file: Path | None = Field(default=None, description="A .safetensors or .npz with `inputs` and `targets`.")
+    file: Path | None = Field(
+        default=None,
+        description="A .safetensors or .npz of arrays: `inputs` and `targets`, or those that the model takes by name "
+        "and labels, or what `inputs` and `targets` here name.",
+    )
     inputs: tuple[str, ...] = Field(
         default=(), description="Keys of a dict that the model is called with; by default all that it takes."
     )

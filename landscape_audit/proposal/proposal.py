@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from landscape_audit.errors import UsageError
-from landscape_audit.proposal.beside import Library, adapted, data_files, library_model
+from landscape_audit.proposal.beside import DataFile, Library, adapted, data_files, library_model
 from landscape_audit.proposal.layouts import guess
 from landscape_audit.proposal.section import Section
 from landscape_audit.proposal.sources import Candidate, Sources, plausible, read_sources
@@ -158,23 +158,32 @@ def _data(finds: _Finds) -> Section:
         "data", "The validation sample: batches in the same order every time, neither shuffled nor augmented."
     )
     candidates = finds.sources.loaders
-    files = data_files(finds.checkpoint.parent, finds.checkpoint)
+    loss = finds.library.loss if finds.library else ""
+    files = data_files(finds.checkpoint.parent, finds.checkpoint, loss)
     chosen = plausible(candidates)
     if chosen:
         _chosen(section, "loader", finds, candidates, chosen)
-    elif len(files) == 1 and not candidates:
-        section.sets("file", finds.named(files[0]), "has `inputs` and `targets`, and runs no code")
+    elif len(files) == 1:
+        _file(section, finds, files[0])
     else:
         section.lacks(
             "loader", "data.py:validation", "what gives the validation batches; or a file with inputs, targets"
         )
     _others(section, candidates, chosen)
-    section.remarks(f"or: file = {finds.named(name)}" for name in files if chosen or candidates or len(files) > 1)
-    if finds.library and finds.library.factory == "transformers":
+    section.remarks(f"or: file = {finds.named(each.name)}" for each in files if chosen or len(files) > 1)
+    keys_are_set = len(files) == 1 and not chosen
+    if finds.library and finds.library.factory == "transformers" and not keys_are_set:
         section.offers("inputs", ["input_ids", "attention_mask"], "where batches are dicts: what the model is given")
         section.offers("targets", "labels", "and what the loss is")
     section.offers("n_samples", 2000, "audit so many examples, instead of all")
     return section
+
+
+def _file(section: Section, finds: _Finds, file: DataFile) -> None:
+    section.sets("file", finds.named(file.name), "runs no code")
+    if file.inputs:
+        section.guesses("inputs", list(file.inputs), "what else is in the file, given to the model")
+        section.sets("targets", file.targets)
 
 
 def _loss(finds: _Finds) -> Section:

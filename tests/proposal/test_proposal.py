@@ -237,6 +237,42 @@ def test_a_file_with_inputs_and_targets_is_data(tmp_path):
     assert config["data"] == {"file": "val.npz"}
 
 
+@pytest.mark.parametrize(
+    ("arrays", "architecture", "data"),
+    [
+        (["input_ids", "attention_mask", "labels"], "BertForSequenceClassification", {}),
+        (["input_ids", "attention_mask"], "GPT2LMHeadModel", {}),
+        (["input_ids", "attention_mask"], "BertForSequenceClassification", None),
+        (["x", "y"], "", {"inputs": ["x"], "targets": "y"}),
+        (["images", "label"], "", {"inputs": ["images"], "targets": "label"}),
+        (["X", "Y"], "", {"inputs": ["X"], "targets": "Y"}),
+        (["a", "b"], "", None),
+    ],
+)
+def test_a_file_of_arrays_that_an_audit_takes_is_data(tmp_path, arrays, architecture, data):
+    np.savez(tmp_path / "val.npz", **{name: np.zeros((4, 6)) for name in arrays})
+    config = {"architectures": [architecture]} if architecture else {}
+    _, tables = proposed(tmp_path, config_json=json.dumps(config))
+    assert tables["data"] == ({} if data is None else {"file": "val.npz", **data})
+
+
+def test_of_several_files_the_one_for_validation_is_taken(tmp_path):
+    for name in ("train", "test", "val", "latest", "other"):
+        np.savez(tmp_path / f"{name}.npz", x=np.zeros(4), y=np.zeros(4))
+    _, tables = proposed(tmp_path)
+    assert tables["data"]["file"] == "val.npz"
+    (tmp_path / "val.npz").unlink()
+    _, tables = proposed(tmp_path)
+    assert tables["data"]["file"] == "test.npz"
+
+
+def test_targets_are_looked_for_where_the_data_are_read():
+    from landscape_audit.proposal.beside import TARGETS
+    from landscape_audit.subject.data import intake
+
+    assert TARGETS == intake.TARGETS
+
+
 # ------------------------------------------------------------------------------------------------- -------- libraries
 
 
