@@ -45,7 +45,10 @@ class ModelSpec(Strict):
         description="`package.module:factory` or `path/to/file.py:factory`, returning a torch.nn.Module; or, without "
         "code, `transformers` (config.json beside the checkpoint), `timm:NAME`, `torchvision:NAME`."
     )
-    base: Path | None = Field(default=None, description="For a LoRA adapter: the .safetensors it lies over.")
+    base: Path | None = Field(
+        default=None,
+        description="For a LoRA adapter: what it lies over, a .safetensors or the folder that save_pretrained wrote.",
+    )
     kwargs: dict[str, Any] = Field(default_factory=dict, description="Given to the factory by name.")
     prefix: str = Field(default="", description="Removed from the front of every tensor name in the checkpoint.")
     rename: dict[str, str] = Field(

@@ -35,6 +35,14 @@ _GIVEN_BY_NAME = frozenset({"input_ids", "pixel_values", "input_values", "input_
 """What the first argument of a transformers model is called."""
 _BY_PROBLEM = {"regression": "mse", "multi_label_classification": "bce_with_logits"}
 
+_BY_TASK = {
+    "CAUSAL_LM": "causal_lm",
+    "SEQ_2_SEQ_LM": "model",
+    "QUESTION_ANS": "model",
+    "SEQ_CLS": "cross_entropy",
+    "TOKEN_CLS": "cross_entropy",
+}
+
 
 @dataclass(frozen=True)
 class Library:
@@ -79,13 +87,28 @@ def _ties(config: Mapping[str, Any]) -> bool:
     return config.get("tie_word_embeddings") is True
 
 
-def adapted(folder: Path) -> str | None:
-    """What `adapter_config.json` calls the model that an adapter lies over; None where there is no adapter."""
+@dataclass(frozen=True)
+class Adapter:
+    """What an adapter lies over, in the words of its configuration, and what it is trained on."""
+
+    base: str
+    task: str
+    """peft's name for it; empty where it is none of a transformers model's."""
+
+    @property
+    def loss(self) -> str:
+        """What such a task is trained on; empty where that is not known."""
+        return _BY_TASK.get(self.task, "")
+
+
+def adapter_beside(folder: Path) -> Adapter | None:
+    """What `adapter_config.json` says; None where there is none."""
     config = _json(folder / "adapter_config.json")
     if not config:
         return None
-    name = config.get("base_model_name_or_path")
-    return name if isinstance(name, str) and name else "a base that it does not name"
+    name, task = config.get("base_model_name_or_path"), config.get("task_type")
+    base = name if isinstance(name, str) and name else "a base that it does not name"
+    return Adapter(base, task if isinstance(task, str) and task in _BY_TASK else "")
 
 
 def files_of(folder: Path, *ends: str) -> list[str]:

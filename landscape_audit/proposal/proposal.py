@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from landscape_audit.errors import UsageError
-from landscape_audit.proposal.beside import DataFile, Library, adapted, data_files, library_model
+from landscape_audit.proposal.beside import Adapter, DataFile, Library, adapter_beside, data_files, library_model
 from landscape_audit.proposal.layouts import guess
 from landscape_audit.proposal.section import Section
 from landscape_audit.proposal.sources import Candidate, Sources, plausible, read_sources
@@ -69,8 +69,12 @@ class _Finds:
     weights: Weights
     sources: Sources
     library: Library | None
-    base: str | None
-    """What an adapter lies over; None where the checkpoint is no adapter."""
+    adapter: Adapter | None
+
+    @property
+    def loss(self) -> str:
+        """What the configurations beside the checkpoint say that it is trained on; empty where they do not."""
+        return next((each.loss for each in (self.library, self.adapter) if each), "")
 
     def named(self, beside: str) -> str:
         """A file beside the checkpoint, as `audit.toml` names it: from its own folder."""
@@ -98,7 +102,13 @@ def _found(checkpoint: Path, target: Path) -> _Finds:
         raise UsageError(f"{checkpoint}: is not UTF-8, and TOML is.", remedy="Rename the file.") from None
     weights = Weights.of(header)
     return _Finds(
-        checkpoint, target, header, weights, read_sources(folder, weights.parts), library_model(folder), adapted(folder)
+        checkpoint,
+        target,
+        header,
+        weights,
+        read_sources(folder, weights.parts),
+        library_model(folder),
+        adapter_beside(folder),
     )
 
 
@@ -126,8 +136,8 @@ def _model(finds: _Finds) -> Section:
         section.sets("prefix", weights.prefix, "a wrapper's, before every name in the file")
     if weights.foreign:
         section.sets("strict", value=False, why=f"not the model's, and ignored: {', '.join(weights.foreign)}")
-    if finds.base is not None:
-        section.lacks("base", "base.safetensors", f"the checkpoint that this adapter lies over, {finds.base}")
+    if finds.adapter:
+        section.lacks("base", "base/", f"the file or folder of what this adapter lies over, {finds.adapter.base}")
     section.offers("parameters", "*.weight", "which parameters are audited; by default all that are trainable")
     return section
 
@@ -137,6 +147,10 @@ def _factory(section: Section, finds: _Finds) -> None:
     chosen = plausible(candidates)
     if chosen:
         _chosen(section, "factory", finds, candidates, chosen)
+    elif finds.adapter and finds.adapter.task:
+        section.guesses(
+            "factory", "transformers", f"an adapter for {finds.adapter.task} most often lies over one of it"
+        )
     else:
         section.lacks("factory", "model.py:build", "what builds the model, `file.py:function` or `package.module:name`")
     _others(section, candidates, chosen)
@@ -158,8 +172,7 @@ def _data(finds: _Finds) -> Section:
         "data", "The validation sample: batches in the same order every time, neither shuffled nor augmented."
     )
     candidates = finds.sources.loaders
-    loss = finds.library.loss if finds.library else ""
-    files = data_files(finds.checkpoint.parent, finds.checkpoint, loss)
+    files = data_files(finds.checkpoint.parent, finds.checkpoint, finds.loss)
     chosen = plausible(candidates)
     if chosen:
         _chosen(section, "loader", finds, candidates, chosen)
@@ -195,6 +208,8 @@ def _loss(finds: _Finds) -> Section:
         section.guesses("name", library.loss, f"what {library.name} is usually trained on")
         if library.output:
             section.sets("output", library.output, "the part of the model's output that it is taken of")
+    elif finds.adapter and finds.loss:
+        section.guesses("name", finds.loss, f"what an adapter for {finds.adapter.task} is usually trained on")
     elif head and head[1] == 1:
         section.guesses(
             "name", "mse", f"the last layer, '{head[0]}', has one output; bce_with_logits if it is yes or no"

@@ -319,8 +319,26 @@ def test_an_adapter_lacks_its_base(tmp_path):
     found, tables = proposed(tmp_path, model_py=MODEL, data_py=DATA, adapter_config_json=adapter)
     assert "base" not in tables["model"]
     assert found.missing == (
-        '[model] base: the checkpoint that this adapter lies over, org/base, such as  base = "base.safetensors"',
+        '[model] base: the file or folder of what this adapter lies over, org/base, such as  base = "base/"',
     )
+
+
+@pytest.mark.parametrize(
+    ("task", "loss"), [("CAUSAL_LM", "causal_lm"), ("SEQ_CLS", "cross_entropy"), ("SEQ_2_SEQ_LM", "model")]
+)
+def test_the_task_of_an_adapter_names_the_library_and_the_loss(tmp_path, task, loss):
+    np.savez(tmp_path / "val.npz", input_ids=np.zeros((4, 6), int), labels=np.zeros(4, int))
+    found, tables = proposed(tmp_path, adapter_config_json=json.dumps({"task_type": task}))
+    assert tables["model"] == {"factory": "transformers"}
+    assert tables["loss"] == {"name": loss}
+    assert tables["data"] == {"file": "val.npz"}
+    assert [line.split(":")[0] for line in found.missing] == ["[model] base"]
+    assert found.guessed[0].startswith('[model] factory = "transformers": an adapter for')
+
+
+def test_the_adapter_of_a_model_of_ones_own_goes_with_its_factory(tmp_path):
+    _, tables = proposed(tmp_path, model_py=MODEL, adapter_config_json=json.dumps({"task_type": "CAUSAL_LM"}))
+    assert tables["model"] == {"factory": "model.py:build"}
 
 
 @pytest.mark.parametrize("prefix", ["module", "_orig_mod", "module._orig_mod", "_orig_mod.module"])
