@@ -101,15 +101,8 @@ def _found(checkpoint: Path, target: Path) -> _Finds:
     except UnicodeEncodeError:
         raise UsageError(f"{checkpoint}: is not UTF-8, and TOML is.", remedy="Rename the file.") from None
     weights = Weights.of(header)
-    return _Finds(
-        checkpoint,
-        target,
-        header,
-        weights,
-        read_sources(folder, weights.parts),
-        library_model(folder),
-        adapter_beside(folder),
-    )
+    sources, library, adapter = read_sources(folder, weights.parts), library_model(folder), adapter_beside(folder)
+    return _Finds(checkpoint, target, header, weights, sources, library, adapter)
 
 
 # ------------------------------------------------------------------------------------------------------------- tables
@@ -147,7 +140,7 @@ def _factory(section: Section, finds: _Finds) -> None:
     chosen = plausible(candidates)
     if chosen:
         _chosen(section, "factory", finds, candidates, chosen)
-    elif finds.adapter and finds.adapter.task:
+    elif finds.adapter and finds.adapter.task and not candidates:
         section.guesses(
             "factory", "transformers", f"an adapter for {finds.adapter.task} most often lies over one of it"
         )
