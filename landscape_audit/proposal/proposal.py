@@ -204,9 +204,8 @@ def _loss(finds: _Finds) -> Section:
     elif finds.adapter and finds.loss:
         section.guesses("name", finds.loss, f"what an adapter for {finds.adapter.task} is usually trained on")
     elif head and head[1] == 1:
-        section.guesses(
-            "name", "mse", f"the last layer, '{head[0]}', has one output; bce_with_logits if it is yes or no"
-        )
+        section.lacks("name", "bce_with_logits", f"the last layer, '{head[0]}', has one output: is it yes or no?")
+        section.offers("name", "mse", "if it is a number")
     elif head:
         section.guesses("name", "cross_entropy", f"the last layer, '{head[0]}', has {head[1]:,} outputs")
     else:

@@ -273,6 +273,14 @@ def test_targets_are_looked_for_where_the_data_are_read():
     assert TARGETS == intake.TARGETS
 
 
+def test_a_model_of_one_output_is_not_guessed_to_be_a_classifier_or_a_regression(tmp_path):
+    found, tables = proposed(tmp_path, {"a.weight": torch.zeros(8, 6), "b.weight": torch.zeros(1, 8)}, model_py=MODEL)
+    assert tables["loss"] == {}
+    assert '# name = "bce_with_logits"' in found.text
+    assert '# name = "mse"' in found.text
+    assert any(line.startswith("[loss] name") for line in found.missing)
+
+
 # ------------------------------------------------------------------------------------------------- -------- libraries
 
 
@@ -366,6 +374,8 @@ def test_the_state_of_an_optimiser_is_not_the_models(tmp_path):
         ({"a.0.weight": (8, 6), "b.2.weight": (3, 8)}, None),
         ({"body.weight": (8, 6), "fc.weight": (5, 8)}, ("fc.weight", 5)),
         ({"body.weight": (8, 6)}, None),
+        ({"body.weight": (8, 6), "odd.weight": (1, 8)}, ("odd.weight", 1)),
+        ({"body.weight": (8, 6), "a.weight": (1, 8), "b.weight": (1, 8)}, None),
     ],
 )
 def test_the_last_layer_is_told_by_its_name_or_number_or_not_at_all(shapes, head):
