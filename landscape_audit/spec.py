@@ -45,7 +45,10 @@ class ModelSpec(Strict):
         description="`package.module:factory` or `path/to/file.py:factory`, returning a torch.nn.Module; or, without "
         "code, `transformers` (config.json beside the checkpoint), `timm:NAME`, `torchvision:NAME`."
     )
-    base: Path | None = Field(default=None, description="For a LoRA adapter: the .safetensors it lies over.")
+    base: Path | None = Field(
+        default=None,
+        description="For a LoRA adapter: what it lies over, a .safetensors or the folder that save_pretrained wrote.",
+    )
     kwargs: dict[str, Any] = Field(default_factory=dict, description="Given to the factory by name.")
     prefix: str = Field(default="", description="Removed from the front of every tensor name in the checkpoint.")
     rename: dict[str, str] = Field(
@@ -75,7 +78,11 @@ class DataSpec(Strict):
         "that returns them.",
     )
     kwargs: dict[str, Any] = Field(default_factory=dict, description="Given to the loader function by name.")
-    file: Path | None = Field(default=None, description="A .safetensors or .npz with `inputs` and `targets`.")
+    file: Path | None = Field(
+        default=None,
+        description="A .safetensors or .npz of arrays: `inputs` and `targets`, or those that the model takes by name "
+        "and labels, or what `inputs` and `targets` here name.",
+    )
     inputs: tuple[str, ...] = Field(
         default=(), description="Keys of a dict that the model is called with; by default all that it takes."
     )

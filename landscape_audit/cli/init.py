@@ -17,7 +17,8 @@ from landscape_audit.text import printable
 
 def init(
     checkpoint: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", help="A .safetensors file, or the index of a sharded one.")
+        Path,
+        typer.Argument(metavar="CHECKPOINT", help="A .safetensors file, the index of a sharded one, or their folder."),
     ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Where to write; by default audit.toml beside the checkpoint.")
@@ -42,7 +43,9 @@ def init(
     **Next:** `landscape-audit doctor --config audit.toml` tries whether an audit would start.
     """
     from landscape_audit.proposal.proposal import propose
+    from landscape_audit.subject.checkpoint.folder import checkpoint_file
 
+    checkpoint = checkpoint_file(checkpoint)
     target = _target(checkpoint, out)
     if os.path.lexists(target) and not force:
         raise OutputError(

@@ -70,7 +70,7 @@ def rehearse(asked: Request, steps: Steps) -> None:
         subject = steps.take(
             "gradient",
             lambda: joined_subject(
-                spec, Parts(stored.get(), assembly.get(), sample.get(), loss.get(), code), device.get()
+                _as_read(spec), Parts(stored.get(), assembly.get(), sample.get(), loss.get(), code), device.get()
             ),
             _tried,
         )
@@ -157,6 +157,11 @@ def _sparing(data: DataSpec) -> DataSpec:
     """As many examples as two batches have, where the data are one file; of a loader all that it may still give."""
     most = BATCHES * (data.batch_size or _AT_ONCE)
     return data.model_copy(update={"n_samples": min(data.n_samples or most, most) if data.file else None})
+
+
+def _as_read(spec: AuditSpec) -> AuditSpec:
+    """Without a number of examples, of which two batches say nothing."""
+    return spec.model_copy(update={"data": spec.data.model_copy(update={"n_samples": None})})
 
 
 # -------------------------------------------------------------------------------------------------- curvature and cost

@@ -29,7 +29,19 @@ _LOSSES = (
     ("ForMultipleChoice", "cross_entropy"),
 )
 """How a transformers class ends, and what it is trained on; any other class returns its own loss."""
+TARGETS = ("labels", "label", "targets", "target", "y")
+"""As the data are read, which takes torch: where the targets are looked for."""
+_GIVEN_BY_NAME = frozenset({"input_ids", "pixel_values", "input_values", "input_features"})
+"""What the first argument of a transformers model is called."""
 _BY_PROBLEM = {"regression": "mse", "multi_label_classification": "bce_with_logits"}
+
+_BY_TASK = {
+    "CAUSAL_LM": "causal_lm",
+    "SEQ_2_SEQ_LM": "model",
+    "QUESTION_ANS": "model",
+    "SEQ_CLS": "cross_entropy",
+    "TOKEN_CLS": "cross_entropy",
+}
 
 
 @dataclass(frozen=True)
@@ -75,13 +87,28 @@ def _ties(config: Mapping[str, Any]) -> bool:
     return config.get("tie_word_embeddings") is True
 
 
-def adapted(folder: Path) -> str | None:
-    """What `adapter_config.json` calls the model that an adapter lies over; None where there is no adapter."""
+@dataclass(frozen=True)
+class Adapter:
+    """What an adapter lies over, in the words of its configuration, and what it is trained on."""
+
+    base: str
+    task: str
+    """peft's name for it; empty where it is none of a transformers model's."""
+
+    @property
+    def loss(self) -> str:
+        """What such a task is trained on; empty where that is not known."""
+        return _BY_TASK.get(self.task, "")
+
+
+def adapter_beside(folder: Path) -> Adapter | None:
+    """What `adapter_config.json` says; None where there is none."""
     config = _json(folder / "adapter_config.json")
     if not config:
         return None
-    name = config.get("base_model_name_or_path")
-    return name if isinstance(name, str) and name else "a base that it does not name"
+    name, task = config.get("base_model_name_or_path"), config.get("task_type")
+    base = name if isinstance(name, str) and name else "a base that it does not name"
+    return Adapter(base, task if isinstance(task, str) and task in _BY_TASK else "")
 
 
 def files_of(folder: Path, *ends: str) -> list[str]:
@@ -94,12 +121,34 @@ def files_of(folder: Path, *ends: str) -> list[str]:
     return sorted(name for name in names if name == name.encode(errors="ignore").decode())
 
 
-def data_files(folder: Path, checkpoint: Path) -> list[str]:
-    """Names of files that hold `inputs` and `targets`, those that say they are for validation first."""
+@dataclass(frozen=True)
+class DataFile:
+    """A file of arrays that an audit takes for its data, and the keys that `audit.toml` has to name for it."""
+
+    name: str
+    inputs: tuple[str, ...] = ()
+    targets: str = ""
+
+
+def data_files(folder: Path, checkpoint: Path, loss: str) -> list[DataFile]:
+    """Those that say they are for validation, else for a test, else for nothing; none that is for training."""
     others = [name for name in files_of(folder, ".npz", ".safetensors") if name != checkpoint.name]
-    found = [name for name in others[:_MOST_FILES] if {"inputs", "targets"} <= set(_arrays(folder / name))]
-    validating = [name for name in found if re.search(r"val|test|eval|dev", name.lower())]
-    return validating or [name for name in found if "train" not in name.lower()]
+    read = (_data_file(name, set(_arrays(folder / name)), loss) for name in others[:_MOST_FILES])
+    found = [each for each in read if each]
+    for purpose in (r"(?<![a-z])(val|dev|holdout)", r"(?<![a-z])(test|eval)", r"^(?!.*train)"):
+        if meant := [each for each in found if re.search(purpose, each.name.lower())]:
+            return meant
+    return []
+
+
+def _data_file(name: str, arrays: set[str], loss: str) -> DataFile | None:
+    if {"inputs", "targets"} <= arrays:
+        return DataFile(name)
+    targets = next((key for word in TARGETS for key in sorted(arrays) if key.lower() == word), "")
+    if arrays & _GIVEN_BY_NAME and (targets or loss == "causal_lm"):
+        return DataFile(name)
+    inputs = tuple(arrays - {targets})
+    return DataFile(name, inputs, targets) if targets and len(inputs) == 1 else None
 
 
 def _arrays(path: Path) -> Iterator[str]:

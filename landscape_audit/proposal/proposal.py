@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from landscape_audit.errors import UsageError
-from landscape_audit.proposal.beside import Library, adapted, data_files, library_model
+from landscape_audit.proposal.beside import Adapter, DataFile, Library, adapter_beside, data_files, library_model
 from landscape_audit.proposal.layouts import guess
 from landscape_audit.proposal.section import Section
 from landscape_audit.proposal.sources import Candidate, Sources, plausible, read_sources
@@ -69,8 +69,12 @@ class _Finds:
     weights: Weights
     sources: Sources
     library: Library | None
-    base: str | None
-    """What an adapter lies over; None where the checkpoint is no adapter."""
+    adapter: Adapter | None
+
+    @property
+    def loss(self) -> str:
+        """What the configurations beside the checkpoint say that it is trained on; empty where they do not."""
+        return next((each.loss for each in (self.library, self.adapter) if each), "")
 
     def named(self, beside: str) -> str:
         """A file beside the checkpoint, as `audit.toml` names it: from its own folder."""
@@ -97,9 +101,8 @@ def _found(checkpoint: Path, target: Path) -> _Finds:
     except UnicodeEncodeError:
         raise UsageError(f"{checkpoint}: is not UTF-8, and TOML is.", remedy="Rename the file.") from None
     weights = Weights.of(header)
-    return _Finds(
-        checkpoint, target, header, weights, read_sources(folder, weights.parts), library_model(folder), adapted(folder)
-    )
+    sources, library, adapter = read_sources(folder, weights.parts), library_model(folder), adapter_beside(folder)
+    return _Finds(checkpoint, target, header, weights, sources, library, adapter)
 
 
 # ------------------------------------------------------------------------------------------------------------- tables
@@ -126,8 +129,8 @@ def _model(finds: _Finds) -> Section:
         section.sets("prefix", weights.prefix, "a wrapper's, before every name in the file")
     if weights.foreign:
         section.sets("strict", value=False, why=f"not the model's, and ignored: {', '.join(weights.foreign)}")
-    if finds.base is not None:
-        section.lacks("base", "base.safetensors", f"the checkpoint that this adapter lies over, {finds.base}")
+    if finds.adapter:
+        section.lacks("base", "base/", f"the file or folder of what this adapter lies over, {finds.adapter.base}")
     section.offers("parameters", "*.weight", "which parameters are audited; by default all that are trainable")
     return section
 
@@ -136,8 +139,11 @@ def _factory(section: Section, finds: _Finds) -> None:
     candidates, known = finds.sources.models, guess(finds.weights)
     chosen = plausible(candidates)
     if chosen:
-        section.sets("factory", finds.named(chosen.spec))
-        _arguments(section, chosen)
+        _chosen(section, "factory", finds, candidates, chosen)
+    elif finds.adapter and finds.adapter.task and not candidates:
+        section.guesses(
+            "factory", "transformers", f"an adapter for {finds.adapter.task} most often lies over one of it"
+        )
     else:
         section.lacks("factory", "model.py:build", "what builds the model, `file.py:function` or `package.module:name`")
     _others(section, candidates, chosen)
@@ -159,24 +165,31 @@ def _data(finds: _Finds) -> Section:
         "data", "The validation sample: batches in the same order every time, neither shuffled nor augmented."
     )
     candidates = finds.sources.loaders
-    files = data_files(finds.checkpoint.parent, finds.checkpoint)
+    files = data_files(finds.checkpoint.parent, finds.checkpoint, finds.loss)
     chosen = plausible(candidates)
     if chosen:
-        section.sets("loader", finds.named(chosen.spec))
-        _arguments(section, chosen)
-    elif len(files) == 1 and not candidates:
-        section.sets("file", finds.named(files[0]), "has `inputs` and `targets`, and runs no code")
+        _chosen(section, "loader", finds, candidates, chosen)
+    elif len(files) == 1:
+        _file(section, finds, files[0])
     else:
         section.lacks(
             "loader", "data.py:validation", "what gives the validation batches; or a file with inputs, targets"
         )
     _others(section, candidates, chosen)
-    section.remarks(f"or: file = {finds.named(name)}" for name in files if chosen or candidates or len(files) > 1)
-    if finds.library and finds.library.factory == "transformers":
+    section.remarks(f"or: file = {finds.named(each.name)}" for each in files if chosen or len(files) > 1)
+    keys_are_set = len(files) == 1 and not chosen
+    if finds.library and finds.library.factory == "transformers" and not keys_are_set:
         section.offers("inputs", ["input_ids", "attention_mask"], "where batches are dicts: what the model is given")
         section.offers("targets", "labels", "and what the loss is")
     section.offers("n_samples", 2000, "audit so many examples, instead of all")
     return section
+
+
+def _file(section: Section, finds: _Finds, file: DataFile) -> None:
+    section.sets("file", finds.named(file.name), "runs no code")
+    if file.inputs:
+        section.guesses("inputs", list(file.inputs), "what else is in the file, given to the model")
+        section.sets("targets", file.targets)
 
 
 def _loss(finds: _Finds) -> Section:
@@ -188,10 +201,11 @@ def _loss(finds: _Finds) -> Section:
         section.guesses("name", library.loss, f"what {library.name} is usually trained on")
         if library.output:
             section.sets("output", library.output, "the part of the model's output that it is taken of")
+    elif finds.adapter and finds.loss:
+        section.guesses("name", finds.loss, f"what an adapter for {finds.adapter.task} is usually trained on")
     elif head and head[1] == 1:
-        section.guesses(
-            "name", "mse", f"the last layer, '{head[0]}', has one output; bce_with_logits if it is yes or no"
-        )
+        section.lacks("name", "bce_with_logits", f"the last layer, '{head[0]}', has one output: is it yes or no?")
+        section.offers("name", "mse", "if it is a number")
     elif head:
         section.guesses("name", "cross_entropy", f"the last layer, '{head[0]}', has {head[1]:,} outputs")
     else:
@@ -207,7 +221,14 @@ def _protocol() -> Section:
     return section
 
 
-def _arguments(section: Section, chosen: Candidate) -> None:
+def _chosen(section: Section, key: str, finds: _Finds, candidates: Sequence[Candidate], chosen: Candidate) -> None:
+    """What was taken, as a guess where its name or its number leaves a doubt, and what it has to be called with."""
+    others = len(candidates) - 1
+    doubt = chosen.doubt or (f"the likeliest of {others + 1}" if others else "")
+    if doubt:
+        section.guesses(key, finds.named(chosen.spec), doubt)
+    else:
+        section.sets(key, finds.named(chosen.spec))
     if chosen.needs:
         section.lacks("kwargs", dict.fromkeys(chosen.needs, 0), f"what `{printable(chosen.spec)}` is to be called with")
 

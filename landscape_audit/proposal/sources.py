@@ -1,8 +1,9 @@
-"""Python beside a checkpoint, read and never run: which of its functions could be the model, the data or the loss."""
+"""Python beside a checkpoint, read and never run: what in it could be the model, the data or the loss."""
 
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,21 +17,26 @@ _MOST_BYTES = 500_000
 _MODELS = frozenset(
     {"build", "build_model", "make_model", "create_model", "get_model", "load_model", "model", "network"}
 )
-_VALIDATION = ("val", "valid", "validation", "eval", "evaluation", "test", "dev", "holdout")
-_TRAINING = ("train", "training", "fit")
-_LOADERS = frozenset({"batches", "loader", "data", "dataset", "examples", "samples"})
+_VALIDATION = re.compile(r"(val|valid|validation|eval|evaluation|test|dev|holdout)(s?|set|data|loader|dl|ds)")
+_LOADERS = re.compile(r"batches|loader|dataloader|data|dataset|set|examples|samples|dl|ds")
+_NOT_FOR_VALIDATION = ("train", "fit", "shuffl", "augment")
+"""How words begin that no validation sample is called by."""
 _MODEL_TYPES = frozenset({"Module", "Sequential", "ModuleList", "PreTrainedModel"})
-_LOADER_TYPES = frozenset({"DataLoader", "Iterable", "Iterator", "Generator", "TensorDataset"})
+_DATA_SETS = frozenset({"Dataset", "IterableDataset", "TensorDataset", "Subset", "VisionDataset", "ImageFolder"})
+_LOADER_TYPES = frozenset({"DataLoader", "Iterable", "Iterator", "Generator"}) | _DATA_SETS
+_MAKE_DATA_SETS = frozenset({"random_split", "load_dataset", "load_from_disk"})
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A function or class that a setting could name, as `file.py:name`, and the arguments that it cannot do without."""
+    """What a setting could name, as `file.py:name`, and the arguments that it cannot do without."""
 
     spec: str
     needs: tuple[str, ...]
     rank: int
     """0 for the most likely; candidates of equal rank cannot be told apart."""
+    doubt: str = ""
+    """Why it may not be what it is taken for, where it may not."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,8 @@ def read_sources(folder: Path, attributes: frozenset[str]) -> Sources:
     for path in _files(folder):
         tree = _tree(path)
         models += _models(path.name, tree, attributes)
+        loaders += _loaders(path.name, tree)
         for function in _functions(tree):
-            loaders += _loaders(path.name, function)
             losses += _losses(path.name, function)
     return Sources(*(tuple(sorted(found, key=_order)) for found in (models, loaders, losses)))
 
@@ -93,25 +99,54 @@ def _models(file: str, tree: ast.Module, attributes: frozenset[str]) -> Iterator
         returned = _returned(function)
         if returned & (_MODEL_TYPES | set(classes)) or function.name in _MODELS:
             needs = _needs(function.args)
-            yield Candidate(f"{file}:{function.name}", needs, 1 if needs else 0)
+            doubt = "" if function.name in _MODELS else "told by what it returns alone"
+            yield Candidate(f"{file}:{function.name}", needs, 1 if needs else 0, doubt)
     for name, node in classes.items():
         if not name.startswith("_") and attributes and attributes <= _attributes(node):
             needs = _needs(_constructor(node), after_self=True)
             yield Candidate(f"{file}:{name}", needs, 3 if needs else 2)
 
 
-def _loaders(file: str, function: ast.FunctionDef) -> Iterator[Candidate]:
-    words = set(function.name.lower().split("_"))
-    is_loader = bool(_returned(function) & _LOADER_TYPES) or _yields(function)
-    needs = _needs(function.args)
-    if words & set(_TRAINING) or not (is_loader or words & {*_VALIDATION, *_LOADERS}) or (needs and not is_loader):
+def _loaders(file: str, tree: ast.Module) -> Iterator[Candidate]:
+    """What is named for validation comes first; functions and loaders before data sets, and classes last."""
+    classes = {node.name: node for node in _classes(tree) if _names(node.bases) & _DATA_SETS}
+    makers = _LOADER_TYPES | _MAKE_DATA_SETS | set(classes)
+    for function in _functions(tree):
+        name, needs = function.name, _needs(function.args)
+        named = not needs and (_validates(name) or _speaks_of(_LOADERS, name))
+        if named or _yields(function) or _returned(function) & makers:
+            yield from _loader(file, name, needs, 0)
+    for name, value, of in _variables(tree):
+        named = _validates(name) and (_speaks_of(_LOADERS, name) or len(_words(name)) == 1)
+        if of & makers or (named and isinstance(value, ast.Call | ast.List | ast.ListComp)):
+            yield from _loader(file, name, (), 0 if "DataLoader" in of else 2)
+    for name, node in classes.items():
+        yield from _loader(file, name, _needs(_constructor(node), after_self=True), 4)
+
+
+def _loader(file: str, name: str, needs: tuple[str, ...], rank: int) -> Iterator[Candidate]:
+    """A candidate, unless its name says that it is for something else."""
+    if name.startswith("_") or any(word.startswith(_NOT_FOR_VALIDATION) for word in _words(name)):
         return
-    validation = bool(words & set(_VALIDATION))
-    yield Candidate(f"{file}:{function.name}", needs, 2 * (not validation) + bool(needs))
+    doubt = "" if _validates(name) else "nothing in its name says that it is the validation sample"
+    yield Candidate(f"{file}:{name}", needs, 8 * bool(doubt) + rank + bool(needs), doubt)
+
+
+def _validates(name: str) -> bool:
+    return _speaks_of(_VALIDATION, name)
+
+
+def _speaks_of(what: re.Pattern[str], name: str) -> bool:
+    return any(what.fullmatch(word) for word in _words(name))
+
+
+def _words(name: str) -> list[str]:
+    """`val`, `loader` of `val_loader`, `ValLoader` and `VAL_LOADER`."""
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
 
 
 def _losses(file: str, function: ast.FunctionDef) -> Iterator[Candidate]:
-    words = set(function.name.lower().split("_"))
+    words = set(_words(function.name))
     if words & {"loss", "criterion", "objective"} and len(_needs(function.args)) == 2:
         yield Candidate(f"{file}:{function.name}", (), 0)
 
@@ -121,6 +156,22 @@ def _losses(file: str, function: ast.FunctionDef) -> Iterator[Candidate]:
 
 def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
     return (node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"))
+
+
+def _classes(tree: ast.Module) -> Iterator[ast.ClassDef]:
+    return (node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_"))
+
+
+def _variables(tree: ast.Module) -> Iterator[tuple[str, ast.expr, set[str]]]:
+    """The module's own variables, what they are set to, and the names of what that calls or is annotated as."""
+    for node in tree.body:
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        targets, said = (node.targets, []) if isinstance(node, ast.Assign) else ([node.target], [node.annotation])
+        made = _names([*said, *([node.value.func] if isinstance(node.value, ast.Call) else [])])
+        for each in targets:
+            names = each.elts if isinstance(each, ast.Tuple | ast.List) else [each]
+            yield from ((name.id, node.value, made) for name in names if isinstance(name, ast.Name))
 
 
 def _needs(arguments: ast.arguments, *, after_self: bool = False) -> tuple[str, ...]:

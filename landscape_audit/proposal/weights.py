@@ -59,7 +59,12 @@ class Weights:
         for name in _HEADS:
             if len(shape := self.shape(f"{name}.weight")) == 2:
                 return f"{name}.weight", shape[0]
-        return self._end_of_a_list()
+        return self._end_of_a_list() or self._single_output()
+
+    def _single_output(self) -> tuple[str, int] | None:
+        """A layer of one output, where there is only one: hardly anything is behind it."""
+        single = [name for name, each in self.tensors.items() if name.endswith(".weight") and each.shape[:1] == (1,)]
+        return (single[0], 1) if len(single) == 1 and len(self.shape(single[0])) == 2 else None
 
     def _end_of_a_list(self) -> tuple[str, int] | None:
         """The last layer where all layers stand in one numbered list, as in a Sequential."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import CONFIG, outcome
 
@@ -35,6 +36,7 @@ from code import X, Y, build
 def endless():
     while True:
         yield X[:20], Y[:20]
+def many(): return TensorDataset(X.repeat(10, 1), Y.repeat(10))
 def late():
     yield X[:20], Y[:20]
     yield X[20:], Y[20:]
@@ -111,6 +113,15 @@ def test_a_device_that_is_not_there_is_a_problem_of_the_machine(monkeypatch, cap
     code, out, _ = outcome(["doctor", "--device", "cuda:63"], monkeypatch, capsys)
     assert code == 2
     assert "device cuda:63" in words_of(out, "device")
+
+
+@pytest.mark.parametrize("data", ["loader = 'more.py:many'", "file = 'few.npz'"])
+def test_how_many_examples_there_are_is_not_judged_by_two_batches(project, data, monkeypatch, capsys):
+    np.savez("few.npz", inputs=np.ones((20, 6), np.float32), targets=np.arange(20) % 3)
+    (project / "audit.toml").write_text(f'[model]\nfactory = "code.py:build"\n[data]\nn_samples = 200\n{data}\n')
+    code, out, _ = outcome(["doctor", "model.safetensors"], monkeypatch, capsys)
+    assert code == 0, out
+    assert "asked for" not in out
 
 
 BROKEN = [

@@ -112,7 +112,7 @@ def test_with_nothing_beside_it_init_says_what_is_missing(folder, monkeypatch, c
         ("pickle.safetensors", "which runs code when loaded"),
         ("empty.safetensors", "is empty"),
         ("page.safetensors", "is a web page"),
-        (".", "is a folder, not a checkpoint"),
+        (".", "is a folder with 9 checkpoints in it"),
     ],
 )
 def test_what_is_no_checkpoint_is_exit_code_4_and_nothing_is_written(name, wanted, monkeypatch, capsys):
@@ -120,6 +120,14 @@ def test_what_is_no_checkpoint_is_exit_code_4_and_nothing_is_written(name, wante
     assert code == 4
     assert wanted in err
     assert not Path("new.toml").exists()
+
+
+def test_a_folder_is_the_only_checkpoint_in_it_as_for_an_audit(demo, tmp_path, monkeypatch, capsys):
+    code, _, err = outcome(["init", str(demo), "--out", str(tmp_path)], monkeypatch, capsys)
+    assert code == 0, err
+    config = tomllib.loads((tmp_path / "audit.toml").read_text())
+    assert (tmp_path / config["checkpoint"]["path"]).samefile(demo / "model.safetensors")
+    assert config["model"]["factory"].endswith("model.py:build")
 
 
 @pytest.mark.usefixtures("folder")

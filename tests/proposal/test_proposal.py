@@ -190,6 +190,44 @@ def test_the_only_plausible_loader_is_taken_and_never_the_training_data(tmp_path
     assert config["data"].get("loader") == loader
 
 
+@pytest.mark.parametrize(
+    ("text", "loader"),
+    [
+        (
+            "validation = TensorDataset(x, y)\ndef shuffled() -> DataLoader: ...\ndef augmented() -> DataLoader: ...\n",
+            "data.py:validation",
+        ),
+        (
+            "train_loader = DataLoader(a)\nval_loader = DataLoader(b)\nval_set = TensorDataset(c)\n",
+            "data.py:val_loader",
+        ),
+        ("trainset, testset = random_split(everything, [9, 1])\n", "data.py:testset"),
+        ("class Digits(Dataset): ...\n", "data.py:Digits"),
+        ("class Digits(Dataset): ...\nheld = Digits()\n", "data.py:held"),
+        ("class TrainDigits(Dataset): ...\nclass ValDigits(Dataset): ...\n", "data.py:ValDigits"),
+        ("def shuffled() -> DataLoader: ...\ndef augmented_data() -> DataLoader: ...\n", None),
+        ("val_fraction = float('0.1')\ntest_size = 3\nval = 4\n", None),
+    ],
+)
+def test_a_variable_or_a_class_can_be_the_loader_and_what_is_shuffled_or_augmented_never_is(tmp_path, text, loader):
+    _, config = proposed(tmp_path, data_py=text)
+    assert config["data"].get("loader") == loader
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "guessed"),
+    [
+        (MODEL, DATA, []),
+        (MODEL, "def batches():\n    yield 1\n", ["[data] loader"]),
+        (MODEL, DATA + "def batches():\n    yield 1\n", ["[data] loader"]),
+        ("def anything() -> nn.Module: ...", DATA, ["[model] factory"]),
+    ],
+)
+def test_what_was_chosen_by_guess_is_to_be_confirmed(tmp_path, model, data, guessed):
+    found, _ = proposed(tmp_path, model_py=model, data_py=data)
+    assert [line.split(" =")[0] for line in found.guessed if not line.startswith("[loss]")] == guessed
+
+
 def test_a_file_with_inputs_and_targets_is_data(tmp_path):
     arrays = {"inputs": np.zeros((4, 6)), "targets": np.zeros(4)}
     np.savez(tmp_path / "val.npz", **arrays)
@@ -197,6 +235,50 @@ def test_a_file_with_inputs_and_targets_is_data(tmp_path):
     (tmp_path / "junk.npz").write_bytes(b"PK\x03\x04junk")
     _, config = proposed(tmp_path)
     assert config["data"] == {"file": "val.npz"}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "architecture", "data"),
+    [
+        (["input_ids", "attention_mask", "labels"], "BertForSequenceClassification", {}),
+        (["input_ids", "attention_mask"], "GPT2LMHeadModel", {}),
+        (["input_ids", "attention_mask"], "BertForSequenceClassification", None),
+        (["x", "y"], "", {"inputs": ["x"], "targets": "y"}),
+        (["images", "label"], "", {"inputs": ["images"], "targets": "label"}),
+        (["X", "Y"], "", {"inputs": ["X"], "targets": "Y"}),
+        (["a", "b"], "", None),
+    ],
+)
+def test_a_file_of_arrays_that_an_audit_takes_is_data(tmp_path, arrays, architecture, data):
+    np.savez(tmp_path / "val.npz", **{name: np.zeros((4, 6)) for name in arrays})
+    config = {"architectures": [architecture]} if architecture else {}
+    _, tables = proposed(tmp_path, config_json=json.dumps(config))
+    assert tables["data"] == ({} if data is None else {"file": "val.npz", **data})
+
+
+def test_of_several_files_the_one_for_validation_is_taken(tmp_path):
+    for name in ("train", "test", "val", "latest", "other"):
+        np.savez(tmp_path / f"{name}.npz", x=np.zeros(4), y=np.zeros(4))
+    _, tables = proposed(tmp_path)
+    assert tables["data"]["file"] == "val.npz"
+    (tmp_path / "val.npz").unlink()
+    _, tables = proposed(tmp_path)
+    assert tables["data"]["file"] == "test.npz"
+
+
+def test_targets_are_looked_for_where_the_data_are_read():
+    from landscape_audit.proposal.beside import TARGETS
+    from landscape_audit.subject.data import intake
+
+    assert TARGETS == intake.TARGETS
+
+
+def test_a_model_of_one_output_is_not_guessed_to_be_a_classifier_or_a_regression(tmp_path):
+    found, tables = proposed(tmp_path, {"a.weight": torch.zeros(8, 6), "b.weight": torch.zeros(1, 8)}, model_py=MODEL)
+    assert tables["loss"] == {}
+    assert '# name = "bce_with_logits"' in found.text
+    assert '# name = "mse"' in found.text
+    assert any(line.startswith("[loss] name") for line in found.missing)
 
 
 # ------------------------------------------------------------------------------------------------- -------- libraries
@@ -245,8 +327,26 @@ def test_an_adapter_lacks_its_base(tmp_path):
     found, tables = proposed(tmp_path, model_py=MODEL, data_py=DATA, adapter_config_json=adapter)
     assert "base" not in tables["model"]
     assert found.missing == (
-        '[model] base: the checkpoint that this adapter lies over, org/base, such as  base = "base.safetensors"',
+        '[model] base: the file or folder of what this adapter lies over, org/base, such as  base = "base/"',
     )
+
+
+@pytest.mark.parametrize(
+    ("task", "loss"), [("CAUSAL_LM", "causal_lm"), ("SEQ_CLS", "cross_entropy"), ("SEQ_2_SEQ_LM", "model")]
+)
+def test_the_task_of_an_adapter_names_the_library_and_the_loss(tmp_path, task, loss):
+    np.savez(tmp_path / "val.npz", input_ids=np.zeros((4, 6), int), labels=np.zeros(4, int))
+    found, tables = proposed(tmp_path, adapter_config_json=json.dumps({"task_type": task}))
+    assert tables["model"] == {"factory": "transformers"}
+    assert tables["loss"] == {"name": loss}
+    assert tables["data"] == {"file": "val.npz"}
+    assert [line.split(":")[0] for line in found.missing] == ["[model] base"]
+    assert found.guessed[0].startswith('[model] factory = "transformers": an adapter for')
+
+
+def test_the_adapter_of_a_model_of_ones_own_goes_with_its_factory(tmp_path):
+    _, tables = proposed(tmp_path, model_py=MODEL, adapter_config_json=json.dumps({"task_type": "CAUSAL_LM"}))
+    assert tables["model"] == {"factory": "model.py:build"}
 
 
 @pytest.mark.parametrize("prefix", ["module", "_orig_mod", "module._orig_mod", "_orig_mod.module"])
@@ -274,6 +374,8 @@ def test_the_state_of_an_optimiser_is_not_the_models(tmp_path):
         ({"a.0.weight": (8, 6), "b.2.weight": (3, 8)}, None),
         ({"body.weight": (8, 6), "fc.weight": (5, 8)}, ("fc.weight", 5)),
         ({"body.weight": (8, 6)}, None),
+        ({"body.weight": (8, 6), "odd.weight": (1, 8)}, ("odd.weight", 1)),
+        ({"body.weight": (8, 6), "a.weight": (1, 8), "b.weight": (1, 8)}, None),
     ],
 )
 def test_the_last_layer_is_told_by_its_name_or_number_or_not_at_all(shapes, head):

@@ -96,7 +96,17 @@ def test_the_base_is_frozen_hashed_and_told_and_its_name_is_not_fetched(tmp_path
     assert subject.info.base_digest == read_checkpoint(tmp_path / "base.safetensors").digest
     assert subject.info.frozen_parameters == 73
     assert "4 tensors of a LoRA adapter audited; the base under it, 73 numbers, is frozen." in subject.adjustments
-    assert any(r"'evil/\x1b[31mbase', which was not fetched" in told for told in subject.adjustments)
+    assert any(r"'evil/\x1b[31mbase'. Nothing is fetched: " in told for told in subject.adjustments)
+
+
+@pytest.mark.filterwarnings("ignore")  # peft's own, on saving
+def test_a_factory_that_lays_an_adapter_itself_is_to_return_the_base(tmp_path: Path) -> None:
+    adapt(tmp_path)
+    body = "\nimport peft\n_base = build\ndef build():\n    config = peft.LoraConfig(target_modules=['0', '2'])\n"
+    write(tmp_path, "model.py", BASE + body + "    return peft.get_peft_model(_base(), config)\n")
+    with pytest.raises(AuditError) as caught:
+        audited(tmp_path)
+    assert "return the base model" in caught.value.remedy
 
 
 def change(folder: Path, **values: Any) -> None:

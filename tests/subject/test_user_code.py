@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from user_files import write
+from user_files import DATA, subject_in, write
 
 import landscape_audit
-from landscape_audit.errors import DataError, LossError, ModelError
+from landscape_audit.errors import AuditError, DataError, LossError, ModelError
 from landscape_audit.subject.code.process import undisturbed
 from landscape_audit.subject.code.user_code import UserCode, is_out_of_memory
 
@@ -251,3 +251,27 @@ def test_a_relative_import_outside_of_a_package_names_its_line(tmp_path: Path) -
     write(tmp_path, "model.py", "from .layers import WIDTH\n")
     with pytest.raises(ModelError, match=r"attempted relative import with no known parent package \(model.py, line 1"):
         UserCode(tmp_path).resolve("model.py:build", ModelError)
+
+
+TWO = "class Net(nn.Sequential):\n    def forward(self, x, {}):\n        return super().forward(x)\n"
+OF_TWO = "def build():\n    return Net(nn.Linear(4, 3))\n"
+
+
+@pytest.mark.parametrize(
+    ("model", "loader", "remedy"),
+    [
+        (TWO.format("y") + OF_TWO, DATA, '[loss] name = "model"'),
+        (TWO.format("labels") + OF_TWO, DATA, '[loss] name = "model"'),
+        (TWO.format("mask") + OF_TWO, DATA, "(inputs, mask, targets)"),
+        ("def build(width, depth): ...", DATA, "[model] kwargs = { width = …, depth = … }"),
+        (OF_TWO.replace("Net", "nn.Sequential"), "def batches(*, part): ...", "[data] kwargs = { part = … }"),
+        ("def build():\n    return inner()\ndef inner(y): ...", DATA, "LANDSCAPE_AUDIT_TRACEBACK"),
+    ],
+)
+def test_the_setting_that_gives_a_lacking_argument_is_named_where_the_audit_makes_the_call(
+    tmp_path: Path, model: str, loader: str, remedy: str
+) -> None:
+    tensors = {"0.weight": torch.zeros(3, 4), "0.bias": torch.zeros(3)}
+    with pytest.raises(AuditError) as caught:
+        subject_in(tmp_path, "from torch import nn\n" + model, loader, tensors)
+    assert remedy in caught.value.remedy

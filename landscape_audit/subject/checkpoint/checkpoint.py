@@ -15,11 +15,11 @@ from torch import Tensor
 
 from landscape_audit.errors import CheckpointError
 from landscape_audit.results import FileRecord, TensorGroup
-from landscape_audit.subject.checkpoint.header import CONVERT, FETCH, INDEX, read_index, refuse_shard, unreadable
+from landscape_audit.subject.checkpoint.folder import checkpoint_file
+from landscape_audit.subject.checkpoint.header import FETCH, INDEX, read_index, refuse_shard
 from landscape_audit.subject.checkpoint.tensor_file import hash_of, read_tensor_file
 from landscape_audit.text import count
 
-_LISTED = 5  # names spelled out in one sentence
 _CHUNK = 1 << 22  # numbers looked at together
 
 
@@ -49,26 +49,6 @@ class Checkpoint:
     def folder(self) -> Path:
         """Where they lie, and a configuration beside them."""
         return next(iter(self.sources)).parent
-
-
-def checkpoint_file(path: Path) -> Path:
-    """The `.safetensors` or index that `path` names: itself, or the only one there is in the folder."""
-    try:
-        if not path.is_dir():
-            return path
-        names = sorted(file.name for file in path.iterdir() if file.name.endswith((".safetensors", INDEX)))
-    except OSError as error:
-        raise unreadable(path, error) from None
-    indices = [name for name in names if name.endswith(INDEX)]
-    candidates = indices or names
-    if len(candidates) == 1:
-        return path / candidates[0]
-    if not candidates:
-        raise CheckpointError(f"{path}: is a folder without a .safetensors file.", remedy=CONVERT)
-    listed = ", ".join(candidates[:_LISTED]) + (", …" if len(candidates) > _LISTED else "")
-    raise CheckpointError(
-        f"{path}: is a folder with {len(candidates):,} checkpoints in it.", remedy=f"Name one of them: {listed}."
-    )
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

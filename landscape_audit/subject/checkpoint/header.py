@@ -6,7 +6,6 @@ torch, and nothing is believed before it is checked.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
@@ -33,7 +32,6 @@ _LENGTH_BYTES = 8
 _MAX_HEADER = 100_000_000  # the format's own limit, in bytes
 _MAX_DIMS = 64  # PyTorch's own, for most operations
 _MAX_ELEMENTS = 2**63  # likewise
-_LISTED = 5  # names spelled out in one sentence
 
 _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"PK\x03\x04", "a zip archive, as `torch.save` writes: a pickle, which runs code when loaded", CONVERT),
@@ -70,9 +68,6 @@ class Header:
 
 def read_header(path: Path) -> Header:
     """The header of a `.safetensors`, or those of all files that its index names. Costs a read of the headers only."""
-    with contextlib.suppress(OSError):  # a name may be too long to ask, which opening it will say
-        if path.is_dir():
-            raise _folder(path)
     shards = list(read_index(path)[1]) if path.name.endswith(INDEX) else [path]
     tensors: dict[str, Stored] = {}
     metadata: dict[str, str] = {}
@@ -87,15 +82,6 @@ def read_header(path: Path) -> Header:
     if not tensors:
         raise CheckpointError(f"{path.name}: has no tensors.", remedy=FETCH)
     return Header(tensors, metadata, len(shards))
-
-
-def _folder(path: Path) -> CheckpointError:
-    inside: list[str] = []
-    with contextlib.suppress(OSError):
-        inside = sorted(file.name for file in path.iterdir() if file.name.endswith((".safetensors", INDEX)))
-    names = ", ".join(inside[:_LISTED])
-    remedy = f"Name a file in it: {names}." if inside else "There is no .safetensors file in it."
-    return CheckpointError(f"{path}: is a folder, not a checkpoint.", remedy=remedy)
 
 
 def _stored(path: Path, entry: Entry) -> Stored:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from landscape_audit.errors import AuditError
+from landscape_audit.subject.code.lacking import setting_for
 from landscape_audit.subject.code.process import SETTINGS, Lent, as_set, undisturbed
 from landscape_audit.text import described, did_you_mean, words
 
@@ -106,7 +107,8 @@ class UserCode:
 
     def _told(self, what: str, raised: BaseException, error: type[AuditError]) -> AuditError:
         try:
-            return error(f"{what}: raised {described(raised)}{self._where(raised)}.", remedy=_remedy(raised))
+            remedy = (not self._frames(raised) and setting_for(what, raised, error)) or _remedy(raised)
+            return error(f"{what}: raised {described(raised)}{self._where(raised)}.", remedy=remedy)
         except RuntimeError as late:  # DataLoader's signal handler, which raises wherever we are when a worker dies
             return self._told(what, late, error)
 
@@ -192,8 +194,12 @@ class UserCode:
         if isinstance(raised, SyntaxError) and raised.filename:
             return f" ({self._shown(raised.filename)}, line {raised.lineno})"
         frames = [f for f in traceback.extract_tb(raised.__traceback__) if not _is_internal(f.filename)]
-        ours = [frame for frame in frames if self._is_here(frame.filename)] or frames
+        ours = self._frames(raised) or frames
         return f" ({self._shown(ours[-1].filename)}, line {ours[-1].lineno})" if ours else ""
+
+    def _frames(self, raised: BaseException) -> list[traceback.FrameSummary]:
+        """Where it went through the user's own files; nowhere, where the call that failed is the audit's."""
+        return [frame for frame in traceback.extract_tb(raised.__traceback__) if self._is_here(frame.filename)]
 
     def _shown(self, file: str) -> str:
         path = Path(file).resolve()

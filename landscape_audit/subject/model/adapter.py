@@ -79,7 +79,8 @@ def _unfetched(path: Path, values: Mapping[str, Any]) -> tuple[str, ...]:
     name = values.get("base_model_name_or_path")
     if not name:
         return ()
-    return (f"{path.name} names its base '{printable(name, 80)}', which was not fetched: [model] base is.",)
+    named = f"{path.name} names its base '{printable(name, 80)}'"
+    return (f"{named}. Nothing is fetched: what lies under the adapter is what [model] base names.",)
 
 
 def _settings(path: Path, values: Mapping[str, Any], stored: Checkpoint) -> dict[str, Any]:

@@ -76,5 +76,5 @@ def _refuse_lone_adapter(stored: Checkpoint) -> None:
     if is_adapter(stored):
         raise CheckpointError(
             f"{stored.name}: is a LoRA adapter, which lies over a base model.",
-            remedy='Name the base\'s file:  [model] base = "base.safetensors"',
+            remedy='Name the base\'s file or folder:  [model] base = "base/"',
         )

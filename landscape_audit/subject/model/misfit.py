@@ -54,6 +54,8 @@ class Misfit:
         return [f"{has}, which the model does not."] if self.unexpected else []
 
     def _remedy(self) -> str:
+        if any(".lora_A." in name for name in self.absent) and not any(".lora_A." in name for name in self.file):
+            return "Have the factory return the base model, without PeftModel: [model] base lays the adapter over it."
         # What a renaming brought about is not for another renaming to mend: it would speak of names not in the file.
         made = set(self.spec.rename.values())
         spare = {name: self.file[name] for name in self.unexpected if not any(leads(new, name) for new in made)}
