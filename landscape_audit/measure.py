@@ -86,7 +86,7 @@ def audit(
         machine, checks = environment(device, ranks.size), chosen(spec.checks)
         course = read_course(spec, subject, checkpoint, folder) if sam in checks else None
         home = folder if ranks.size == 1 else None
-        rests_on = what_numbers_rest_on(spec, subject, machine, course) if home else {}
+        rests_on = what_numbers_rest_on(spec, subject, machine, course)
         left = left_by_an_earlier_run(home, rests_on, progress, resume=resume) if home else None
         memory = left.memory if left else int(ranks.least(memory_for(spec.protocol, device)))
         bench = Bench(subject, spec.protocol, progress if ranks.leads else Silent(), memory, ranks)

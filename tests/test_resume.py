@@ -325,8 +325,25 @@ def test_without_resume_what_was_kept_is_removed_and_told(project):
     strange.write_text("left by a newer version")
     told = Told()
     audited(project, "out", progress=told, checks=FEW)
-    assert "of an interrupted audit removed; --resume goes on with them" in told.notes[0]
+    assert "of an interrupted audit removed, as --resume was not given." in told.notes[0]
     assert not strange.exists()
+
+
+def test_each_change_of_the_machine_is_named_with_what_it_was_and_what_it_is(project, monkeypatch):
+    audited(project, "out", checks=FEW)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    monkeypatch.setattr(torch, "__version__", "9.1")
+    begin = project / "out/.probes/begin.json"
+    kept = json.loads(begin.read_text())
+    threads, version = (kept["rests_on"]["machine"][name] for name in ("threads", "torch"))
+    kept["rests_on"]["machine"]["\x1b[31m"] = "\n" + "x" * 1000
+    begin.write_text(json.dumps(kept))
+    told = Told()
+    audited(project, "out", again=True, progress=told, checks=FEW)
+    assert f"threads ({threads} → 64), torch ({version} → 9.1) changed. The audit starts" in told.notes[0]
+    assert r"\x1b[31m (\nxxx" in told.notes[0]
+    assert told.notes[0].isprintable()
+    assert len(told.notes[0]) < 600
 
 
 def test_resuming_nothing_is_told_and_runs(project):

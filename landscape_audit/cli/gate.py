@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,9 @@ _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the last line.
 
 
 def gate(
-    results: Annotated[Path, typer.Argument(help="A results.json that an audit wrote.", show_default=False)],
+    results: Annotated[
+        Path, typer.Argument(help="A results.json that an audit wrote, or its folder.", show_default=False)
+    ],
     policy: Annotated[Path | None, typer.Option(help="Judge by this policy.toml.", show_default=False)] = None,
     config: Annotated[
         Path | None, typer.Option(help="Judge by the gates of this audit.toml.", show_default=False)
@@ -38,7 +41,8 @@ def gate(
     from landscape_audit.judge import judged, last_line
     from landscape_audit.results import read_results
 
-    stored = read_results(results)
+    a_folder = os.path.isdir(results)  # noqa: PTH112 - False, and no exception, also where it may not be looked at
+    stored = read_results(results / "results.json" if a_folder else results)
     verdict = judged(stored, _policy(stored, policy, config), dt.datetime.now(dt.UTC).date())
     if json:
         typer.echo(verdict.to_json(), nl=False)

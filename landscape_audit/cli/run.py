@@ -16,9 +16,10 @@ import typer
 
 from landscape_audit.cli import options
 from landscape_audit.cli.caches import caches_apart
+from landscape_audit.cli.outputs import OUTPUTS, clear
 from landscape_audit.cli.progress import Bar, listener, tell
 from landscape_audit.cli.summary import failures, summary
-from landscape_audit.errors import OutputError, UsageError
+from landscape_audit.errors import UsageError
 from landscape_audit.files import room_held, sweep, writable_folder, write_atomically
 from landscape_audit.interruption import EXIT_CODES
 from landscape_audit.judge import expect, judged, last_line
@@ -30,7 +31,6 @@ from landscape_audit.text import count, printable
 from landscape_audit.torchrun import is_several, leads, require_torchrun
 
 _LONGEST = 60  # characters of a checkpoint's name, of up to four bytes each, where a name may have 255
-OUTPUTS = ("results.json", "report.html", "report.pdf", "summary.md")
 
 
 def run(
@@ -203,7 +203,7 @@ def _claimed(folder: Path) -> Iterator[Callable[[], None]]:
         with locked(folder, lambda message: tell(f"note: {message}")):
             sweep(folder, (*OUTPUTS, "sam-seed-*.json"))
             with room_held(folder) as give_room_back:
-                _clear(folder)
+                clear(folder)
                 yield give_room_back
     except BaseException:
         if kept_probes(folder):
@@ -213,16 +213,6 @@ def _claimed(folder: Path) -> Iterator[Callable[[], None]]:
         with contextlib.suppress(OSError):
             folder.rmdir()  # nothing was measured: an empty folder would look like an audit
         raise
-
-
-def _clear(folder: Path) -> None:
-    for name in OUTPUTS:
-        try:
-            (folder / name).unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"{folder / name}: is in the way: {error.strerror}.", remedy="Remove it, or choose another --out."
-            ) from None
 
 
 def _policy(asked: options.Request, path: Path | None) -> Policy:

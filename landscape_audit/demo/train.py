@@ -58,7 +58,7 @@ def _digits(seed: int) -> dict[str, Any]:
         from sklearn.datasets import load_digits
     except ImportError:
         raise CapabilityError(
-            "the demo needs scikit-learn, which ships the digits.", remedy="pip install 'landscape-audit[demo]'"
+            "the demo needs scikit-learn, which ships the digits.", remedy="pip install scikit-learn"
         ) from None
     stored = load_digits()
     order = np.random.default_rng(seed).permutation(len(stored.target))

@@ -43,6 +43,14 @@ def test_the_stored_policy_is_applied_where_no_other_is_named(stored: Path) -> N
     assert result.stderr.splitlines()[-1] == "landscape-audit: PASS  1 passed, 0 failed, 0 undecided  (exit 0)"
 
 
+def test_the_folder_of_an_audit_is_as_good_as_its_results(stored: Path) -> None:
+    assert (run(stored.parent).exit_code, run(stored.parent).stderr) == (0, run(stored).stderr)
+    stored.unlink()
+    found = run(stored.parent)
+    assert isinstance(found.exception, ResultsError)
+    assert "results.json: cannot be read" in str(found.exception)
+
+
 def test_another_policy_takes_its_place_and_the_file_stays_as_it_was(stored: Path) -> None:
     before = stored.read_bytes()
     result = run(stored, "--policy", a_file(stored, "policy.toml", STRICT))

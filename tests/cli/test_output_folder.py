@@ -7,10 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
-from command_line import outcome
+from command_line import assert_one_message, outcome
 
 from landscape_audit import files, lock
 from landscape_audit.cli import run as run_command
+from landscape_audit.cli.outputs import clear
 from landscape_audit.errors import OutputError
 from landscape_audit.files import PARTIAL, replacing, write_atomically
 from landscape_audit.lock import locked
@@ -79,6 +80,46 @@ def test_a_file_that_could_not_be_written_leaves_the_old_one(tmp_path, monkeypat
     assert {each.name: each.read_bytes() for each in own.iterdir()} == {"results.json": b"old"}
 
 
+OWN = {
+    "results.json": '{"accuracy": 0.91}',
+    "report.html": "<title>Our quarterly report</title>",
+    "report.pdf": "%PDF-1.7",
+    "summary.md": "# Summary",
+}
+
+
+@pytest.mark.parametrize("names", [[name] for name in OWN] + [[*OWN]], ids=[*OWN, "all"])
+def test_files_of_the_users_own_are_never_replaced(names, monkeypatch, capsys):
+    for name in names:
+        Path(name).write_text(OWN[name])
+    before = {path.name for path in Path().iterdir()}
+    code, out, told = outcome([*RUN[:-1], "."], monkeypatch, capsys)
+    assert_one_message(code, 2, f"{names[0]}: is in the way", out, told)
+    assert {name: Path(name).read_text() for name in names} == {name: OWN[name] for name in names}
+    assert {path.name for path in Path().iterdir()} == before
+
+
+def test_files_of_an_earlier_audit_are_replaced_also_where_it_was_cleared_only_in_part(monkeypatch, capsys):
+    for gone in ((), ("report.html", "summary.md")):
+        assert outcome(RUN, monkeypatch, capsys)[0] == 0
+        for name in gone:
+            Path("out", name).unlink()
+    assert outcome(RUN, monkeypatch, capsys)[0] == 0
+
+
+def test_a_run_that_is_killed_while_it_clears_leaves_what_shows_that_the_rest_is_an_audits(monkeypatch, capsys):
+    assert outcome(RUN, monkeypatch, capsys)[0] == 0
+    unlink, removed = Path.unlink, []
+
+    def noted(path, **more):
+        removed.append(path.name)
+        unlink(path, **more)
+
+    monkeypatch.setattr(Path, "unlink", noted)
+    clear(Path("out"))
+    assert removed[-1] == "results.json"
+
+
 def test_the_next_run_removes_what_a_killed_one_left_half_written_and_nothing_else(monkeypatch, capsys):
     out = Path("out")
     out.mkdir()
@@ -87,6 +128,8 @@ def test_the_next_run_removes_what_a_killed_one_left_half_written_and_nothing_el
             (part,) = out.glob(f".{name}.*{PARTIAL}")
             os.link(part, out / "as it is now")
         (out / "as it is now").rename(part)
+    for name in ("results.json", "report.html"):
+        (out / name).unlink()
     (out / ".mine.partial").write_text("not of this tool")
     assert outcome(RUN, monkeypatch, capsys)[0] == 0
     outputs = {"results.json", "report.html", "summary.md"}

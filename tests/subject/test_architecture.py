@@ -183,7 +183,7 @@ def test_a_missing_extra_names_what_to_install(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(CapabilityError) as caught:
         assembled_stub(tmp_path, "timm:test_vit")
-    assert caught.value.remedy == "pip install 'landscape-audit[timm]'"
+    assert caught.value.remedy == "pip install timm  or, from a checkout of landscape-audit,  pip install '.[timm]'"
 
 
 def test_builds_for_different_devices_are_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,6 +192,7 @@ def test_builds_for_different_devices_are_told_as_that(tmp_path: Path, monkeypat
     with pytest.raises(CapabilityError, match="torch and torchvision are builds for different devices") as caught:
         assembled_stub(tmp_path, "timm:test_vit")
     assert "same index" in caught.value.remedy
+    assert "or uninstall torchvision, which only models of timm and torchvision need" in caught.value.remedy
 
 
 def assembled_stub(folder: Path, factory: str) -> nn.Module:

@@ -31,7 +31,8 @@ def extra(name: str) -> ModuleType:
     except ModuleNotFoundError as missing:
         if missing.name == name:
             raise CapabilityError(
-                f"{name}: is not installed.", remedy=f"pip install 'landscape-audit[{name}]'"
+                f"{name}: is not installed.",
+                remedy=f"pip install {name}  or, from a checkout of landscape-audit,  pip install '.[{name}]'",
             ) from None
         raise _unimportable(name, missing) from None
     except Exception as broken:  # noqa: BLE001 - importing an installed library may raise anything
@@ -43,7 +44,8 @@ def _unimportable(name: str, broken: BaseException) -> CapabilityError:
     if not _torchvision_fits():
         return CapabilityError(
             f"{name}: torch and torchvision are builds for different devices or versions.",
-            remedy="Install both from the same index, in one command.",
+            remedy="Install both from the same index, in one command, or uninstall torchvision, which only models of "
+            "timm and torchvision need.",
         )
     return CapabilityError(
         f"{name}: what it needs is installed, but raised {described(broken)} when imported.",
