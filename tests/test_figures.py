@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
@@ -10,7 +11,7 @@ import pytest
 
 from landscape_audit.figures import drawn
 from landscape_audit.figures.svg import decades, new_canvas
-from landscape_audit.results import Axis, Line, Series
+from landscape_audit.results import Axis, Line, Series, Surface
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "<script>alert(1)</script> & 'DejaVu Sans' style=\"a: b\""
@@ -63,3 +64,23 @@ def test_a_drawing_that_fails_leaves_the_settings_of_matplotlib_as_they_were():
         assert dict(mpl.rcParams) != before
         _ = 1 / 0
     assert dict(mpl.rcParams) == before
+
+
+def a_plane(span: float, rise: float) -> Surface:
+    side = Axis(label="Second direction", unit="share of the filters' norms")
+    xs = tuple(span * step / 5 for step in range(-5, 6))
+    z = tuple(tuple(4.1743 + rise * (x * x + y * y) for x in xs) for y in xs)
+    loss = Axis(label="Loss", unit="loss", scale="log")
+    return Surface(name="plane", title="t", finding="f", expected="e", x=side, y=side, z_axis=loss, xs=xs, ys=xs, z=z)
+
+
+@pytest.mark.parametrize(("span", "rise"), [(1.0, 1e-3), (0.05, 1e-3), (0.1, 1e4)])
+def test_the_label_beside_a_plane_lies_on_the_page_whatever_its_ticks(span: float, rise: float):
+    rotated = re.findall(rb"rotate\(-90 ([-\d.]+) ", drawn(a_plane(span, rise))[0])
+    assert len(rotated) == 2
+    assert all(9 <= float(baseline) <= 360 for baseline in rotated)  # letters of 9 points stand on it
+
+
+def test_the_colours_of_a_plane_that_hardly_rises_have_different_numbers():
+    shown = [word for word in words_of(drawn(a_plane(1.0, 1e-3))[0]) if word.startswith("4.")]
+    assert len(set(shown)) == len(shown) > 2

@@ -27,7 +27,9 @@ def draw(surface: Surface) -> bytes:
             masked = np.ma.masked_invalid(z)
             filled = axes.contourf(surface.xs, surface.ys, masked, levels=levels, norm=norm, cmap="cividis")
             axes.contour(surface.xs, surface.ys, masked, levels=levels, colors="white", linewidths=0.4, alpha=0.6)
-            bar = canvas.figure.colorbar(filled, ax=axes, ticks=levels[::3], format=lambda value, _: number(value, 2))
+            ticks = levels[::3]
+            most = _digits(ticks)
+            bar = canvas.figure.colorbar(filled, ax=axes, ticks=ticks, format=lambda value, _: number(value, most))
             bar.set_label(worded(surface.z_axis))
             bar.outline.set_visible(False)
         for mark in surface.marks:
@@ -45,7 +47,7 @@ def draw(surface: Surface) -> bytes:
         if rows.size:
             xs, ys = np.array(surface.xs)[columns], np.array(surface.ys)[rows]
             axes.plot(xs, ys, "x", color="#9ca3af", markersize=5)
-        axes.set_aspect("equal")
+        axes.set_aspect("equal", anchor="SW")  # where layout put it, or its labels would leave the page
         canvas.label(surface.x, surface.y)
         return canvas.svg()
 
@@ -64,6 +66,11 @@ def alt(surface: Surface) -> str:
         f"{surface.title}. Lowest {number(low[0], 3)} at ({number(low[1], 2)}, {number(low[2], 2)}), "
         f"highest {number(high[0], 3)} at ({number(high[1], 2)}, {number(high[2], 2)}).{missing}"
     )
+
+
+def _digits(ticks: list[float]) -> int:
+    """As few as tell the ticks apart, and no more than six."""
+    return next((digits for digits in range(2, 6) if len({number(each, digits) for each in ticks}) == len(ticks)), 6)
 
 
 def _levels(low: float, high: float, *, log: bool) -> list[float]:

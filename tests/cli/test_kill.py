@@ -15,6 +15,8 @@ import pytest
 from command_line import fill
 from forked import Forks
 
+from landscape_audit.names import doing
+
 KILLS, CHAINS = 20, 5
 RUN = ("run", "model.safetensors", "--no-pdf", "--only", "loss", "--only", "sharpness", "--only", "flatness")
 FILES = {"results.json", "report.html", "summary.md"}
@@ -77,7 +79,7 @@ def test_twenty_kills_at_random_moments_change_nothing_outside_the_run_block(for
 def test_a_signal_ends_a_run_with_its_code_and_says_how_to_go_on(forks, whole, number, code):
     expected, _ = whole
     out = Path(f"stopped-{code}")
-    ended, told, _ = forks.run(*RUN, "--out", str(out), signals=[("m sharpness", number)])
+    ended, told, _ = forks.run(*RUN, "--out", str(out), signals=[(doing("m_sharpness"), number)])
     assert ended == code, told
     *_, hint, last = told.splitlines()
     assert hint.endswith(f"landscape-audit {' '.join(RUN)} --out {out} --resume")
@@ -90,7 +92,7 @@ def test_a_signal_ends_a_run_with_its_code_and_says_how_to_go_on(forks, whole, n
 @pytest.mark.parametrize("later", [0.0, 0.1, 0.4])
 def test_a_second_signal_ends_it_at_once_and_leaves_whole_files(forks, whole, later):
     out = Path(f"twice-{later}")
-    signals = [("random perturbation", signal.SIGINT), (later, signal.SIGTERM)]
+    signals = [(doing("random_perturbation"), signal.SIGINT), (later, signal.SIGTERM)]
     code, told, _ = forks.run(*RUN, "--out", str(out), signals=signals)
     assert code in (130, 143), told
     assert "Traceback" not in told

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from landscape_audit.names import doing
 from landscape_audit.results import AuditResults
 
 ROOT = Path(__file__).parents[2]
@@ -158,7 +159,7 @@ def test_an_interrupted_run_keeps_what_was_measured_and_says_that_it_is_partial(
     seen = ""
     for line in process.stderr:
         seen += line
-        if "trust region" in line:
+        if doing("trust_region") in line:
             process.send_signal(stop)
             break
     _, rest = process.communicate(timeout=60)
