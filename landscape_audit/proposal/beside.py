@@ -72,9 +72,8 @@ def library_model(folder: Path) -> Library | None:
         return None
     loss = _loss(name, config)
     output = "logits" if loss in {"cross_entropy", "mse", "bce_with_logits"} else ""
-    return Library(
-        "transformers", {}, name or str(config["model_type"]), loss, output, loss in _PREDICT_TOKENS and _ties(config)
-    )
+    tied = loss in _PREDICT_TOKENS and config.get("tie_word_embeddings") is True
+    return Library("transformers", {}, name or str(config["model_type"]), loss, output, tied)
 
 
 def _loss(name: str, config: Mapping[str, Any]) -> str:
@@ -85,10 +84,6 @@ def _loss(name: str, config: Mapping[str, Any]) -> str:
     labels = config.get("id2label")
     alone = config.get("num_labels") == 1 or (isinstance(labels, dict) and len(labels) == 1)
     return _BY_PROBLEM.get(problem if isinstance(problem, str) else "", "mse" if alone else found)
-
-
-def _ties(config: Mapping[str, Any]) -> bool:
-    return config.get("tie_word_embeddings") is True
 
 
 @dataclass(frozen=True)
