@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,10 @@ DataOption = Annotated[
     typer.Option("--data", help="module:function or file.py:function, or a .safetensors or .npz with inputs, targets."),
 ]
 LossOption = Annotated[
-    str | None, typer.Option("--loss", help="cross_entropy, mse, bce_with_logits, nll, or file.py:function.")
+    str | None,
+    typer.Option(
+        "--loss", help="cross_entropy, nll, mse, bce_with_logits, causal_lm, masked_lm, model, or file.py:function."
+    ),
 ]
 Samples = Annotated[
     int | None,
@@ -92,14 +96,21 @@ def unread_request(
     if path is None and (
         missing := [flag for flag, table in (("--model", "model"), ("--data", "data")) if not flags.get(table)]
     ):
-        raise UsageError(
-            f"{' and '.join(missing)}: not given, and there is no {CONFIG_NAME} beside the checkpoint.",
-            remedy=f"Write an {CONFIG_NAME}, or give --model file.py:factory --data file.py:loader.",
-        )
+        raise _without_config(checkpoint, missing)
     spec = validated(AuditSpec, _merged(values, _seen_from(base, flags)), origin)
     if no_code:
         refuse_code(spec)
     return Request(spec, _checkpoint(checkpoint, spec, base, origin), base, origin)
+
+
+def _without_config(checkpoint: Path | None, missing: list[str]) -> CheckpointError | UsageError:
+    if checkpoint is not None and not os.path.lexists(checkpoint):
+        return CheckpointError(f"{checkpoint}: no such file.", remedy="Name the .safetensors file to audit.")
+    command = f"landscape-audit init {shlex.quote(str(checkpoint or 'model.safetensors'))}"
+    return UsageError(
+        f"{' and '.join(missing)}: not given, and there is no {CONFIG_NAME} beside the checkpoint.",
+        remedy=f"`{command}` writes one; or give --model file.py:factory --data file.py:loader.",
+    )
 
 
 def require_named_checkpoint(asked: Request) -> None:

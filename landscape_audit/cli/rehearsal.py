@@ -61,6 +61,8 @@ def rehearse(asked: Request, steps: Steps) -> None:
             lambda: assemble(spec.model, stored.get(), code, dtype, lambda *_: model.get()),
             lambda found: " ".join(("every tensor fits.", *found.told)),
         )
+        if is_declared(spec.model.factory):
+            steps.take("model", lambda: assembly.get().model, _built)
         sample = steps.take(
             "data",
             lambda: read_sample(_sparing(spec.data), code, device.get(), dtype, _intake(spec, model, assembly)),

@@ -33,6 +33,8 @@ TARGETS = ("labels", "label", "targets", "target", "y")
 """As the data are read, which takes torch: where the targets are looked for."""
 _GIVEN_BY_NAME = frozenset({"input_ids", "pixel_values", "input_values", "input_features"})
 """What the first argument of a transformers model is called."""
+_PREDICT_TOKENS = frozenset({"causal_lm", "masked_lm"})
+"""What is trained on these has an output embedding, which may be the input's."""
 _BY_PROBLEM = {"regression": "mse", "multi_label_classification": "bce_with_logits"}
 
 _BY_TASK = {
@@ -70,7 +72,8 @@ def library_model(folder: Path) -> Library | None:
         return None
     loss = _loss(name, config)
     output = "logits" if loss in {"cross_entropy", "mse", "bce_with_logits"} else ""
-    return Library("transformers", {}, name or str(config["model_type"]), loss, output, _ties(config))
+    tied = loss in _PREDICT_TOKENS and config.get("tie_word_embeddings") is True
+    return Library("transformers", {}, name or str(config["model_type"]), loss, output, tied)
 
 
 def _loss(name: str, config: Mapping[str, Any]) -> str:
@@ -81,10 +84,6 @@ def _loss(name: str, config: Mapping[str, Any]) -> str:
     labels = config.get("id2label")
     alone = config.get("num_labels") == 1 or (isinstance(labels, dict) and len(labels) == 1)
     return _BY_PROBLEM.get(problem if isinstance(problem, str) else "", "mse" if alone else found)
-
-
-def _ties(config: Mapping[str, Any]) -> bool:
-    return config.get("tie_word_embeddings") is True
 
 
 @dataclass(frozen=True)

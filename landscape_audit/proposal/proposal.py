@@ -142,7 +142,7 @@ def _factory(section: Section, finds: _Finds) -> None:
         _chosen(section, "factory", finds, candidates, chosen)
     elif finds.adapter and finds.adapter.task and not candidates:
         section.guesses(
-            "factory", "transformers", f"an adapter for {finds.adapter.task} most often lies over one of it"
+            "factory", "transformers", f"an adapter for {finds.adapter.task} most often lies over its models"
         )
     else:
         section.lacks("factory", "model.py:build", "what builds the model, `file.py:function` or `package.module:name`")

@@ -92,13 +92,18 @@ def _subject_info(spec: AuditSpec, stored: Checkpoint, assembly: Assembly, layou
         tensor_digest=stored.digest,
         base_digest=base.digest if base else None,
         tensor_groups=stored.groups,
-        model=spec.model.factory,
+        model=_model_in_words(spec.model.factory, model),
         parameters=layout.size,
         parameter_tensors=len(layout.blocks),
         frozen_parameters=sum(value.numel() for value in model.parameters()) - layout.size,
         parameter_globs=spec.model.parameter_globs,
         buffers=sum(1 for _ in model.buffers()),
     )
+
+
+def _model_in_words(factory: str, model: nn.Module) -> str:
+    """The factory; of transformers, which has many, the class as well."""
+    return f"{factory}: {type(model).__name__}" if factory == "transformers" else factory
 
 
 def _data_info(sample: Sample, loss: Loss) -> DataInfo:

@@ -10,6 +10,26 @@ GATE = '[gates."loss.value"]\nat_most = 3\nwhy = "a test"\n'
 
 RUN = ["run", "model.safetensors", "--no-pdf"]
 
+
+@pytest.mark.parametrize(
+    ("name", "expected", "wanted"),
+    [
+        ("nothing.safetensors", 4, "nothing.safetensors: no such file"),
+        ("model.safetensors", 2, "`landscape-audit init model.safetensors` writes one"),
+    ],
+)
+def test_without_a_config_a_checkpoint_is_first_looked_for(folder, name, expected, wanted, monkeypatch, capsys):
+    (folder / "audit.toml").unlink()
+    code, out, err = outcome(["run", name], monkeypatch, capsys)
+    assert_one_message(code, expected, wanted, out, err)
+
+
+def test_every_loss_of_a_name_is_listed_by_help(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "200")
+    _, out, _ = outcome(["run", "--help"], monkeypatch, capsys)
+    assert not [name for name in ("causal_lm", "masked_lm", "model,", "mse") if name not in out]
+
+
 UNUSABLE = [
     (["run", "nothing.safetensors", "-c", "audit.toml"], "nothing.safetensors: no such file"),
     (["run", ".", "-c", "audit.toml"], "is a folder with 9 checkpoints in it"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import CONFIG, outcome
+from declared import GPT2, save, write_config
 
 GATE = '[gates."{}"]\nat_most = 3\nwhy = "a test"\n'
 MACHINE = ["versions", "PDF", "fonts"]
@@ -232,3 +234,19 @@ def test_control_c_ends_a_doctor_at_once(project, monkeypatch, capsys):
     assert code == 130
     assert ("✓", "checkpoint") in steps_of(out)
     assert err.splitlines()[-1] == "landscape-audit: ERROR  interrupted  (exit 130)"
+
+
+def test_a_doctor_and_the_results_say_which_class_of_a_library_the_model_is(tmp_path, monkeypatch, capsys):
+    transformers = pytest.importorskip("transformers")
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path, transformers.GPT2LMHeadModel(transformers.GPT2Config(**GPT2)))
+    write_config(tmp_path, GPT2)
+    np.savez("val.npz", input_ids=np.arange(40).reshape(8, 5) % 20)
+    named = '[model]\nfactory = "transformers"\n[data]\nfile = "val.npz"\n[loss]\nname = "causal_lm"\n'
+    (tmp_path / "audit.toml").write_text(named)
+    code, out, _ = outcome(["doctor", "model.safetensors"], monkeypatch, capsys)
+    assert code == 0, out
+    assert words_of(out, "model").startswith("GPT2LMHeadModel with ")
+    run = ["run", "model.safetensors", "--only", "loss", "--preset", "quick", "--no-pdf", "--json"]
+    _, out, _ = outcome(run, monkeypatch, capsys)
+    assert json.loads(out)["subject"]["model"] == "transformers: GPT2LMHeadModel"

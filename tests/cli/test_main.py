@@ -71,8 +71,9 @@ def test_a_command_that_measures_nothing_loads_nothing_heavy(argument, heavy):
 
 def test_an_error_names_the_thing_the_remedy_and_the_code():
     ended = console("run", "nowhere/model.safetensors")
-    assert ended.returncode == 2
-    assert "--model" in ended.stderr
+    assert ended.returncode == 4
+    assert "nowhere/model.safetensors: no such file" in ended.stderr
+    assert "Name the .safetensors file to audit" in ended.stderr
     assert ended.stderr.splitlines()[-1].startswith("landscape-audit: ERROR  ")
 
 

@@ -311,6 +311,15 @@ def test_a_transformers_config_names_the_factory_and_the_loss(tmp_path, config, 
     assert '# inputs = ["input_ids", "attention_mask"]' in found.text
 
 
+@pytest.mark.parametrize(
+    ("name", "tied"), [("GPT2LMHeadModel", True), ("BertForMaskedLM", True), ("BertForSequenceClassification", False)]
+)
+def test_embeddings_are_tied_only_where_there_are_two(tmp_path, name, tied):
+    config = json.dumps({"architectures": [name], "tie_word_embeddings": True})
+    found, _ = proposed(tmp_path, config_json=config)
+    assert ("one tied tensor" in found.text) == tied
+
+
 def test_a_config_of_timm_names_its_model(tmp_path):
     _, tables = proposed(tmp_path, config_json=json.dumps({"architecture": "resnet18", "num_classes": 7}))
     assert tables["model"] == {"factory": "timm:resnet18", "kwargs": {"num_classes": 7}}

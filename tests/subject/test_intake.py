@@ -94,6 +94,26 @@ def test_what_is_no_batch_is_told_with_a_remedy(item: object, told: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("item", "tokens", "other"),
+    [
+        ({"x": X, "digit": Y}, "", '[data] targets = "digit"'),
+        ({"x": X}, "", "give them too"),
+        ({"input_ids": Y, "attention_mask": Y}, "--loss causal_lm", "give them too"),
+        ({"input_ids": Y, "next": Y}, "--loss causal_lm", '[data] targets = "next"'),
+    ],
+)
+def test_targets_that_are_not_known_are_named_by_a_key_that_is_there(
+    item: dict[str, Tensor], tokens: str, other: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        intake(OneInput()).batch(item, "loader")
+    assert tokens in caught.value.remedy
+    assert ("causal_lm" in caught.value.remedy) == bool(tokens)
+    assert other in caught.value.remedy
+    assert "labels" not in caught.value.remedy or "give them too" in other
+
+
+@pytest.mark.parametrize(
     "odd",
     [
         lambda x: x.to(torch.float8_e4m3fn),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -101,13 +102,22 @@ class Intake:
         key = self.target_among(item)
         if key not in item and (self.targets or not self._wants_no_targets):
             asked = f"no '{self.targets}'" if self.targets else "nothing that is known to be targets"
-            raise DataError(
-                f"{where}: has {asked} among {_keys(item)}.", remedy='Name them:  [data] targets = "labels"'
-            )
+            raise DataError(f"{where}: has {asked} among {_keys(item)}.", remedy=self._where_targets_are(item))
         given = item if self.loss == MODEL else {name: part for name, part in item.items() if name != key}
         inputs = self._arguments(given, where)
         targets = nested(item[key], f"{where}: {key}") if key else self._own_targets(inputs, where)
         return Batch(inputs, targets)
+
+    def _where_targets_are(self, item: Mapping[str, object]) -> str:
+        """What to write, with a key that is there: one that the model does not take, if there is one."""
+        if self.targets:
+            return did_you_mean(self.targets, map(str, item))
+        tokens = 'If the targets are the tokens themselves:  [loss] name = "causal_lm" (--loss causal_lm). '
+        taken = {*(self.accepted or list(item)[:1]), *self.inputs, "input_ids", "attention_mask", "token_type_ids"}
+        free = [name for name in item if name not in taken]
+        name = f"[data] targets = {json.dumps(str(free[0]))}" if free else ""
+        others = f"Name them:  {name}" if name else "Have the loader give them too, as 'labels'."
+        return f"{tokens if 'input_ids' in item else ''}{others}"
 
     def _arguments(self, given: object, where: str) -> Nested:
         """What the model is called with."""
