@@ -20,6 +20,13 @@ def small():
     return subject(nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2)), cross_entropy, x, y)
 
 
+@pytest.fixture(scope="module")
+def battery():
+    """A bench on which every check was measured, the last one first, and what each found."""
+    on = bench(small(), preset="quick")
+    return on, {check.id: measured(on, check) for check in reversed(BATTERY)}
+
+
 @dataclass(frozen=True)
 class Broken:
     taken: list[int]
@@ -45,20 +52,18 @@ def test_a_failed_probe_is_tried_once_and_says_the_same_each_time():
     assert taken == [1]
 
 
-def test_a_check_measures_the_same_alone_and_after_the_whole_battery():
-    alone = {check.id: measured(bench(small(), preset="quick"), check) for check in BATTERY}
-    on = bench(small(), preset="quick")
-    for check in reversed(BATTERY):
-        assert measured(on, check) == alone[check.id], check.id
+def test_a_check_measures_the_same_alone_and_after_the_whole_battery(battery):
+    for check in BATTERY:
+        assert measured(bench(small(), preset="quick"), check) == battery[1][check.id], check.id
 
 
-def test_two_audits_with_one_seed_agree_to_the_last_bit_and_with_another_do_not():
+def test_two_audits_with_one_seed_agree_to_the_last_bit_and_with_another_do_not(battery):
     def numbers(seed):
         on = bench(small(), preset="quick", seed=seed)
-        return [measured(on, check) for check in BATTERY]
+        return {check.id: measured(on, check) for check in reversed(BATTERY)}
 
-    assert numbers(1) == numbers(1)
-    assert numbers(1) != numbers(2)
+    assert numbers(0) == battery[1]
+    assert numbers(2) != battery[1]
 
 
 def test_an_audit_leaves_parameters_buffers_gradients_and_the_global_rng_alone():
@@ -74,18 +79,13 @@ def test_an_audit_leaves_parameters_buffers_gradients_and_the_global_rng_alone()
     assert all(parameter.grad is None for parameter in audited.model.parameters())
 
 
-def test_what_was_spent_is_what_was_planned_or_less_where_lanczos_converged_early():
-    on = bench(small(), preset="standard")
+@pytest.mark.parametrize(("preset", "most"), [("standard", 400), ("quick", 200)])
+def test_what_is_spent_is_what_was_planned_or_less_and_under_400_gradients_or_200(preset, most, battery):
+    """Less where Lanczos converged early."""
+    on = battery[0] if preset == "quick" else bench(small(), preset=preset)
     for check in BATTERY:
         measured(on, check)
     for probe in with_needs(probe for check in BATTERY for probe in check.probes):
         planned, spent = probe.cost(on.size), on.ledgers[probe.name].cost
         assert spent.in_gradients() <= planned.in_gradients() * 1.05 + 0.5, probe.name
-
-
-def test_standard_spends_under_400_gradients_and_quick_under_200():
-    for preset, most in (("standard", 400), ("quick", 200)):
-        on = bench(small(), preset=preset)
-        for check in BATTERY:
-            measured(on, check)
-        assert sum((ledger.cost for ledger in on.ledgers.values()), Cost()).in_gradients() <= most
+    assert sum((ledger.cost for ledger in on.ledgers.values()), Cost()).in_gradients() <= most

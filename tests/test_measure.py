@@ -35,14 +35,24 @@ def validation():
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    (tmp_path / "model.py").write_text(MODEL)
-    (tmp_path / "data.py").write_text(DATA)
+def write_project(folder: Path) -> Path:
+    (folder / "model.py").write_text(MODEL)
+    (folder / "data.py").write_text(DATA)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3))
-    save_file(model.state_dict(), tmp_path / "model.safetensors")
-    return tmp_path
+    save_file(model.state_dict(), folder / "model.safetensors")
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return write_project(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> AuditResults:
+    """An audit of the same project, with every check."""
+    return audit(write_project(tmp_path_factory.mktemp("whole")))
 
 
 def spec(**more: object) -> AuditSpec:
@@ -54,17 +64,16 @@ def audit(project: Path, progress=None, **more: object) -> AuditResults:
     return measure.audit(spec(**more), project / "model.safetensors", project, progress=progress)
 
 
-def test_every_check_is_measured_and_the_same_the_second_time(project):
-    first, second = audit(project), audit(project)
+def test_every_check_is_measured_and_the_same_the_second_time(whole, project):
+    first, second = whole, audit(project)
     assert first.partial is None
     assert first.instrument.agrees, first.instrument
     assert all(isinstance(check.outcome, Measured) for check in first.checks)
     assert first.model_dump(exclude={"run"}) == second.model_dump(exclude={"run"})
 
 
-def test_results_survive_their_own_json(project):
-    found = audit(project)
-    assert AuditResults.model_validate_json(found.to_json()) == found
+def test_results_survive_their_own_json(whole):
+    assert AuditResults.model_validate_json(whole.to_json()) == whole
 
 
 def test_only_the_checks_that_were_asked_for_are_run_and_the_instrument_is_tried_all_the_same(project):
@@ -87,9 +96,9 @@ def test_a_device_that_is_not_there_is_refused(project):
         audit(project, protocol={"device": "cuda:63"})
 
 
-def test_a_plan_forecasts_every_probe_that_is_taken(project):
+def test_a_plan_forecasts_every_probe_that_is_taken(whole, project):
     plan = measure.plan_audit(spec(), project / "model.safetensors", project)
-    taken = audit(project).protocol.probes
+    taken = whole.protocol.probes
     assert {probe.name for probe in plan.probes} == {probe.name for probe in taken}
     assert plan.gradients > 0
     assert plan.seconds > 0

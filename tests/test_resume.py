@@ -251,7 +251,7 @@ def project(tmp_path):
 
 
 FEW = {"only": ["loss"]}
-PROTOCOL = {"preset": "quick", "max_extra_budget": 2000, "budgets": {"lanczos_steps": 4, "flatness_draws": 6}}
+PROTOCOL = {"preset": "quick", "max_extra_budget": 200, "budgets": {"lanczos_steps": 4, "flatness_draws": 6}}
 
 
 class Told(Silent):

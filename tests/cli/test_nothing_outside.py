@@ -14,7 +14,7 @@ from command_line import fill
 
 ROOT = Path(__file__).parents[2]
 WATCH = """
-import json, os, runpy, sys
+import json, os, sys
 
 def refuse(event, args):
     if event in {"socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname"}:
@@ -23,8 +23,13 @@ def refuse(event, args):
         raise OSError("no network here")
 
 sys.addaudithook(refuse)
-sys.argv[0] = "landscape-audit"
-runpy.run_module("landscape_audit", run_name="__main__")
+for line in sys.stdin:
+    sys.argv = ["landscape-audit", *json.loads(line)]
+    try:
+        from landscape_audit.cli.main import main  # not before: importing is watched too
+        main()
+    except SystemExit as ended:
+        os.write(int(os.environ["ENDED"]), f"{ended.code}\\n".encode())
 """
 COMMANDS = [
     (["doctor", "model.safetensors"], 0),
@@ -77,44 +82,56 @@ def environment(base, places):
     }
 
 
-@pytest.mark.parametrize(("arguments", "code"), COMMANDS, ids=lambda value: value[0] if isinstance(value, list) else "")
-def test_a_command_connects_to_nothing_and_writes_only_into_its_folder(sandbox, arguments, code):
+@pytest.fixture(scope="module")
+def watched(sandbox):
+    """Runs a command in one watched process, which imports everything once; its exit code and what it said."""
     base, places = sandbox
-    out = base / "out"
+    reading, writing = os.pipe()
+    with (base / "said").open("w") as said, os.fdopen(reading) as ended:
+        process = subprocess.Popen(
+            [sys.executable, "-c", WATCH],
+            cwd=places["project"],
+            env={**environment(base, places), "ENDED": str(writing)},
+            pass_fds=[writing],
+            stdin=subprocess.PIPE,
+            stdout=said,
+            stderr=said,
+            text=True,
+        )
+        os.close(writing)
+
+        def run(arguments):
+            process.stdin.write(json.dumps(arguments) + "\n")
+            process.stdin.flush()
+            return ended.readline().strip(), (base / "said").read_text()
+
+        yield run
+        process.communicate(timeout=30)
+
+
+@pytest.mark.parametrize(("arguments", "code"), COMMANDS, ids=lambda value: value[0] if isinstance(value, list) else "")
+def test_a_command_connects_to_nothing_and_writes_only_into_its_folder(sandbox, watched, arguments, code):
+    base, places = sandbox
     before = everything_under(*places.values())
-    done = subprocess.run(
-        [sys.executable, "-c", WATCH, *(each.replace("OUT", str(out)) for each in arguments)],
-        cwd=places["project"],
-        env=environment(base, places),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
+    ended, said = watched([each.replace("OUT", str(base / "out")) for each in arguments])
+    assert ended == str(code), said
     assert not (base / "connections").exists(), (base / "connections").read_text()
     assert everything_under(*places.values()) == before
 
 
-def test_the_watch_sees_a_connection(sandbox):
+def test_the_watch_sees_a_connection(sandbox, watched):
     base, places = sandbox
     (places["project"] / "dials.py").write_text(
         "import socket\ndef f():\n    socket.create_connection(('127.0.0.1', 9))\n"
     )
-    arguments = ["run", "model.safetensors", "--no-pdf", "--model", "dials.py:f", "--out", str(base / "other")]
-    done = subprocess.run(
-        [sys.executable, "-c", WATCH, *arguments],
-        cwd=places["project"],
-        env=environment(base, places),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    ended, said = watched(
+        ["run", "model.safetensors", "--no-pdf", "--model", "dials.py:f", "--out", str(base / "other")]
     )
     (places["project"] / "dials.py").unlink()
-    assert done.returncode == 4
-    assert "no network here" in done.stderr
+    assert ended == "4"
+    assert "no network here" in said
     assert "socket." in json.loads((base / "connections").read_text().splitlines()[0])[0]
+    (base / "connections").unlink()
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare")
