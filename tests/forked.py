@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -49,6 +50,7 @@ def _serve() -> None:
     import landscape_audit.report.write
 
     landscape_audit.probes.encoding.types()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever started the tests may have it ignored, as nohup does
     for line in sys.stdin:
         told = json.loads(line)
         log = Path("stderr.txt")

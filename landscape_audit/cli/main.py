@@ -23,7 +23,7 @@ from landscape_audit.cli.progress import tell
 from landscape_audit.cli.report import report
 from landscape_audit.cli.run import run
 from landscape_audit.cli.schema import schema
-from landscape_audit.cli.streams import open_streams
+from landscape_audit.cli.streams import all_was_said, open_streams
 from landscape_audit.errors import AuditError
 from landscape_audit.interruption import EXIT_CODES, listen, signal_of
 from landscape_audit.text import described, printable
@@ -111,7 +111,8 @@ def main() -> NoReturn:
         code = _say(f"{what}\n  `landscape-audit COMMAND --help` shows what there is.", USAGE)
     except (OSError, ValueError, AttributeError):
         os._exit(INTERNAL)  # stderr itself is closed: nobody is told, and Python's own code for it would be 1, or 120
-    sys.exit(code if isinstance(code, int) else 0)
+    code = code if isinstance(code, int) else 0
+    sys.exit(code if all_was_said() else code or INTERNAL)
 
 
 def _say(message: str, code: int) -> int:

@@ -1,7 +1,8 @@
-"""Standard input, output and error where whoever started us had closed them."""
+"""Standard input, output and error where whoever started us had closed them, or has gone away since."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -15,3 +16,19 @@ def open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+def all_was_said() -> bool:
+    """Whether what was printed has arrived, or nobody is left to read it; Python is left nothing to fail at.
+
+    Python flushes once more as it ends, and exits with a code of its own, 120, where that fails.
+    """
+    arrived = True
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError) as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1 if stream is sys.stdout else 2)
+            gone = isinstance(error, OSError) and error.errno in {errno.EIO, errno.EPIPE}
+            arrived = arrived and (gone or stream is sys.stderr)
+    return arrived

@@ -126,7 +126,7 @@ def changed(*path_and_value):
 
 FLAGS = [
     (["gate"], 2, "results"),
-    (["gate", "."], 4, ".: cannot be read"),
+    (["gate", "."], 4, "results.json: cannot be read"),
     (["gate", "results.json", "--policy", "a", "--config", "b"], 4, "results.json"),
     (["report", "/dev/null"], 4, "/dev/null: cannot be read: it is a device, not a file"),
     (["checks", "sharpnes"], 2, "Did you mean 'sharpness'?"),

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import typer
 
@@ -24,3 +29,12 @@ def test_progress_that_nobody_reads_any_more_ends_nothing(monkeypatch):
     lines.note("told to nobody")
     with pytest.raises(BrokenPipeError):
         typer.echo("the pipe is closed indeed")
+
+
+def test_what_does_not_fit_on_a_full_disk_is_no_success():
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "landscape_audit", "checks", "sharpness"]
+        assert (
+            subprocess.run(command, check=False, env=environment, stdout=full, stderr=subprocess.PIPE).returncode == 5
+        )

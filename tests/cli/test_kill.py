@@ -101,19 +101,28 @@ def test_a_second_signal_ends_it_at_once_and_leaves_whole_files(forks, whole, la
     assert results(out) == whole[0]
 
 
-def test_a_terminal_that_closes_ends_a_run_as_a_signal_does(forks, whole):
-    assert forks
+def exit_code_after_a_hang_up(out, hang_up):
+    """Of a run whose terminal closes once the first probe is kept; whoever started the tests may have it ignored."""
     ours, terminal = os.openpty()
-    command = [sys.executable, "-m", "landscape_audit", *RUN, "--out", "hung-up"]
+    command = ["env", f"--{hang_up}-signal=HUP", sys.executable, "-m", "landscape_audit", *RUN, "--out", out]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen(command, env=environment, stdout=terminal, stderr=terminal) as process:
         os.close(terminal)
         end = time.monotonic() + 60
-        while not any(Path("hung-up/.probes").glob("*.safetensors")) and time.monotonic() < end:
+        while not any(Path(out, ".probes").glob("*.safetensors")) and time.monotonic() < end:
             time.sleep(0.001)
         os.close(ours)
         process.send_signal(signal.SIGHUP)
-        assert process.wait(60) == 129
+        return process.wait(60)
+
+
+def test_a_terminal_that_closes_ends_a_run_as_a_signal_does(forks, whole):
+    assert exit_code_after_a_hang_up("hung-up", "default") == 129
     assert json.loads(Path("hung-up/results.json").read_text())["run"]["signal"] == "SIGHUP"
     assert forks.run(*RUN, "--out", "hung-up", "--resume")[0] == 0
     assert results(Path("hung-up")) == whole[0]
+
+
+def test_under_nohup_a_run_whose_terminal_closes_ends_well(whole):
+    assert exit_code_after_a_hang_up("protected", "ignore") == 0
+    assert results(Path("protected")) == whole[0]
