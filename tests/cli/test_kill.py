@@ -102,7 +102,7 @@ def test_a_second_signal_ends_it_at_once_and_leaves_whole_files(forks, whole, la
 
 
 def exit_code_after_a_hang_up(out, hang_up):
-    """Of a run whose terminal closes once the first probe is kept; whoever started the tests may have it ignored."""
+    """Of a run whose terminal closes once the first probe is kept; we ourselves may have been told to ignore that."""
     ours, terminal = os.openpty()
     command = ["env", f"--{hang_up}-signal=HUP", sys.executable, "-m", "landscape_audit", *RUN, "--out", out]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
