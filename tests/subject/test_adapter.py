@@ -8,7 +8,7 @@ import pytest
 import torch
 from declared import BERT, save, write_config
 from landscapes import DOUBLE, found
-from reference import largest_eigenvalue
+from largest_eigenvalue import largest_eigenvalue
 from safetensors.torch import load_file, save_file
 from subjects import bench
 from torch import nn
