@@ -31,7 +31,8 @@ def rounding_noise(grad: Matvec, theta: Tensor, v: Tensor, step: float) -> float
     """How far rounding moves a gradient near θ, as a norm: measured, whatever parts of the model compute in.
 
     A fourth difference over five points `step` apart leaves O(h⁴) of a smooth function, and √70 times the rounding. A
-    kink between the points leaves O(h), so that the least over three steps is taken. Cost: fifteen gradients.
+    kink between the points leaves a jump that does not shrink with h, only becomes rarer, so that the least over three
+    steps is taken. Cost: fifteen gradients.
 
     Source: Moré & Wild 2011: noise from a table of differences, with the factor 1/√70 as in its authors' ECNoise.
     """

@@ -65,6 +65,7 @@ class Bench:
         self.course: Course | None = None
         self.stopped: KeyboardInterrupt | None = None
         self.keeping: Keeping | None = None
+        self.gradient_rounding: float = 0.0
         self._taken: dict[Probe[Any], Any] = {}
         self._before: dict[Probe[Any], Any] = {}
         self._open: list[str] = []
@@ -235,6 +236,13 @@ class Bench:
         return furnish(self.subject.theta, self.rows, self._memory, self.protocol.basis)
 
     @property
+    def eps(self) -> float:
+        """Relative rounding of what is audited: its dtype's, or what the instrument found where that is coarser."""
+        import torch
+
+        return max(torch.finfo(self.subject.theta.dtype).eps, self.gradient_rounding)
+
+    @property
     def rows(self) -> int:
         """Vectors as long as θ that Krylov spaces hold at once: the Hessian's, and the longest of those beside it."""
         budgets = self.budgets
@@ -313,7 +321,8 @@ class Bench:
         """How the probes that were taken so far have left the bench."""
         from landscape_audit.probes.keeping import Standing
 
-        return Standing(self.subject.distrusted, vars(self).get("_runs_in_double"), self.landscape.footing)
+        runs_in_double = vars(self).get("_runs_in_double")
+        return Standing(self.subject.distrusted, runs_in_double, self.landscape.footing, self.gradient_rounding)
 
     def go_on_from(self, standing: Standing, notes: Sequence[str]) -> None:
         """Be as a probe left the bench when it was taken in an earlier run."""
@@ -322,6 +331,7 @@ class Bench:
         if standing.runs_in_double is not None:
             vars(self)["_runs_in_double"] = standing.runs_in_double
         self.landscape.stand_on(standing.footing)
+        self.gradient_rounding = standing.gradient_rounding
         self._notes += notes
 
     def tell_now(self, message: str) -> None:

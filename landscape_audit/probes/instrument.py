@@ -88,12 +88,12 @@ class InstrumentTrial:
             Agreement("gradient_repeats", "two evaluations of the gradient", _distance(*gradients), loose),
         )
         difference = _finite_difference(bench, v, doubtful=skew > loose)
-        symmetric = max(loose, 1e3 * difference.eps)
+        bench.gradient_rounding = bench.ranks.most(difference.eps)
         sample = InstrumentSample(
             agreements=(
                 *repeats,
                 Agreement("hvp_repeats", "two Hessian-vector products of one vector", _distance(hv, again), loose),
-                Agreement("hvp_symmetric", "⟨u, Hv⟩ and ⟨v, Hu⟩, over |Hv|", skew, symmetric),
+                Agreement("hvp_symmetric", "⟨u, Hv⟩ and ⟨v, Hu⟩, over |Hv|", skew, 1e3 * bench.eps),
                 _known_spectrum(theta),
                 difference.agreement,
                 *_precisions(bench, v),
@@ -238,14 +238,11 @@ def _loss_noise(bench: Bench, generator: torch.Generator) -> float:
 
     subject, double = bench.subject, bench.double
     here = bench.evaluate().loss
-    arithmetic = 16 * torch.finfo(torch.float64).eps * abs(here)
-    if subject.theta.dtype == torch.float64:
-        return arithmetic
-    if double is None:
-        return 16 * torch.finfo(subject.theta.dtype).eps * abs(here)
+    if subject.theta.dtype == torch.float64 or double is None:
+        return 16 * bench.eps * abs(here)
     in_double = Landscape(double, bench.ranks, graph_memory=0)
     exact_here = in_double.evaluate(double.theta).loss
-    noise = arithmetic
+    noise = 16 * torch.finfo(torch.float64).eps * abs(here)
     for _ in range(2):
         step = 1e-3 * bench.scale.direction(subject.layout, generator)
         exact = in_double.evaluate((subject.theta + step).double()).loss - exact_here

@@ -36,6 +36,7 @@ class Standing:
     distrusted: str
     runs_in_double: bool | None
     footing: Footing
+    gradient_rounding: float
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,4 @@ def hvp_rounding(bench: Bench, vector: Tensor) -> float:
 
 def _arithmetic(bench: Bench, space: KrylovSpace) -> float:
     """8 ε |λ|_max: rounding of the tridiagonal and of the Ritz vector itself, for a backward-stable process."""
-    import torch
-
-    eps = torch.finfo(bench.subject.theta.dtype).eps
-    return (8 * eps + bench.landscape.error) * float(abs(space.ritz_values).max())
+    return (8 * bench.eps + bench.landscape.error) * float(abs(space.ritz_values).max())

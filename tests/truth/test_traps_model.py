@@ -13,6 +13,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from landscape_audit.checks.instrument import instrument
 from landscape_audit.checks.loss import loss
+from landscape_audit.probes.instrument import InstrumentTrial
+from landscape_audit.probes.krylov import HessianKrylov
+from landscape_audit.probes.rayleigh import RitzRayleigh
 
 
 def normalised(only_norm, dtype=torch.float64):
@@ -186,3 +189,23 @@ def test_a_model_that_computes_in_float32_whatever_its_weights_are_is_held_to_fl
     on = bench(subject(nn.Sequential(*layers), cross_entropy, x, y, dtype=getattr(torch, dtype)), dtype=dtype)
     assert measured(on, instrument).labels["agreement"].value == word
     assert any("less than float64" in note for note in on.adjustments)
+
+
+def test_what_float32_inside_a_float64_model_rounds_off_is_within_what_is_reported():
+    torch.manual_seed(0)
+    x, y = torch.randn(64, 4), torch.randint(0, 2, (64,))
+    first, middle, last = nn.Linear(4, 16), nn.Linear(16, 16), nn.Linear(16, 2)
+    inside = nn.Sequential(first, Upcast(nn.Tanh()), middle, Upcast(nn.Tanh()), last)
+    on = bench(subject(inside, cross_entropy, x, y, dtype=torch.float64), dtype="float64")
+    noise = on.take(InstrumentTrial()).loss_noise
+    space, told = on.take(HessianKrylov()), on.take(RitzRayleigh())
+    pure = subject(nn.Sequential(first, nn.Tanh(), middle, nn.Tanh(), last), cross_entropy, x, y, dtype=torch.float64)
+    exact = dense_hessian(pure)
+    for quotient, vector in ((told.top[0], space.ritz_vector(space.top(1))), (told.bottom, space.ritz_vector(0))):
+        off = abs(quotient.value - float(vector @ exact @ vector))
+        assert 1e-12 < off <= quotient.rounding < 1e-3 * told.top[0].value
+    truth = bench(pure, dtype="float64")
+    for step in 1e-3 * torch.randn(5, pure.theta.numel(), dtype=torch.float64):
+        with on.outside_the_ledger("test"), truth.outside_the_ledger("test"):
+            rises = [each.evaluate(step).loss - each.evaluate().loss for each in (on, truth)]
+        assert abs(rises[0] - rises[1]) <= noise
