@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -13,6 +13,7 @@ from landscape_audit.errors import ConfigError
 from landscape_audit.text import did_you_mean, printable
 
 Step = str | int
+Model = TypeVar("Model", bound=BaseModel)
 
 _SCHEMA = "`landscape-audit schema config` describes every setting."
 
@@ -44,6 +45,14 @@ _MUST: Mapping[str, str] = {
     "tuple_type": "it must be a list, in square brackets",
 }
 """One sentence for each kind of error that these models can meet; any other keeps pydantic's own words."""
+
+
+def validated(model: type[Model], values: dict[str, Any], origin: str) -> Model:
+    """`values` as `model`, or one ConfigError that names the first wrong setting, what was found and the remedy."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise as_config_error(model, error, origin) from None
 
 
 def as_config_error(model: type[BaseModel], error: ValidationError, origin: str) -> ConfigError:

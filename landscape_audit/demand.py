@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from landscape_audit.policy import Gate
-from landscape_audit.results import Estimate, GateStatus, Label
+from landscape_audit.comparison import absolute_change, relative_change
+from landscape_audit.policy import Allowance, Gate
+from landscape_audit.results import Direction, Estimate, GateStatus, Label
 from landscape_audit.text import number
 
 UNDECIDED = "undecided"
@@ -24,11 +25,53 @@ class Ruling:
 
 
 def in_words(gate: Gate) -> str:
-    """`at most 50`, `at least 0.9 and at most 1`, `one of minimum, approximate_minimum`."""
+    """`at most 50`, `at least 0.9 and at most 1`, `a finite number`, `one of minimum, approximate_minimum`."""
     if gate.one_of is not None:
         return f"one of {', '.join(gate.one_of)}"
-    limits = (("at least", gate.at_least), ("at most", gate.at_most))
-    return " and ".join(f"{side} {number(limit, 12)}" for side, limit in limits if limit is not None)
+    limits = (("at least", gate.floor), ("at most", gate.ceiling))
+    told = " and ".join(f"{side} {number(limit, 12)}" for side, limit in limits if limit is not None)
+    return told or "a finite number"
+
+
+def no_worse(gate: Gate, direction: Direction) -> tuple[str, Gate]:
+    """What `no_worse_than_baseline` demands in words, and as a limit on how much the number changed."""
+    allowed = gate.no_worse_than_baseline or Allowance(relative=0.0)
+    most = allowed.absolute if allowed.relative is None else allowed.relative
+    room = _share(most) if allowed.relative is not None else number(most, 12)
+    side = "above" if direction == "lower" else "below"
+    demand = f"at most {room} {side} the baseline" if most else f"not {side} the baseline"
+    worst = most or 0.0
+    return demand, Gate(at_most=worst, why=gate.why) if side == "above" else Gate(at_least=-worst, why=gate.why)
+
+
+def changed(gate: Gate, here: Estimate, there: Estimate) -> Estimate:
+    """How much a number differs from the baseline's, in the unit in which the gate allows it."""
+    allowed = gate.no_worse_than_baseline
+    return relative_change(here, there) if allowed and allowed.relative is not None else absolute_change(here, there)
+
+
+def change_in_words(change: Estimate, gate: Gate) -> str:
+    """`+8 % (+5 % to +11 %)`."""
+    allowed = gate.no_worse_than_baseline
+    shown = _signed_share if allowed and allowed.relative is not None else _signed
+    if change.value is None:
+        return "no change can be told"
+    if change.low == change.value == change.high:
+        return shown(change.value)
+    low, high = ("unknown" if end is None else shown(end) for end in (change.low, change.high))
+    return f"{shown(change.value)} ({low} to {high})"
+
+
+def _share(share: float | None) -> str:
+    return f"{number(100 * (share or 0.0))} %"
+
+
+def _signed_share(share: float) -> str:
+    return f"{'+' if share > 0 else ''}{_share(share)}"
+
+
+def _signed(value: float) -> str:
+    return f"{'+' if value > 0 else ''}{number(value)}"
 
 
 def on_label(gate: Gate, label: Label) -> Ruling:
@@ -49,8 +92,8 @@ def on_number(gate: Gate, estimate: Estimate) -> Ruling:
         return Ruling("fail", f"not finite ({estimate.nonfinite})", "It is not a finite number.", math.inf)
     low = -math.inf if estimate.low is None else estimate.low
     high = math.inf if estimate.high is None else estimate.high
-    floor = -math.inf if gate.at_least is None else gate.at_least
-    ceiling = math.inf if gate.at_most is None else gate.at_most
+    floor = -math.inf if gate.floor is None else gate.floor
+    ceiling = math.inf if gate.ceiling is None else gate.ceiling
     outside = low > ceiling or high < floor
     inside = floor <= low and high <= ceiling
     status: GateStatus = "fail" if outside else "pass" if inside else "undecided"
@@ -72,7 +115,7 @@ def with_interval(estimate: Estimate, digits: int = 4) -> str:
 
 def _telling_digits(gate: Gate, estimate: Estimate) -> int:
     """Four digits, or as many as keep a number from looking equal to a limit that it is not."""
-    limits = [limit for limit in (gate.at_least, gate.at_most) if limit is not None]
+    limits = [limit for limit in (gate.floor, gate.ceiling) if limit is not None]
     bounds = [bound for bound in (estimate.value, estimate.low, estimate.high) if bound is not None]
     pairs = [(bound, limit) for bound in bounds for limit in limits if bound != limit]
     for digits in range(4, 17):
@@ -84,13 +127,15 @@ def _telling_digits(gate: Gate, estimate: Estimate) -> int:
 def _reason(gate: Gate, estimate: Estimate, status: GateStatus) -> str:
     exact = estimate.low == estimate.value == estimate.high
     whole = "It" if exact else "The whole interval"
+    if gate.floor is None and gate.ceiling is None:
+        return "It is a finite number."
     if status == "pass":
         return f"{whole} is inside the limit."
     if status == "fail":
         return f"{whole} is outside the limit."
-    if gate.at_most is not None and estimate.high is None:
+    if gate.ceiling is not None and estimate.high is None:
         return "Nothing bounds it from above: a lower bound can fail at_most but never pass it."
-    if gate.at_least is not None and estimate.low is None:
+    if gate.floor is not None and estimate.low is None:
         return "Nothing bounds it from below: an upper bound can fail at_least but never pass it."
     return "The limit lies inside the interval."
 
@@ -98,8 +143,9 @@ def _reason(gate: Gate, estimate: Estimate, status: GateStatus) -> str:
 def _excess(gate: Gate, value: float) -> float:
     """How far the value is beyond its nearest limit, as a share of the larger of the two; negative inside."""
     gaps = []
-    if gate.at_most is not None:
-        gaps.append((value - gate.at_most, gate.at_most))
-    if gate.at_least is not None:
-        gaps.append((gate.at_least - value, gate.at_least))
-    return max(gap / scale if (scale := max(abs(value), abs(limit))) else 0.0 for gap, limit in gaps)
+    if gate.ceiling is not None:
+        gaps.append((value - gate.ceiling, gate.ceiling))
+    if gate.floor is not None:
+        gaps.append((gate.floor - value, gate.floor))
+    shares = (gap / scale if (scale := max(abs(value), abs(limit))) else 0.0 for gap, limit in gaps)
+    return max(shares, default=-math.inf)

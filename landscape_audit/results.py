@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.config import JsonDict
 
 from landscape_audit.errors import ResultsError
-from landscape_audit.policy import Level, Policy
+from landscape_audit.policy import Consequence, EffectivePolicy, Level, Origin
 from landscape_audit.reading import read_text
 
 SCHEMA_VERSION = "1.0"
@@ -45,6 +45,11 @@ class IntervalPart(Record):
     kind: IntervalKind
     low: float | None
     high: float | None
+    pieces: tuple[float, ...] = Field(
+        default=(),
+        description="What each batch, probe or draw says by itself: the estimate is their mean, its standard error "
+        "theirs. Two audits of the same pieces are compared piece by piece.",
+    )
 
 
 _FINITE: JsonDict = {"properties": {"value": {"type": "number"}, "nonfinite": {"type": "null"}}}
@@ -453,7 +458,8 @@ class RunInfo(Record):
 
 # ------------------------------------------------------------------------------------------------------------ verdict
 
-GateStatus = Literal["pass", "fail", "undecided"]
+GateStatus = Literal["pass", "fail", "undecided", "incomparable", "not_applicable"]
+"""How a demand came out. incomparable: there is no baseline, or none measured alike."""
 
 
 class WaiverRecord(Record):
@@ -476,9 +482,14 @@ class GateResult(Record):
     why: str
     limit_low: float | None = None
     limit_high: float | None = None
-    estimate: Estimate | None = None
+    estimate: Estimate | None = Field(default=None, description="What was held against the limits.")
     label: Label | None = None
     waiver: WaiverRecord | None = None
+    consequence: Consequence = Field(
+        default="pass",
+        description="error: the audit cannot pass; warn: it can, and says so; pass: nothing.",
+    )
+    origin: Origin | None = Field(default=None, description="Where the gate is written down.")
 
 
 Word = Literal["PASS", "FAIL", "UNDECIDED", "ERROR", "OBSERVED"]
@@ -495,7 +506,37 @@ class Verdict(Record):
     undecided: int = 0
     warned: int = 0
     waived: int = 0
+    ignored: int = Field(default=0, description="Gates that do not apply here, or have no baseline, and need not.")
     crashed: int = 0
+
+
+class Difference(Record):
+    """One setting or input that two audits do not share."""
+
+    key: str
+    here: str
+    there: str
+    check: str | None = Field(default=None, description="The one check that it concerns; null: all of them.")
+    hard: bool = Field(default=True, description="Whether the numbers are of something else, not only from elsewhere.")
+
+
+class Baseline(Record):
+    """The audit that this one was compared with."""
+
+    name: str
+    sha256: tuple[str, ...] = Field(description="Of the checkpoint's files.")
+    finished: str
+    measured: Literal["stored", "together"] = Field(
+        description="stored: read from an earlier audit's results; together: measured beside this one, on the same "
+        "batches, with the same probes and directions."
+    )
+    differences: tuple[Difference, ...] = ()
+    estimates: dict[str, Estimate] = Field(default_factory=dict)
+    labels: dict[str, Label] = Field(default_factory=dict)
+
+    def obstacles(self, check: str) -> tuple[Difference, ...]:
+        """Why numbers of this check cannot be compared; empty where they can."""
+        return tuple(each for each in self.differences if each.hard and each.check in {None, check})
 
 
 class AuditResults(Record):
@@ -510,8 +551,11 @@ class AuditResults(Record):
     environment: EnvironmentInfo
     instrument: InstrumentInfo
     checks: tuple[CheckResult, ...]
-    policy: Policy = Field(default_factory=Policy, description="The policy in force when the verdict was given.")
+    policy: EffectivePolicy = Field(
+        default_factory=EffectivePolicy, description="The policy in force when the verdict was given."
+    )
     gates: tuple[GateResult, ...] = ()
+    baseline: Baseline | None = Field(default=None, description="What it was compared with.")
     partial: str | None = Field(default=None, description="Why this audit is not whole, or null where it is.")
     skipped: tuple[str, ...] = Field(default=(), description="Checks of the battery that were left out by request.")
     unreached: tuple[str, ...] = Field(default=(), description="Checks that an interruption came before.")

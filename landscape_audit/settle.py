@@ -35,7 +35,7 @@ def settle(bench: Bench, checks: Sequence[Check], policy: Policy, outcomes: Call
     Counted, not timed, by what `Cost.in_gradients` says: a machine's load must decide no number. `outcomes` gives the
     estimates and the labels as they stand. True where something was measured again, and told on the bench.
     """
-    allowance, before = bench.protocol.max_extra_budget, _spent(bench)
+    allowance, before = policy.max_extra_budget, _spent(bench)
     grown: dict[str, str] = {}
     while not bench.out_of_time():
         found = next(_open_gates(checks, policy, outcomes()), None)

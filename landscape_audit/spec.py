@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     Field,
     StrictBool,
     StrictFloat,
     StrictInt,
     StrictStr,
-    ValidationError,
     model_validator,
 )
 
 from landscape_audit.budgets import PRESETS, Budgets, Preset
-from landscape_audit.config_error import as_config_error
-from landscape_audit.errors import ConfigError, PolicyError
-from landscape_audit.policy import Policy
-from landscape_audit.reading import read_text
+from landscape_audit.policy import EffectivePolicy, Policy
 from landscape_audit.strict import Strict
 
 CONFIG_NAME = "audit.toml"
-Model = TypeVar("Model", bound=BaseModel)
 
 BasisStorage = Literal["auto", "full", "half", "host"]
 SamVariant = Literal["sam", "asam"]
@@ -152,12 +145,6 @@ class ProtocolSpec(Strict):
         pattern=r"^\d+(\.\d+)?[smh]$",
         description="Time that measuring may take, like 90s, 10m or 2h; what does not fit is left out, and told.",
     )
-    max_extra_budget: StrictFloat = Field(
-        default=100.0,
-        ge=0,
-        description="Gradients that undecided gates may spend on narrower intervals. A product counts as 2.5 and "
-        "a forward as a third of one, however long they take: no clock decides what is bought.",
-    )
     materiality: StrictFloat = Field(
         default=0.01, gt=0, lt=1, description="A change of the loss by this share of it is worth having."
     )
@@ -251,47 +238,6 @@ class AuditSpec(Policy):
     protocol: ProtocolSpec = Field(default_factory=ProtocolSpec)
     checks: ChecksSpec = Field(default_factory=ChecksSpec)
 
-    def policy(self) -> Policy:
-        """The demands alone."""
-        return Policy(**{name: getattr(self, name) for name in Policy.model_fields})
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file, or an error naming the line."""
-    try:
-        return tomllib.loads(read_text(path))
-    except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: no such file.",
-            remedy=f"Check the path; `landscape-audit demo DIR` writes an {CONFIG_NAME} to start from.",
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}.", remedy="Name a TOML file in UTF-8.") from None
-    except RecursionError:
-        raise ConfigError(
-            f"{path}: its brackets are nested too deeply to read.", remedy="Four levels are enough."
-        ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            f"{path}: not TOML: {error}.", remedy="Strings stand in quotes, tables in [brackets]."
-        ) from None
-
-
-def validated(model: type[Model], values: dict[str, Any], origin: str) -> Model:
-    """`values` as `model`, or one ConfigError that names the first wrong setting, what was found and the remedy."""
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise as_config_error(model, error, origin) from None
-
-
-def read_policy(path: Path) -> Policy:
-    """The demands in a policy file: `[gates."check.estimate"]`, `[[waivers]]` and `on_undecided` at its top level."""
-    values = read_toml(path)
-    foreign = sorted(values.keys() & (AuditSpec.model_fields.keys() - Policy.model_fields.keys()))
-    if foreign:
-        raise PolicyError(
-            f"{path}: a policy holds gates and waivers only, and this has [{foreign[0]}].",
-            remedy="If it is an audit.toml, name it with --config.",
-        )
-    return validated(Policy, values, str(path))
+    def policy(self) -> EffectivePolicy:
+        """The demands alone, without what `extends` names: `policy_file` reads that."""
+        return EffectivePolicy(**{name: getattr(self, name) for name in Policy.model_fields})

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from landscape_audit.config_error import validated
 from landscape_audit.errors import AuditError
-from landscape_audit.spec import AuditSpec, read_policy, read_toml, validated
+from landscape_audit.policy_file import read_policy
+from landscape_audit.spec import AuditSpec
+from landscape_audit.toml_file import read_toml
 
 WHOLE = """
 [model]

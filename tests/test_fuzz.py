@@ -20,13 +20,16 @@ from hypothesis import strategies as st
 from results_factory import an_audit, between
 
 from landscape_audit.checks import chosen
+from landscape_audit.config_error import validated
 from landscape_audit.errors import AuditError
 from landscape_audit.judge import expect, judged
 from landscape_audit.policy import Policy
+from landscape_audit.policy_file import read_policy
 from landscape_audit.report.render import html, markdown
 from landscape_audit.report.view import view
 from landscape_audit.results import AuditResults, Measured, read_results
-from landscape_audit.spec import AuditSpec, read_policy, read_toml, validated
+from landscape_audit.spec import AuditSpec
+from landscape_audit.toml_file import read_toml
 
 TIMES = float(os.environ.get("LANDSCAPE_AUDIT_FUZZ", "1"))
 

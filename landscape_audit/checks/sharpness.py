@@ -10,12 +10,15 @@ from landscape_audit.checks.eigenvalue import UNIT, inner, largest
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.krylov import HessianKrylov
 from landscape_audit.probes.rayleigh import RayleighSample, RitzRayleigh
-from landscape_audit.results import Column, Estimate, IntervalPart, Measured, Table, spread
+from landscape_audit.results import Column, Estimate, IntervalPart, Label, Measured, Table, spread
 from landscape_audit.statistics import Mean
 from landscape_audit.text import number
 
 if TYPE_CHECKING:
     from landscape_audit.curvature.lanczos import KrylovSpace
+
+CONVERGED = 0.01
+"""What the solver may leave open of λ_max, as a share of the largest |Ritz value|: well under any sampling error."""
 
 
 @check(
@@ -46,7 +49,24 @@ def sharpness(krylov: KrylovSpace, rayleigh: RayleighSample, facts: Facts) -> Me
     estimates |= _corrected(top[0], rayleigh.bias, facts.level)
     if facts.learning_rate is not None:
         estimates["edge_of_stability"] = _scaled(top[0], facts.learning_rate / 2)
-    return Measured(estimates=estimates, details=(_table(rayleigh, top),), caveats=_caveats(krylov, rayleigh, facts))
+    return Measured(
+        estimates=estimates,
+        labels={"convergence": _convergence(first, krylov)},
+        details=(_table(rayleigh, top),),
+        caveats=_caveats(krylov, rayleigh, facts),
+    )
+
+
+def _convergence(top: Estimate, krylov: KrylovSpace) -> Label:
+    """Whether what the solver leaves open of λ_max is small beside the spectrum."""
+    solver, scale = top.parts[0] if top.parts else None, float(abs(krylov.ritz_values).max())
+    if top.value is None or solver is None or solver.high is None:
+        return Label(value="undecided", reason="Nothing bounds λ_max from above.", open="residual")
+    room = solver.high - top.value
+    reason = f"The solver leaves {number(100 * room / scale if scale else 0.0, 2)} % of λ_max open."
+    if room <= CONVERGED * scale:
+        return Label(value="converged", reason=reason)
+    return Label(value="undecided", reason=reason, open="residual")
 
 
 def _corrected(top: Estimate, bias: Mean, level: float) -> dict[str, Estimate]:
@@ -91,7 +111,7 @@ def _scaled(estimate: Estimate, factor: float) -> Estimate:
 def _caveats(krylov: KrylovSpace, rayleigh: RayleighSample, facts: Facts) -> tuple[str, ...]:
     caveats = []
     worst = max((q.residual for q in rayleigh.top), default=0.0)
-    if worst > 0.01 * abs(krylov.ritz_values).max():
+    if worst > CONVERGED * abs(krylov.ritz_values).max():
         caveats.append(
             f"{krylov.steps} products did not converge every reported eigenvalue: residuals reach {number(worst)}."
         )

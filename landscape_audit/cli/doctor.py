@@ -95,8 +95,9 @@ def _versions() -> str:
 
 def _device(name: str | None) -> str:
     from landscape_audit.cli.rehearsal import device_in_words
+    from landscape_audit.config_error import validated
     from landscape_audit.machine import device_of
-    from landscape_audit.spec import AuditSpec, validated
+    from landscape_audit.spec import AuditSpec
 
     flags = {"protocol": {"device": name or "auto"}, "model": {"factory": ""}, "data": {}}
     return device_in_words(device_of(validated(AuditSpec, flags, "command line").protocol))
@@ -123,8 +124,8 @@ def _gates(asked: options.Request) -> str:
 
     checks = [check.id for check in chosen(asked.spec.checks)]
     off = [check.id for check in OPT_IN if not getattr(asked.spec.checks, check.id).enabled]
-    expect(asked.spec.policy(), checks, off)
-    gates = asked.spec.gates
+    expect(asked.policy, checks, off)
+    gates = asked.policy.gates
     return f"{', '.join(gates)}: of checks that will run" if gates else "none: everything is observed, nothing fails"
 
 

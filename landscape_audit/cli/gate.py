@@ -11,7 +11,7 @@ import typer
 
 from landscape_audit.cli.summary import failures, gate_table
 from landscape_audit.errors import UsageError
-from landscape_audit.policy import Policy
+from landscape_audit.policy import EffectivePolicy
 from landscape_audit.results import AuditResults
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the judged results, and nothing else, on stdout.")]
@@ -54,13 +54,14 @@ def gate(
     raise typer.Exit(verdict.verdict.exit_code)
 
 
-def _policy(stored: AuditResults, policy: Path | None, config: Path | None) -> Policy:
-    from landscape_audit.spec import AuditSpec, read_policy, read_toml, validated
+def _policy(stored: AuditResults, policy: Path | None, config: Path | None) -> EffectivePolicy:
+    from landscape_audit.policy_file import effective, layers, read_policy
+    from landscape_audit.toml_file import read_toml
 
     if policy is not None and config is not None:
         raise UsageError("--policy and --config: both name gates.", remedy="Give one of them.")
     if policy is not None:
         return read_policy(policy)
     if config is not None:
-        return validated(AuditSpec, read_toml(config), str(config)).policy()
+        return effective(layers(read_toml(config), config), str(config))
     return stored.policy

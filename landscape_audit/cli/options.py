@@ -11,9 +11,13 @@ from typing import Annotated, Any
 
 import typer
 
+from landscape_audit.config_error import validated
 from landscape_audit.errors import CheckpointError, ConfigError, UsageError
 from landscape_audit.no_code import refuse_code
-from landscape_audit.spec import CONFIG_NAME, AuditSpec, read_toml, validated
+from landscape_audit.policy import EffectivePolicy
+from landscape_audit.policy_file import effective, layers
+from landscape_audit.spec import CONFIG_NAME, AuditSpec
+from landscape_audit.toml_file import read_toml
 
 Checkpoint = Annotated[
     Path | None,
@@ -76,6 +80,8 @@ class Request:
     base: Path
     origin: str
     """What named it: a config file, or the command line."""
+    policy: EffectivePolicy
+    """What it demands, with all that its policy extends."""
 
 
 def request(checkpoint: Path | None, config: Path | None, flags: dict[str, Any], *, no_code: bool = False) -> Request:
@@ -97,10 +103,12 @@ def unread_request(
         missing := [flag for flag, table in (("--model", "model"), ("--data", "data")) if not flags.get(table)]
     ):
         raise _without_config(checkpoint, missing)
+    demands = layers(values, path)
+    values = {name: value for name, value in values.items() if name != "extends"} | demands.values
     spec = validated(AuditSpec, _merged(values, _seen_from(base, flags)), origin)
     if no_code:
         refuse_code(spec)
-    return Request(spec, _checkpoint(checkpoint, spec, base, origin), base, origin)
+    return Request(spec, _checkpoint(checkpoint, spec, base, origin), base, origin, effective(demands, origin))
 
 
 def _without_config(checkpoint: Path | None, missing: list[str]) -> CheckpointError | UsageError:

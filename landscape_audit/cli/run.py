@@ -24,7 +24,7 @@ from landscape_audit.files import room_held, sweep, writable_folder, write_atomi
 from landscape_audit.interruption import EXIT_CODES
 from landscape_audit.judge import expect, judged, last_line
 from landscape_audit.lock import locked
-from landscape_audit.policy import Policy
+from landscape_audit.policy import EffectivePolicy
 from landscape_audit.results import AuditResults
 from landscape_audit.resume import forget, kept_probes
 from landscape_audit.text import count, printable
@@ -215,17 +215,17 @@ def _claimed(folder: Path) -> Iterator[Callable[[], None]]:
         raise
 
 
-def _policy(asked: options.Request, path: Path | None) -> Policy:
+def _policy(asked: options.Request, path: Path | None) -> EffectivePolicy:
     if path is None:
-        return asked.spec.policy()
-    from landscape_audit.spec import read_policy
+        return asked.policy
+    from landscape_audit.policy_file import read_policy
 
     return read_policy(path)
 
 
 def _measured(
     asked: options.Request,
-    demanded: Policy,
+    demanded: EffectivePolicy,
     argv: list[str],
     *,
     folder: Path | None = None,

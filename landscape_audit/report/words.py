@@ -16,6 +16,8 @@ STATUS = {
     "pass": ("✓", "good", "passed"),
     "fail": ("✗", "bad", "failed"),
     "undecided": ("?", "open", "undecided"),
+    "incomparable": ("?", "open", "no baseline"),
+    "not_applicable": ("–", "plain", "not applicable"),
     "waived": ("~", "open", "waived"),
     "warned": ("!", "open", "warning"),
 }

@@ -11,10 +11,12 @@ from safetensors.torch import load_file
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import nn
 
+from landscape_audit.config_error import validated
 from landscape_audit.demo.train import write_project
 from landscape_audit.measure import audit
 from landscape_audit.results import Estimate
-from landscape_audit.spec import AuditSpec, ChecksSpec, read_toml, validated
+from landscape_audit.spec import AuditSpec, ChecksSpec
+from landscape_audit.toml_file import read_toml
 
 
 @pytest.fixture(scope="module")

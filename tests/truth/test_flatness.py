@@ -16,6 +16,7 @@ from torch import nn
 
 from landscape_audit.checks.flatness import flatness
 from landscape_audit.checks.tolerance import tolerance
+from landscape_audit.config_error import validated
 from landscape_audit.curvature.trace import form, inside
 from landscape_audit.demand import on_number
 from landscape_audit.errors import ConfigError
@@ -25,7 +26,7 @@ from landscape_audit.probes.krylov import HessianKrylov, KrylovTrace
 from landscape_audit.probes.m_sharpness import MSharpness
 from landscape_audit.probes.perturbations import Cloud, RandomPerturbation
 from landscape_audit.settle import settle
-from landscape_audit.spec import ProtocolSpec, validated
+from landscape_audit.spec import ProtocolSpec
 
 SPECTRUM = np.r_[40.0, 15.0, 6.0, np.linspace(-0.5, 1.5, 27)]
 REPEATS = 200

@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from landscape_audit.checks.sam import sam
+from landscape_audit.config_error import validated
 from landscape_audit.errors import ConfigError, LossError, ModelError, OutputError, UsageError
 from landscape_audit.measure import audit
 from landscape_audit.probes import sam_twins
@@ -25,7 +26,7 @@ from landscape_audit.probes.facts import AuditFacts
 from landscape_audit.probes.kept_twins import SeedFound
 from landscape_audit.probes.sam_twins import SamTwins
 from landscape_audit.results import NotApplicable
-from landscape_audit.spec import AuditSpec, ChecksSpec, SamSpec, validated
+from landscape_audit.spec import AuditSpec, ChecksSpec, SamSpec
 from landscape_audit.subject.loading import load_subject
 from landscape_audit.training.sam import Asam, Sam, take_step
 from landscape_audit.training.twins import read_course, trained

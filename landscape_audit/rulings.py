@@ -1,0 +1,141 @@
+"""Every demand of a policy held against what was measured, or why there is nothing to hold it against."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from landscape_audit.demand import (
+    Ruling,
+    change_in_words,
+    changed,
+    in_words,
+    no_worse,
+    on_label,
+    on_number,
+    with_interval,
+)
+from landscape_audit.errors import PolicyError
+from landscape_audit.policy import Gate, Policy, Requirement
+from landscape_audit.results import AuditResults, Estimate, Failed, Label, NotApplicable
+from landscape_audit.text import did_you_mean
+
+
+@dataclass(frozen=True)
+class Ruled:
+    """One demand and what it was held against. A gate may make two: a limit, and no worse than the baseline."""
+
+    key: str
+    gate: Gate
+    demand: str
+    ruling: Ruling
+    estimate: Estimate | None = None
+    label: Label | None = None
+    floor: float | None = None
+    ceiling: float | None = None
+
+
+def rulings(results: AuditResults, policy: Policy) -> Iterator[Ruled]:
+    """What the policy requires of the audit, then its gates in their order; those of level off are left out."""
+    yield from _required(results, policy.require)
+    yield from _gates(results, policy)
+
+
+def _gates(results: AuditResults, policy: Policy) -> Iterator[Ruled]:
+    for key, gate in policy.gates.items():
+        if gate.level == "off":
+            continue
+        estimate, label = results.estimates().get(key), results.labels().get(key)
+        _is_of_its_kind(key, gate, estimate, label)
+        if label is not None:
+            yield Ruled(key, gate, in_words(gate), on_label(gate, label), label=label)
+        elif estimate is not None:
+            yield from _on_estimate(results, key, gate, estimate)
+        else:
+            yield Ruled(key, gate, in_words(gate), _unmeasured(results, policy, key, gate))
+
+
+def _is_of_its_kind(key: str, gate: Gate, estimate: Estimate | None, label: Label | None) -> None:
+    if estimate is not None and gate.one_of is not None:
+        raise PolicyError(f"gate '{key}': it is a number; one_of is for labels.", remedy="Use at_most or at_least.")
+    if label is not None and gate.is_on_number:
+        raise PolicyError(
+            f"gate '{key}': it is a label, '{label.value}'; limits are for numbers.",
+            remedy=f'Use one_of = ["{label.value}", …].',
+        )
+    if gate.no_worse_than_baseline and estimate is not None and estimate.direction == "neither":
+        raise PolicyError(
+            f"gate '{key}': neither more nor less of it is better, so nothing is worse than the baseline.",
+            remedy="Use between, at_most or at_least.",
+        )
+
+
+def _on_estimate(results: AuditResults, key: str, gate: Gate, estimate: Estimate) -> Iterator[Ruled]:
+    if gate.has_limits:
+        ruling = on_number(gate, estimate)
+        yield Ruled(key, gate, in_words(gate), ruling, estimate, floor=gate.floor, ceiling=gate.ceiling)
+    if gate.no_worse_than_baseline is not None:
+        yield _on_baseline(results, key, gate, estimate)
+
+
+def _on_baseline(results: AuditResults, key: str, gate: Gate, estimate: Estimate) -> Ruled:
+    """How much worse it may be is the limit; how much worse it is, with its interval, is held against that."""
+    demand, limit = no_worse(gate, estimate.direction)
+    found = with_interval(estimate) if estimate.value is not None else f"not finite ({estimate.nonfinite})"
+    obstacle = _why_incomparable(results, key)
+    if obstacle or results.baseline is None:
+        return Ruled(key, gate, demand, Ruling("incomparable", found, obstacle, math.inf), estimate)
+    change = changed(gate, estimate, results.baseline.estimates[key])
+    ruling = on_number(limit, change)
+    told = replace(ruling, found=f"{change_in_words(change, gate)}: {found}")
+    return Ruled(key, gate, demand, told, change, floor=limit.floor, ceiling=limit.ceiling)
+
+
+def _why_incomparable(results: AuditResults, key: str) -> str:
+    baseline = results.baseline
+    if baseline is None:
+        return "There is no baseline: give one with --baseline or --against."
+    if obstacles := baseline.obstacles(key.partition(".")[0]):
+        told = "; ".join(f"{each.key} ({each.there} → {each.here})" for each in obstacles)
+        return f"The baseline is of something else: {told}."
+    return "" if key in baseline.estimates else f"The baseline has no {key}."
+
+
+def _required(results: AuditResults, require: Requirement) -> Iterator[Ruled]:
+    """What the audit must rest on, as gates of their own."""
+    why, data = "The policy requires it of every audit.", results.data
+    if require.n_samples is not None:
+        demand, enough = f"at least {require.n_samples} examples", data.n_samples >= require.n_samples
+        ruling = _plain(str(data.n_samples), "The audit rests on {} examples.", met=enough)
+        yield Ruled("require.n_samples", Gate(at_least=float(require.n_samples), why=why), demand, ruling)
+    if require.data is not None:
+        demand, same = f"the sample {require.data}", data.fingerprint == require.data
+        ruling = _plain(data.fingerprint, "The audit rests on the sample {}.", met=same)
+        yield Ruled("require.data", Gate(one_of=(require.data,), why=why), demand, ruling)
+
+
+def _plain(found: str, told: str, *, met: bool) -> Ruling:
+    return Ruling("pass" if met else "fail", found, told.format(found), -math.inf if met else math.inf)
+
+
+def _unmeasured(results: AuditResults, policy: Policy, key: str, gate: Gate) -> Ruling:
+    """For a gate on a check that broke, was not reached or does not apply; an error where it can never match."""
+    name = key.partition(".")[0]
+    outcome = next((check.outcome for check in results.checks if check.id == name), None)
+    if isinstance(outcome, Failed):
+        return Ruling("undecided", "nothing", f"The check {name} failed: {outcome.error}.", math.inf)
+    if name in results.unreached:
+        return Ruling("undecided", "nothing", f"The audit is partial: {name} was not reached.", math.inf)
+    optional = 'Remove the gate, or set its level to "off".'
+    if isinstance(outcome, NotApplicable):
+        if (gate.on_not_applicable or policy.on_not_applicable) != "error":
+            return Ruling("not_applicable", "nothing", f"Not applicable here: {outcome.reason}", math.inf)
+        raise PolicyError(
+            f"gate '{key}': the check {name} does not apply here: {outcome.reason}",
+            remedy=f'{optional} Or on_not_applicable = "pass".',
+        )
+    if name in results.skipped:
+        raise PolicyError(f"gate '{key}': the check {name} was left out of this audit.", remedy=f"Run it. {optional}")
+    known = [*results.estimates(), *results.labels()]
+    raise PolicyError(f"gate '{key}': this audit has nothing of that name.", remedy=did_you_mean(key, known))
