@@ -40,11 +40,11 @@ def judged(results: AuditResults, policy: Policy, today: dt.date) -> AuditResult
     the policy that is stored beside the verdict still has them.
     """
     refuse_strays(policy)
-    inforce = policy if isinstance(policy, EffectivePolicy) else EffectivePolicy(**dict(policy))
-    found = [(_gate_result(results, inforce, each, today), each.ruling.excess) for each in rulings(results, policy)]
+    in_force = EffectivePolicy.of(policy)
+    found = [(_gate_result(results, in_force, each, today), each.ruling.excess) for each in rulings(results, policy)]
     worst_first = sorted(found, key=lambda each: (_rank(each[0]), -each[1], each[0].key))
     gates = tuple(gate for gate, _ in worst_first)
-    return results.model_copy(update={"policy": inforce, "gates": gates, "verdict": _verdict(results, gates)})
+    return results.model_copy(update={"policy": in_force, "gates": gates, "verdict": _verdict(results, gates)})
 
 
 def expect(policy: Policy, checks: Iterable[str], off: Collection[str] = ()) -> None:

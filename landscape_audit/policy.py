@@ -165,6 +165,11 @@ class EffectivePolicy(Policy):
     sources: tuple[str, ...] = Field(default=(), description="The policies that it was made of, the first one lowest.")
     origins: dict[str, Origin] = Field(default_factory=dict, description="Where each gate's last word stands.")
 
+    @classmethod
+    def of(cls, policy: Policy) -> EffectivePolicy:
+        """A policy that came from no file, as it is in force."""
+        return policy if isinstance(policy, cls) else cls(**dict(policy))
+
 
 def _waiver(value: Any) -> object:
     if not isinstance(value, dict) or value.keys() == {"gate", "problem"}:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from landscape_audit.policy import EffectivePolicy
 from landscape_audit.results import (
     AuditResults,
     CheckResult,
@@ -199,4 +200,6 @@ def an_audit(outcomes: Mapping[str, Outcome] | None = None, **changes: Any) -> A
         "checks": checks_with(outcomes),
         "limits": ("Sharpness is not quality: most of its definitions correlate weakly with generalisation.",),
     }
+    if "policy" in changes:
+        changes["policy"] = EffectivePolicy.of(changes["policy"])
     return AuditResults.model_validate(fields | changes)

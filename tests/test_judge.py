@@ -16,7 +16,18 @@ from landscape_audit.demand import on_label, on_number
 from landscape_audit.errors import PolicyError
 from landscape_audit.judge import judged, last_line
 from landscape_audit.policy import Gate, Policy
-from landscape_audit.results import AuditResults, Estimate, Failed, InstrumentInfo, Label, Measured, NotApplicable
+from landscape_audit.results import (
+    AuditResults,
+    Baseline,
+    Difference,
+    Estimate,
+    Failed,
+    GateResult,
+    InstrumentInfo,
+    Label,
+    Measured,
+    NotApplicable,
+)
 
 TODAY = dt.date(2026, 3, 2)
 PASSING = {"sharpness.lambda_max": {"at_most": 50}}
@@ -30,6 +41,11 @@ def a_policy(gates: dict[str, dict[str, Any]], **rest: Any) -> Policy:
 
 def judge(gates: dict[str, dict[str, Any]], audit: AuditResults | None = None, **rest: Any) -> AuditResults:
     return judged(audit or an_audit(), a_policy(gates, **rest), TODAY)
+
+
+def only_gate(gates: dict[str, dict[str, Any]], audit: AuditResults | None = None) -> GateResult:
+    (found,) = judge(gates, audit).gates
+    return found
 
 
 def a_waiver(**changes: Any) -> dict[str, Any]:
@@ -354,3 +370,140 @@ def test_judging_loads_neither_torch_nor_numpy_nor_matplotlib(tmp_path: Path) ->
     )
     run = subprocess.run([sys.executable, "-c", script, str(stored)], capture_output=True, text=True, check=True)
     assert json.loads(run.stdout) == [1, []]
+
+
+# ----------------------------------------------------------------------------------- between, finite, what is required
+
+
+@pytest.mark.parametrize(("limits", "status"), [([20, 50], "pass"), ([31, 50], "undecided"), ([60, 70], "fail")])
+def test_between_is_at_least_and_at_most_at_once(limits: list[int], status: str) -> None:
+    gate = only_gate({"sharpness.lambda_max": {"between": limits}})
+    assert (gate.status, gate.limit_low, gate.limit_high) == (status, *limits)
+    assert gate.demand == f"at least {limits[0]} and at most {limits[1]}"
+
+
+def test_finite_passes_whatever_the_interval_and_fails_what_is_no_number() -> None:
+    assert only_gate({"sharpness.lambda_max": {"finite": True}}).status == "pass"
+    lost = Measured(estimates={"lambda_max": Estimate.exact(float("nan"))})
+    assert only_gate({"sharpness.lambda_max": {"finite": True}}, an_audit({"sharpness": lost})).status == "fail"
+
+
+@pytest.mark.parametrize(("samples", "word"), [(1, "PASS"), (10**9, "FAIL")])
+def test_an_audit_must_rest_on_as_many_examples_as_the_policy_requires(samples: int, word: str) -> None:
+    found = judge(PASSING, require={"n_samples": samples})
+    assert found.verdict.word == word
+    assert {gate.key for gate in found.gates} == {"require.n_samples", "sharpness.lambda_max"}
+
+
+def test_an_audit_of_other_data_than_required_fails() -> None:
+    data = an_audit().data.fingerprint
+    assert judge({}, require={"data": data}).verdict.word == "PASS"
+    assert judge({}, require={"data": "0" * 64}).verdict.word == "FAIL"
+
+
+# ------------------------------------------------------------------------------------------------------------ baselines
+
+
+def beside(value: float, *differences: Difference, width: float = 0.0) -> AuditResults:
+    """An audit whose λ_max is 10 to 11 beside a baseline whose λ_max is `value`."""
+    here = Measured(estimates={"lambda_max": between(10.0, 10.5, 11.0, direction="lower")})
+    there = between(value - width, value, value + width, direction="lower")
+    baseline = Baseline(
+        name="base",
+        sha256=(),
+        finished="",
+        measured="stored",
+        differences=differences,
+        estimates={"sharpness.lambda_max": there},
+    )
+    return an_audit({"sharpness": here}, baseline=baseline)
+
+
+NO_WORSE = {"sharpness.lambda_max": {"no_worse_than_baseline": 0.1}}
+
+
+@pytest.mark.parametrize(("there", "status"), [(10.0, "pass"), (20.0, "pass"), (9.5, "undecided"), (5.0, "fail")])
+def test_how_much_worse_than_the_baseline_is_held_against_what_is_allowed(there: float, status: str) -> None:
+    gate = only_gate(NO_WORSE, beside(there))
+    assert (gate.status, gate.demand) == (status, "at most 10 % above the baseline")
+
+
+def test_an_allowance_may_be_in_the_unit_of_the_number() -> None:
+    allowed = {"sharpness.lambda_max": {"no_worse_than_baseline": {"absolute": 1.5}}}
+    assert only_gate(allowed, beside(9.5)).status == "pass"
+    assert only_gate(allowed, beside(9.5)).demand == "at most 1.5 above the baseline"
+    assert only_gate(allowed, beside(8.0)).status == "fail"
+
+
+def test_the_uncertainty_of_the_baseline_counts() -> None:
+    assert only_gate(NO_WORSE, beside(5.0, width=1.0)).status == "fail"
+    assert only_gate(NO_WORSE, beside(5.0, width=4.9)).status == "undecided"
+    assert only_gate(NO_WORSE, beside(5.0, width=5.1)).status == "undecided"
+
+
+def test_a_gate_may_have_a_limit_of_its_own_beside_the_baseline() -> None:
+    both = {"sharpness.lambda_max": {"at_most": 50, "no_worse_than_baseline": 0.1}}
+    found = judge(both, beside(5.0))
+    assert [(gate.status, gate.demand) for gate in found.gates] == [
+        ("fail", "at most 10 % above the baseline"),
+        ("pass", "at most 50"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "word", "code"), [("error", "UNDECIDED", 3), ("warn", "PASS", 0), ("pass", "PASS", 0)]
+)
+def test_the_policy_says_what_follows_where_there_is_no_baseline(said: str) -> None:
+    found = judge(NO_WORSE, on_missing_baseline=said)
+    assert (found.verdict.word, found.verdict.exit_code) == FOLLOWS[said]
+    assert (found.gates[0].status, found.gates[0].consequence) == ("incomparable", said)
+    by_gate = {"sharpness.lambda_max": {"no_worse_than_baseline": 0.1, "on_missing_baseline": said}}
+    assert judge(by_gate).verdict.exit_code == FOLLOWS[said][1]
+
+
+def test_what_cannot_be_compared_says_which_keys_differ() -> None:
+    data = Difference(key="data.fingerprint", here="ab", there="cd")
+    soft = Difference(key="environment.torch", here="2.13", there="2.11", hard=False)
+    other = Difference(key="trace.version", here="2", there="1", check="trace")
+    assert only_gate(NO_WORSE, beside(20.0, soft, other)).status == "pass"
+    gate = only_gate(NO_WORSE, beside(20.0, data, soft))
+    assert gate.status == "incomparable"
+    assert "data.fingerprint (cd → ab)" in gate.reason
+
+
+def test_a_number_without_a_better_side_cannot_be_worse() -> None:
+    with pytest.raises(PolicyError, match="neither more nor less of it is better"):
+        judge(
+            {"sharpness.lambda_max": {"no_worse_than_baseline": 0.1}},
+            an_audit({"sharpness": Measured(estimates={"lambda_max": between(1.0, 1.0, 1.0)})}),
+        )
+
+
+# -------------------------------------------------------------------------------- what is not settled, and what follows
+
+
+@pytest.mark.parametrize(
+    ("said", "word", "code"), [("error", "UNDECIDED", 3), ("warn", "UNDECIDED", 0), ("pass", "PASS", 0)]
+)
+def test_a_gate_may_say_itself_what_follows_where_it_is_undecided(said: str, word: str, code: int) -> None:
+    found = judge({"sharpness.lambda_max": {"at_most": 31, "on_undecided": said}})
+    assert (found.verdict.word, found.verdict.exit_code, found.gates[0].consequence) == (word, code, said)
+
+
+@pytest.mark.parametrize("said", ["warn", "pass"])
+def test_a_check_that_does_not_apply_is_let_be_where_the_policy_says_so(said: str) -> None:
+    audit = an_audit({"sharpness": NotApplicable(reason="no parameters")})
+    found = judge(PASSING, audit, on_not_applicable=said)
+    assert (found.verdict.word, found.gates[0].status) == ("PASS", "not_applicable")
+    assert (found.verdict.warned, found.verdict.ignored) == ((1, 0) if said == "warn" else (0, 1))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"expires": "2026-13-01"}, {"expires": None}, {"approver": ""}, {"reason": 3}, {"checkpoint_sha256": "ab"}],
+)
+def test_a_malformed_waiver_waives_nothing_and_says_so(damage: dict[str, Any]) -> None:
+    found = judge(FAILING, waivers=[a_waiver(**damage)])
+    assert (found.verdict.word, found.gates[0].waiver) == ("FAIL", None)
+    assert "malformed and lets nothing through" in found.gates[0].reason
+    assert judged(AuditResults.model_validate_json(found.to_json()), found.policy, TODAY) == found
