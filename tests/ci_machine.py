@@ -15,7 +15,7 @@ printf '%s\\0' {name} "$#" "$@" >> "$here/calls"
 _AUDIT = """
 for each in "$@"; do case "$each" in --out=*) out=${each#--out=};; esac; done
 case "$AUDIT_EXITS" in 0) word=PASS;; 1) word=FAIL;; 3) word=UNDECIDED;; *) word=ERROR;; esac
-if [ "$AUDIT_EXITS" != 2 ] && [ "$AUDIT_EXITS" != 4 ]; then # then there are results
+if [ "$1" = run ] && [ "$AUDIT_EXITS" != 2 ] && [ "$AUDIT_EXITS" != 4 ]; then # then there are results
   mkdir -p -- "$out"
   touch -- "$out/report.html"
   if [ -n "${GITHUB_OUTPUT-}" ]; then
