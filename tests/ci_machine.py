@@ -37,11 +37,13 @@ case "$*" in
 esac
 """
 _REAL_PYTHON = """
-flags=()
-while [ "$1" = -P ]; do flags+=("$1"); shift; done
-case "$*" in *" install "*) set -- -m pip --version;; esac # pip itself, as it would be found, but without a network
-exec {python} ${{flags[@]+"${{flags[@]}}"}} "$@"
+PYTHONPATH="$here/lib" exec {python} -S "$@"
 """
+_LIBRARY = {
+    "pip/__main__.py": "print('no network here')",
+    "weasyprint.py": "",
+    "torch-2.5.1.dist-info/METADATA": "Name: torch\nVersion: 2.5.1\n",
+}
 _APT = """
 case "$*" in *install*libpango*) if [ -e "$here/apt-has-pango" ]; then rm "$here/no-pango"; fi;; esac
 """
@@ -67,8 +69,11 @@ class Machine:
         (self.folder / f"no-{what}").touch()
 
     def has_real_python(self) -> None:
-        """From now on `python3` is the one that runs the tests, but that its pip installs nothing."""
+        """From now on `python3` is the one that runs the tests, with nothing installed but what stands for packages."""
         self._program("python3", _REAL_PYTHON.format(python=shlex.quote(sys.executable)))
+        for name, text in _LIBRARY.items():
+            (self.folder / "lib" / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / "lib" / name).write_text(text)
 
     def calls(self, name: str) -> list[list[str]]:
         """The arguments of every call of a program, in order."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 from pathlib import Path
 
@@ -127,7 +126,7 @@ def test_a_module_of_the_checkout_is_not_imported_in_place_of_pip(job, machine, 
     for name in ("pip", "email", "importlib", "weasyprint"):
         (started.workspace / f"{name}.py").write_text("open('pwned', 'w').close()")
     assert started.run(checkpoint="model.safetensors").code == 0
-    assert next((tmp_path / "temp").glob("*.txt")).read_text() == f"torch=={importlib.metadata.version('torch')}\n"
+    assert next((tmp_path / "temp").glob("*.txt")).read_text() == "torch==2.5.1\n"
     assert not list(tmp_path.rglob("pwned"))
 
 
