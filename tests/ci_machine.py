@@ -19,8 +19,8 @@ if [ "$1" = run ] && [ "$AUDIT_EXITS" != 2 ] && [ "$AUDIT_EXITS" != 4 ]; then # 
   mkdir -p -- "$out"
   touch -- "$out/report.html"
   if [ -n "${GITHUB_OUTPUT-}" ]; then
-    printf 'verdict=%s\\nexit-code=%s\\nreport<<END\\n%s/report.html\\nEND\\ncounts=1 passed\\n' \\
-      "$word" "$AUDIT_EXITS" "$out" >> "$GITHUB_OUTPUT"
+    printf '%s<<END\\n%s\\nEND\\n' verdict "$word" exit-code "$AUDIT_EXITS" report "$out/report.html" \\
+      passed 3 failed 1 undecided 2 >> "$GITHUB_OUTPUT"
   fi
 fi
 exit "$AUDIT_EXITS"
@@ -74,6 +74,13 @@ class Machine:
         for name, text in _LIBRARY.items():
             (self.folder / "lib" / name).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / "lib" / name).write_text(text)
+
+    def has_the_real_program(self, root: Path) -> None:
+        """From now on `landscape-audit` is the one in the checkout at `root`."""
+        python, path = shlex.quote(sys.executable), shlex.quote(str(root))
+        self._program(
+            "landscape-audit", f'PYTHONPATH={path} OMP_NUM_THREADS=1 exec {python} -P -m landscape_audit "$@"'
+        )
 
     def calls(self, name: str) -> list[list[str]]:
         """The arguments of every call of a program, in order."""

@@ -46,14 +46,17 @@ def test_the_outputs_are_those_of_the_audit(job, code, verdict):
         "verdict": verdict,
         "exit-code": str(code),
         "report": "audit/report.html",
-        "counts": "1 passed",
+        "passed": "3",
+        "failed": "1",
+        "undecided": "2",
     }
 
 
 @pytest.mark.parametrize("code", [2, 4])
 def test_without_results_the_verdict_is_an_error_and_there_is_no_report(job, code):
     outputs = job(code).run(checkpoint="model.safetensors").outputs
-    assert outputs == {"verdict": "ERROR", "exit-code": str(code), "report": "", "counts": ""}
+    told = {name: value for name, value in outputs.items() if value}
+    assert told == {"verdict": "ERROR", "exit-code": str(code)}
 
 
 def test_nothing_is_kept_where_that_is_not_wanted(job):
