@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gitlab_runner
 import pytest
 import yaml
 from ci_machine import Machine
@@ -103,11 +104,24 @@ def test_every_input_and_output_of_the_action_is_told():
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES)
-def test_a_pipeline_includes_the_template_and_sets_variables_that_it_has(pipeline):
+def test_a_pipeline_runs_the_template_with_its_own_variables(pipeline, tmp_path):
     described = yaml.safe_load(pipeline)
-    assert ROOT / described["include"][0]["file"] == TEMPLATE
-    (name, job) = next(iter(yaml.safe_load(TEMPLATE.read_text()).items()))
-    assert set(described[name]["variables"]) <= set(job["variables"])
+    (included,) = described["include"]
+    assert ROOT / included["file"] == TEMPLATE
+    ((name, template),) = yaml.safe_load(TEMPLATE.read_text()).items()
+    theirs = described[name]
+    assert set(theirs["variables"]) <= set(template["variables"])
+    job = {**template, **theirs, "variables": {**template["variables"], **theirs["variables"]}}  # as `include` merges
+    machine = Machine(tmp_path / "machine")
+    assert gitlab_runner.run(job, tmp_path / "workspace", machine, audit_exits=1) == 1
+    given = {value for name, value in theirs["variables"].items() if name != "AUDIT_INSTALL"}
+    assert given <= {each.rpartition("=")[2] for each in machine.calls("landscape-audit")[0]}
+
+
+def test_the_container_is_built_with_arguments_that_it_has():
+    used = set(re.findall(r"--build-arg (\w+)=", README))
+    assert used <= set(re.findall(r"^ARG (\w+)=", (ROOT / "ci/Containerfile").read_text(), re.MULTILINE))
+    assert used == {"BASE", "EXTRAS", "TORCH_INDEX"}
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))

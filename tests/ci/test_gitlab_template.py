@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
+import gitlab_runner
 import pytest
 import yaml
 from ci_machine import Machine
@@ -19,21 +19,8 @@ def machine(tmp_path):
 
 
 def run(tmp_path, machine, *, shell="bash", audit_exits=0, **variables):
-    """The job's exit code. `variables` replace those of the file, as they do where it is included."""
-    workspace = tmp_path / "workspace"
-    workspace.mkdir()
-    script = "\n".join([*JOB["before_script"], *JOB["script"]])
-    options = ["-eo", "pipefail"] if shell == "bash" else ["-e"]
-    given = {**JOB["variables"], **{f"AUDIT_{name.upper()}": value for name, value in variables.items()}}
-    return subprocess.run(
-        [f"/bin/{shell}", *options, "-c", script],
-        cwd=workspace,
-        env={**machine.environment(audit_exits=audit_exits), **given},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    ).returncode
+    given = {f"AUDIT_{name.upper()}": value for name, value in variables.items()}
+    return gitlab_runner.run(JOB, tmp_path / "workspace", machine, shell=shell, audit_exits=audit_exits, **given)
 
 
 @pytest.mark.parametrize("shell", ["bash", "sh"])
