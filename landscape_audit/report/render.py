@@ -32,6 +32,11 @@ def markdown(view: ReportView) -> str:
     return _environment().get_template("summary.md.j2").render(view=view)
 
 
+def card(view: ReportView, **around: object) -> str:
+    """The block for a model card; `around` is what depends on where the card is."""
+    return _environment().get_template("card.md.j2").render(view=view, **around)
+
+
 @functools.cache
 def _environment() -> Environment:
     environment = Environment(

@@ -1,0 +1,105 @@
+"""`landscape-audit card`: an audit put on a model card, and kept fresh there."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from landscape_audit.errors import CapabilityError, CheckpointError, UsageError
+
+STALE = 1
+_MARKDOWN = (".md", ".markdown")
+
+
+def card(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[RESULTS] CARD",
+            help="A results.json or its folder, and a README.md; the card alone where an audit is on it already.",
+            show_default=False,
+        ),
+    ],
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 where the card is not that of the results.")
+    ] = False,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="The checkpoint, which must be the one that was audited.", show_default=False),
+    ] = None,
+) -> None:
+    """Put an audit on a model card: one block in its text, and its headline numbers in the model-index.
+
+    Everything else in the card stays as it is, to the byte. The block stands between two comments,
+    `landscape-audit:begin` and `landscape-audit:end`; it is appended where there is none, and replaced from then on
+    wherever you move it. It links the reports beside the results by relative path, so keep them with the card.
+
+    Exit codes: 0 written, or fresh; 1 with --check: stale, or the results are of another checkpoint; 2 a mistake in
+    the command line; 4 a card, results or checkpoint that cannot be used.
+
+    Example:  landscape-audit card audit-model/results.json README.md
+
+    In CI:  landscape-audit card --check README.md --model model.safetensors
+    """
+    _check_installed()
+    from landscape_audit.card.card import card_with, other_checkpoint, recorded_results
+    from landscape_audit.results import read_results
+
+    path = _card_of(paths)
+    source = paths[0] if len(paths) == 2 else recorded_results(path)
+    results = source / "results.json" if source.is_dir() else source
+    found = card_with(results, path)
+    other = other_checkpoint(read_results(results), model) if model else None
+    stale = (*found.stale, *([other] if other else []))
+    if check:
+        raise typer.Exit(_told(path, stale))
+    if other:
+        raise CheckpointError(
+            f"{path}: nothing was written: {other}.", remedy="Audit that checkpoint, then do it again."
+        )
+    found.write()
+    typer.echo(path)
+
+
+def _check_installed() -> None:
+    try:
+        for name in ("huggingface_hub", "markdown_it", "yaml"):
+            importlib.import_module(name)
+    except ImportError as error:
+        raise CapabilityError(
+            f"a model card needs {error.name}.", remedy="Install it:  pip install '.[card]'"
+        ) from None
+
+
+def _card_of(paths: list[Path]) -> Path:
+    if len(paths) > 2:
+        raise UsageError(
+            f"{paths[2]}: one audit goes on one card.", remedy="landscape-audit card results.json README.md"
+        )
+    path = paths[-1]
+    if path.suffix.lower() not in _MARKDOWN:
+        raise UsageError(
+            f"{path}: not the name of a model card, which ends in .md.",
+            remedy="Name the results first and the card last:  landscape-audit card results.json README.md",
+        )
+    if not path.parent.is_dir():
+        raise UsageError(f"{path.parent}: no such folder.", remedy="Make it first, or name a card in a folder that is.")
+    return path
+
+
+def _told(path: Path, stale: tuple[str, ...]) -> int:
+    """One line a reason, then one that sums up; the exit code."""
+    from landscape_audit.text import printable
+
+    name = printable(path)
+    if not stale:
+        typer.echo(f"landscape-audit: FRESH  {name}  (exit 0)", err=True)
+        return 0
+    for reason in stale:
+        typer.echo(f"{name}: {printable(reason, 1000)}.", err=True)
+    typer.echo("  Write it anew:  landscape-audit card RESULTS CARD", err=True)
+    typer.echo(f"landscape-audit: STALE  {name}  (exit {STALE})", err=True)
+    return STALE
