@@ -68,9 +68,25 @@ def with_block(card: CardText, block: str, path: Path) -> CardText:
     else:
         body = f"{card.body}{_gap(card)}{block}{card.newline}"
     changed = replace(card, body=body)
-    if find_block(changed, path) is None:
-        _refuse_open_code(changed, path)
+    if not found and not _is_found(changed, path):
+        _refuse_what_is_open(card, path)
     return changed
+
+
+def _is_found(card: CardText, path: Path) -> bool:
+    try:
+        return find_block(card, path) is not None
+    except CardError:
+        return False
+
+
+def _refuse_what_is_open(card: CardText, path: Path) -> None:
+    """The last thing in the text goes on to its end, and would go on into whatever is put after it."""
+    line = max(token.map[0] for token in _tokens(card.body) if token.map)
+    raise CardError(
+        f"{path}: what begins on line {card.body_line + line} does not end, and would swallow the audit.",
+        remedy="Close the code block or the comment that begins there.",
+    )
 
 
 def _gap(card: CardText) -> str:
@@ -86,7 +102,7 @@ def _markers(card: CardText, path: Path) -> list[_Marker]:
     for token in _tokens(card.body):
         if token.type != "html_block" or token.map is None:
             continue
-        for number, line in enumerate(lines(card.body)[token.map[0] : token.map[1]]):
+        for number, line in enumerate(lines(token.content)):
             marker = _MARKER.match(line)
             if marker and (number or token.level):
                 raise CardError(
@@ -101,12 +117,3 @@ def _markers(card: CardText, path: Path) -> list[_Marker]:
 
 def _tokens(body: str) -> Sequence[Token]:
     return MarkdownIt("commonmark").disable("inline").parse(body)
-
-
-def _refuse_open_code(card: CardText, path: Path) -> None:
-    token = [token for token in _tokens(card.body) if token.map][-1]
-    line = card.body_line + (token.map or [0])[0]
-    raise CardError(
-        f"{path}: what begins on line {line} does not end, and would swallow the audit.",
-        remedy="Close the code block or the comment that begins there.",
-    )

@@ -58,14 +58,17 @@ class _Splice:
         self.models = self._models()
 
     def name(self) -> str | None:
-        """Of the first model."""
-        return next((str(_scalar(model.node, "name")) for model in self.models), None)
+        """Of the last model, which is the card's for the Hub, or what the rest of the front matter calls it."""
+        named = [_scalar(model.node, "name") for model in self.models]
+        return named[-1] if named else _scalar(self.top, "model_name") if self.top else None
 
     def with_model(self, model: dict[str, Any] | None) -> CardText:
         """The card with this model; one of others' broken entries is an error, for the Hub reads none of it then."""
         cuts = [cut for each in self.models for cut in self._ours(each)]
-        empty = self._first(model) if model else self.text
-        found = replace(self.card, yaml=self._among(cuts, model) if self.models else empty)
+        if self.models:
+            found = replace(self.card, yaml=self._among(cuts, model))
+        else:
+            found = replace(self.card, yaml=self._first(model) if model else self.text)
         if model:
             self._check(found)
         return found
@@ -79,8 +82,8 @@ class _Splice:
             mark = error.problem_mark or error.context_mark
             raise self._error(mark.line if mark else 0, f"is not YAML: {error.problem}") from None
         except yaml.reader.ReaderError as error:
-            before = lines(self.text[: error.position])
-            raise self._error(len(before) - 1, f"has the character U+{ord(error.character):04X}") from None
+            before = lines(self.text[: error.position + 1])
+            raise self._error(len(before) - 1, f"has the character U+{error.character:04X}") from None
         except RecursionError as error:
             raise self._error(0, f"is nested too deeply: {described(error)}") from None
         if top is not None and (not isinstance(top, yaml.MappingNode) or top.flow_style):
@@ -153,14 +156,14 @@ class _Splice:
 
     def _first(self, model: dict[str, Any]) -> str:
         """The YAML with our model where there was none of anybody."""
+        indent = 0 if self.top is None else self.top.start_mark.column
         if self.value is None:
-            indent = self.top.start_mark.column if self.top is not None else 0
             return f"{self.text}{' ' * indent}{KEY}:{self.card.newline}{self._written(model, indent)}"
-        end = [token.end_mark.index for token in self.tokens if isinstance(token, yaml.ValueToken)]
-        colon = max(index for index in end if index <= self.value.start_mark.index)
-        indent = self.top.start_mark.column if self.top is not None else 0
-        ours = self.card.newline + self._written(model, indent).rstrip("\r\n")
-        return self.text[:colon] + ours + self.text[self.value.end_mark.index :]
+        start, end = self.value.start_mark.index, self.value.end_mark.index
+        colons = (token.end_mark.index for token in self.tokens if isinstance(token, yaml.ValueToken))
+        colon = max(index for index in colons if index <= start)
+        rest = lines(self.text[end:])[0]  # a comment behind `[]`, or behind nothing, stays where it is
+        return self.text[:colon] + rest + self._written(model, indent) + self.text[end + len(rest) :]
 
     def _among(self, cuts: list[_Item], model: dict[str, Any] | None) -> str:
         """The YAML with our model where the first whole one of ours was, or after all others."""
@@ -179,8 +182,12 @@ class _Splice:
 
     def _check(self, changed: CardText) -> None:
         """Our model is read back where it was put; only an odd end of the front matter, such as `...`, prevents it."""
-        again = _Splice(changed, self.path)
-        if not any(again._ours(model) == [model] for model in again.models):
+        try:
+            again = _Splice(changed, self.path)
+            found = any(again._ours(model) == [model] for model in again.models)
+        except CardError:
+            found = False
+        if not found:
             raise self._error(len(lines(self.text)) - 1, f"leaves no room for {KEY} after it", _OTHER_WAY)
 
     def _error(self, line: int, found: str, remedy: str = "Mend the front matter; nothing was changed.") -> CardError:

@@ -15,7 +15,7 @@ MOST_BYTES = 10_000_000
 
 _END = r"(?:\r\n|\r|\n)"
 # What the Hub takes for front matter (REGEX_YAML_BLOCK of huggingface_hub.repocard), and one with nothing in it.
-_FRONT_MATTER = re.compile(rf"(\s*---{_END})((?:[\S\s]*?{_END})?)(---[ \t]*(?:\r\n|\n|\Z))")
+_FRONT_MATTER = re.compile(rf"(\s*---{_END})((?:[\S\s]*?{_END})??)(---[ \t]*(?:\r\n|\n|\Z))")
 _BEGUN = re.compile(r"\s*---\s")
 
 

@@ -15,14 +15,18 @@ _MARKDOWN = (".md", ".markdown")
 
 
 def card(
-    paths: Annotated[
-        list[Path],
+    first: Annotated[
+        Path,
         typer.Argument(
-            metavar="[RESULTS] CARD",
-            help="A results.json or its folder, and a README.md; the card alone where an audit is on it already.",
+            metavar="RESULTS",
+            help="A results.json or its folder; or the card alone, where an audit is on it already.",
             show_default=False,
         ),
     ],
+    second: Annotated[
+        Path | None,
+        typer.Argument(metavar="CARD", help="A README.md.", show_default=False),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit 1 where the card is not that of the results.")
     ] = False,
@@ -48,8 +52,9 @@ def card(
     from landscape_audit.card.card import card_with, other_checkpoint, recorded_results
     from landscape_audit.results import read_results
 
-    path = _card_of(paths)
-    source = paths[0] if len(paths) == 2 else recorded_results(path)
+    path = second or first
+    _check_name(path)
+    source = first if second else recorded_results(path)
     results = source / "results.json" if source.is_dir() else source
     found = card_with(results, path)
     other = other_checkpoint(read_results(results), model) if model else None
@@ -74,12 +79,7 @@ def _check_installed() -> None:
         ) from None
 
 
-def _card_of(paths: list[Path]) -> Path:
-    if len(paths) > 2:
-        raise UsageError(
-            f"{paths[2]}: one audit goes on one card.", remedy="landscape-audit card results.json README.md"
-        )
-    path = paths[-1]
+def _check_name(path: Path) -> None:
     if path.suffix.lower() not in _MARKDOWN:
         raise UsageError(
             f"{path}: not the name of a model card, which ends in .md.",
@@ -87,7 +87,6 @@ def _card_of(paths: list[Path]) -> Path:
         )
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent}: no such folder.", remedy="Make it first, or name a card in a folder that is.")
-    return path
 
 
 def _told(path: Path, stale: tuple[str, ...]) -> int:

@@ -15,11 +15,13 @@ from xml.etree import ElementTree as ET
 
 import pikepdf
 import pytest
+import yaml
 from hostile_audit import DETAILS, HOSTILE
 from markdown_it import MarkdownIt
 from pydantic import ValidationError
 from results_factory import an_audit, between
 
+from landscape_audit.card.card import card_with
 from landscape_audit.cli.summary import failures, summary
 from landscape_audit.judge import judged, last_line
 from landscape_audit.policy import Policy
@@ -80,11 +82,11 @@ def audited():
     return tree, [path for path in places(tree) if is_free(tree, path)]
 
 
-def filled(audited, text: str) -> AuditResults:
-    """The results with that text wherever text is free."""
+def filled(audited, text: str, but: str = "") -> AuditResults:
+    """The results with that text wherever text is free, but in fields of a name."""
     tree, free = audited
     for path in free:
-        tree = with_text(tree, path, text)
+        tree = with_text(tree, path, text) if path[-1] != but else tree
     return AuditResults.model_validate_json(json.dumps(tree))
 
 
@@ -132,6 +134,36 @@ def test_a_summary_in_markdown_has_no_link_picture_or_html_of_theirs(audited, te
     ]
     assert not re.search(r"(?<!\w)@\w", written), "a mention calls people"
     assert all(line.isprintable() for line in written.replace("@\u200b", "@").split("\n"))
+
+
+@pytest.mark.parametrize("text", MARKED, ids=range(len(MARKED)))
+def test_a_model_card_has_no_link_tag_or_setting_of_theirs(audited, text, tmp_path):
+    cards = []
+    for words in (text, "word"):
+        results = tmp_path / "results.json"
+        results.write_text(filled(audited, words, but="id").to_json(), encoding="utf-8")
+        cards.append(card_with(results, tmp_path / "README.md").after)
+    parser = MarkdownIt("commonmark", {"html": True}).enable("table")
+    front, body = zip(*(card.removeprefix("---\n").split("\n---\n\n") for card in cards), strict=True)
+    tokens, plain = (list(_all(parser.parse(each))) for each in body)
+    shapes = [[token.type for token in each if token.level == 0 or token.nesting] for each in (tokens, plain)]
+    assert shapes[0] == shapes[1]
+    assert [token.content.split()[1] for token in tokens if token.type.startswith("html")] == [
+        "landscape-audit:begin",
+        "landscape-audit:end",
+    ]
+    assert {token.attrGet("href") for token in tokens if token.type == "link_open"} == {"results.json"}
+    assert not [token for token in tokens if token.type in {"image", "code_inline", "fence", "code_block"}]
+    assert not re.search(r"(?<!\w)@\w", body[0]), "a mention calls people"
+    assert all(line.isprintable() for line in cards[0].replace("@\u200b", "@").split("\n"))
+    assert skeleton(yaml.safe_load(front[0])) == skeleton(yaml.safe_load(front[1]))
+
+
+def skeleton(tree: Any) -> Any:
+    """What of YAML is not text."""
+    if isinstance(tree, dict):
+        return {key: skeleton(value) for key, value in tree.items()}
+    return [skeleton(each) for each in tree] if isinstance(tree, list) else type(tree)
 
 
 def _all(tokens: Any) -> Iterator[Any]:
