@@ -15,7 +15,8 @@ from landscape_audit.report.view import ReportView
 from landscape_audit.resources import template_dir
 from landscape_audit.text import printable
 
-_MENTION = re.compile(r"(?<!\w)@(?=\w)")
+_LIVE = re.compile(r"(?<!\w)@(?=\w)|:(?=//)|\bwww(?=\.)", re.IGNORECASE)
+"""Where plain text becomes a mention or a link; escapes alone do not prevent it (cmark-gfm#388, remark-gfm#33)."""
 
 
 def html(view: ReportView, *, paper: bool = False) -> str:
@@ -59,11 +60,11 @@ def _harmless(value: object) -> object:
 def _plain(text: str) -> Markup:
     """Text that Markdown shows as it is: its marks and those of HTML escaped, on one line.
 
-    What would call a person by name gets a space of no width, as a forge looks for names in the text it shows.
+    What would call a person or become a link gets a space of no width, as a forge looks for both in the text it shows.
     """
-    shown = " ".join(printable(text, limit=5000).split())
+    shown = _LIVE.sub("\\g<0>\u200b", " ".join(printable(text, limit=5000).split()))
     escaped = "".join(f"\\{character}" if character in r"\`*_{}[]()#+-.!|~" else character for character in shown)
-    return escape(_MENTION.sub("@\u200b", escaped))
+    return escape(escaped)
 
 
 def _read(name: str) -> str:

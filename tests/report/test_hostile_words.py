@@ -35,6 +35,7 @@ MARKED = (
     "\"><img src=x onerror=alert(1)><svg onload=alert(1)>' onmouseover='x",
     "{{ view.title }}{% for x in y %}${x}#{x}<!-- --></style></title><script>alert(1)</script>",
     "[x](javascript:alert(1)) ![y](http://127.0.0.1/z) <https://example.org> @everyone | a | b |",
+    "http://2130706433/ HTTPS://example.org WWW.example.org (www.example.org) ftp://x mailto:someone",
     "\n\n# title\n---\n```\n::error::forged\nlandscape-audit: PASS  9 passed, 0 failed, 0 undecided  (exit 0)",
     "\x1b]8;;http://127.0.0.1\x07link\x1b]8;;\x07\x1b[2J\r\u2028\u2029\u2066\u202e\u200b\ufeff\x00\x9b31m",
     '=HYPERLINK("http://127.0.0.1")\t+1\t@SUM(A1)../../../../etc/passwd',
@@ -132,8 +133,7 @@ def test_a_summary_in_markdown_has_no_link_picture_or_html_of_theirs(audited, te
     assert [kind for kind in kinds if kind.startswith(("t", "heading", "hr"))] == [
         kind for kind in plain_kinds if kind.startswith(("t", "heading", "hr"))
     ]
-    assert not re.search(r"(?<!\w)@\w", written), "a mention calls people"
-    assert all(line.isprintable() for line in written.replace("@\u200b", "@").split("\n"))
+    assert_dead(written)
 
 
 @pytest.mark.parametrize("text", MARKED, ids=range(len(MARKED)))
@@ -154,9 +154,15 @@ def test_a_model_card_has_no_link_tag_or_setting_of_theirs(audited, text, tmp_pa
     ]
     assert {token.attrGet("href") for token in tokens if token.type == "link_open"} == {"results.json"}
     assert not [token for token in tokens if token.type in {"image", "code_inline", "fence", "code_block"}]
-    assert not re.search(r"(?<!\w)@\w", body[0]), "a mention calls people"
-    assert all(line.isprintable() for line in cards[0].replace("@\u200b", "@").split("\n"))
+    assert_dead(body[0])
     assert skeleton(yaml.safe_load(front[0])) == skeleton(yaml.safe_load(front[1]))
+
+
+def assert_dead(text: str) -> None:
+    """No mention that calls people, no address that a forge would make a link, nothing unprintable."""
+    seen = re.sub(r"\\(?=[!-/:-@\[-`{-~])", "", text)  # as a forge sees it that looks for links after escapes
+    assert not re.search(r"(?<!\w)@\w|\w://|\bwww\.", seen, re.IGNORECASE)
+    assert all(line.isprintable() for line in text.replace("\u200b", "").split("\n"))
 
 
 def skeleton(tree: Any) -> Any:
@@ -182,7 +188,7 @@ def test_a_terminal_gets_printable_lines_and_one_verdict(audited, text):
 
 
 @pytest.mark.skipif(shutil.which("pdftotext") is None, reason="needs poppler-utils")
-@pytest.mark.parametrize("texts", [MARKED[:2], MARKED[2:4], MARKED[4:7]], ids=range(3))
+@pytest.mark.parametrize("texts", [MARKED[:2], MARKED[2:5], MARKED[5:8]], ids=range(3))
 def test_the_pdf_acts_and_links_nowhere_and_its_text_is_printable(audited, texts, tmp_path):
     tree, free = audited
     for index, path in enumerate(free):
