@@ -91,10 +91,9 @@ def _refuse_what_is_open(card: CardText, path: Path) -> None:
 
 def _gap(card: CardText) -> str:
     """What stands between the text and a block after it: one empty line."""
-    ends = lines(card.closing + card.body)[-1:]
-    if not ends or not ends[0].strip():
-        return ""
-    return card.newline if ends[0].endswith(("\r", "\n")) else card.newline * 2
+    last = (lines(card.closing + card.body) or [card.newline])[-1]
+    needed = (not last.endswith(("\r", "\n"))) + bool(last.strip())
+    return card.newline * needed
 
 
 def _markers(card: CardText, path: Path) -> list[_Marker]:

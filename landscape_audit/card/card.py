@@ -9,7 +9,7 @@ from pathlib import Path
 
 from landscape_audit.card.block import find_block, with_block
 from landscape_audit.card.entries import model_of
-from landscape_audit.card.model_index import name_of_model, with_model
+from landscape_audit.card.model_index import ModelIndex
 from landscape_audit.card.place import Place, place_of
 from landscape_audit.card.text import CardText, read_card, split
 from landscape_audit.errors import CardError, UsageError
@@ -48,8 +48,9 @@ def card_with(results_path: Path, path: Path) -> Card:
     before = read_card(path) if path.exists() else ""
     card = split(before, path)
     with_text = with_block(card, _block(results, place, card.newline), path)
-    name = name_of_model(card, path) or path.absolute().parent.name or "model"
-    after = with_model(with_text, model_of(results, printable(name), place.report), path)
+    index = ModelIndex(with_text, path)
+    name = index.name or path.absolute().parent.name or "model"
+    after = index.with_model(model_of(results, printable(name), place.report))
     return Card(path, before, after.whole(), _stale(path, card, after, place))
 
 

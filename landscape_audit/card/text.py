@@ -67,7 +67,7 @@ def split(text: str, path: Path) -> CardText:
     """A card in its parts; an error where front matter begins that the Hub would not read."""
     bom = BOM if text.startswith(BOM) else ""
     rest = text.removeprefix(BOM)
-    first = re.search(_END, rest)
+    first = re.search(r"\r?\n", rest)
     newline = first[0] if first else "\n"
     found = _FRONT_MATTER.match(rest)
     if found:
