@@ -28,7 +28,6 @@ class Block:
 
     start: int
     end: int
-    text: str
     results: str
     sha256: str
 
@@ -54,10 +53,9 @@ def find_block(card: CardText, path: Path) -> Block | None:
         )
     begin, end = found
     ahead, whole = (sum(map(len, lines(card.body)[:upto])) for upto in (begin.line, end.line + 1))
-    text = card.body[ahead:whole]
-    text = text[: text.rindex("-->") + 3]
+    behind = card.body.rindex("-->", ahead, whole) + len("-->")
     facts = dict(_FACT.findall(begin.facts))
-    return Block(ahead, ahead + len(text), text, unquote(facts.get("results", "")), facts.get("sha256", ""))
+    return Block(ahead, behind, unquote(facts.get("results", "")), facts.get("sha256", ""))
 
 
 def with_block(card: CardText, block: str, path: Path) -> CardText:
@@ -82,7 +80,7 @@ def _is_found(card: CardText, path: Path) -> bool:
 
 def _refuse_what_is_open(card: CardText, path: Path) -> None:
     """The last thing in the text goes on to its end, and would go on into whatever is put after it."""
-    line = max(token.map[0] for token in _tokens(card.body) if token.map)
+    line = max((token.map[0] for token in _tokens(card.body) if token.map), default=0)
     raise CardError(
         f"{path}: what begins on line {card.body_line + line} does not end, and would swallow the audit.",
         remedy="Close the code block or the comment that begins there.",

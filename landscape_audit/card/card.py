@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,16 +28,18 @@ class Card:
     """A card as it is, as it should be, and what of it is not as it should be, a sentence each."""
 
     path: Path
+    results: AuditResults
     before: str
     after: str
     stale: tuple[str, ...]
 
     def write(self) -> None:
         """Put it on the disk where that changes anything; a link stays a link, and permissions what they were."""
-        if self.before == self.after and self.path.exists():
+        there = _is_there(self.path)
+        if self.before == self.after and there:
             return
         file = self.path.resolve()
-        mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else None
+        mode = stat.S_IMODE(file.stat().st_mode) if there else None
         write_atomically(file, self.after.encode())
         if mode is not None:
             file.chmod(mode)
@@ -45,13 +48,13 @@ class Card:
 def card_with(results_path: Path, path: Path) -> Card:
     """The card at `path` with the audit in `results_path` on it; nothing is written yet."""
     results, place = read_results(results_path), place_of(results_path, path)
-    before = read_card(path) if path.exists() else ""
+    before = read_card(path) if _is_there(path) else ""
     card = split(before, path)
     with_text = with_block(card, _block(results, place, card.newline), path)
     index = ModelIndex(with_text, path)
     name = index.name or path.absolute().parent.name or "model"
     after = index.with_model(model_of(results, printable(name), place.report))
-    return Card(path, before, after.whole(), _stale(path, card, after, place))
+    return Card(path, results, before, after.whole(), _stale(path, card, after, place))
 
 
 def recorded_results(path: Path) -> Path:
@@ -68,9 +71,10 @@ def recorded_results(path: Path) -> Path:
 def other_checkpoint(results: AuditResults, model: Path) -> str | None:
     """Which file is not the one that was audited; None where all are. Shards are looked for beside the one named."""
     files = results.subject.files
-    folder = model if model.is_dir() else model.parent
+    whole = os.path.isdir(model)  # noqa: PTH112 - False, and no exception, also where it may not be looked at
+    folder = model if whole else model.parent
     for record in files:
-        file = model if len(files) == 1 and not model.is_dir() else folder / Path(record.name).name
+        file = model if len(files) == 1 and not whole else folder / Path(record.name).name
         found = _digest(file)
         if found != record.sha256:
             return f"the results are not of {file}: its SHA-256 is {found[:12]}…, not {record.sha256[:12]}…"
@@ -84,7 +88,7 @@ def _block(results: AuditResults, place: Place, newline: str) -> str:
 
 
 def _stale(path: Path, card: CardText, after: CardText, place: Place) -> tuple[str, ...]:
-    if not path.exists():
+    if not _is_there(path):
         return ("it is not there",)
     told = []
     block = find_block(card, path)
@@ -97,6 +101,10 @@ def _stale(path: Path, card: CardText, after: CardText, place: Place) -> tuple[s
     if card.yaml != after.yaml:
         told.append("the entries in its model-index are not those of these results")
     return tuple(told)
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - False, and no exception, also where it may not be looked at
 
 
 def _digest(file: Path) -> str:

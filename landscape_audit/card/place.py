@@ -35,7 +35,7 @@ def place_of(results: Path, card: Path) -> Place:
     except OSError as error:
         raise ResultsError(f"{results}: cannot be read: {error}.", remedy="Name a results.json.") from None
     reports = ((name, results.with_name(file)) for name, file in _REPORTS)
-    links = tuple((name, _link(report, card)) for name, report in reports if report.is_file())
+    links = tuple((name, _link(report, card)) for name, report in reports if os.path.isfile(report))  # noqa: PTH113 - where it may not be looked at, no reader can
     return Place(_link(results, card), digest, links)
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from landscape_audit.errors import CapabilityError, CheckpointError, UsageError
+from landscape_audit.text import printable
 
 STALE = 1
 _MARKDOWN = (".md", ".markdown")
+_AUDIT_AGAIN = "Audit this checkpoint, and put that audit on the card."
 
 
 def card(
@@ -50,21 +53,17 @@ def card(
     """
     _check_installed()
     from landscape_audit.card.card import card_with, other_checkpoint, recorded_results
-    from landscape_audit.results import read_results
 
     path = second or first
     _check_name(path)
     source = first if second else recorded_results(path)
-    results = source / "results.json" if source.is_dir() else source
-    found = card_with(results, path)
-    other = other_checkpoint(read_results(results), model) if model else None
-    stale = (*found.stale, *([other] if other else []))
+    a_folder = os.path.isdir(source)  # noqa: PTH112 - False, and no exception, also where it may not be looked at
+    found = card_with(source / "results.json" if a_folder else source, path)
+    other = other_checkpoint(found.results, model) if model else None
     if check:
-        raise typer.Exit(_told(path, stale))
+        raise typer.Exit(_told(path, found.stale, other))
     if other:
-        raise CheckpointError(
-            f"{path}: nothing was written: {other}.", remedy="Audit that checkpoint, then do it again."
-        )
+        raise CheckpointError(f"{path}: nothing was written: {other}.", remedy=_AUDIT_AGAIN)
     found.write()
     typer.echo(path)
 
@@ -85,20 +84,18 @@ def _check_name(path: Path) -> None:
             f"{path}: not the name of a model card, which ends in .md.",
             remedy="Name the results first and the card last:  landscape-audit card results.json README.md",
         )
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):  # noqa: PTH112 - likewise
         raise UsageError(f"{path.parent}: no such folder.", remedy="Make it first, or name a card in a folder that is.")
 
 
-def _told(path: Path, stale: tuple[str, ...]) -> int:
-    """One line a reason, then one that sums up; the exit code."""
-    from landscape_audit.text import printable
-
+def _told(path: Path, stale: tuple[str, ...], other: str | None) -> int:
+    """One line a reason and what to do, then one that sums up; the exit code."""
     name = printable(path)
-    if not stale:
-        typer.echo(f"landscape-audit: FRESH  {name}  (exit 0)", err=True)
-        return 0
-    for reason in stale:
+    for reason in (*stale, *([other] if other else [])):
         typer.echo(f"{name}: {printable(reason, 1000)}.", err=True)
-    typer.echo("  Write it anew:  landscape-audit card RESULTS CARD", err=True)
-    typer.echo(f"landscape-audit: STALE  {name}  (exit {STALE})", err=True)
-    return STALE
+    if stale or other:
+        remedy = _AUDIT_AGAIN if other else "Write it anew:  landscape-audit card RESULTS CARD"
+        typer.echo(f"  {remedy}\nlandscape-audit: STALE  {name}  (exit {STALE})", err=True)
+        return STALE
+    typer.echo(f"landscape-audit: FRESH  {name}  (exit 0)", err=True)
+    return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 import hashlib
 import json
@@ -14,9 +15,11 @@ import pytest
 from command_line import assert_one_message, outcome
 from huggingface_hub import ModelCard
 from model_cards import CARDS
-from results_factory import OUTCOMES, an_audit
+from results_factory import OUTCOMES, SHA256, an_audit
 
+from landscape_audit.judge import judged
 from landscape_audit.names import HEADLINES
+from landscape_audit.policy import Policy
 from landscape_audit.results import FileRecord
 
 ROOT = Path(__file__).parents[2]
@@ -223,6 +226,9 @@ def _with(expected, wanted, found):
         (["card", "audit", "README.md", "more.md"], 2, "more.md"),
         (["card", "audit/report.pdf", "README.md"], 4, "audit/report.pdf: not the results of an audit"),
         (["card", "nothing.json", "README.md"], 4, "nothing.json: cannot be read"),
+        (["card", "audit", "x" * 300 + ".md"], 2, "cannot be written"),
+        (["card", "x" * 300, "README.md"], 4, "cannot be read"),
+        (["card", "audit", "README.md", "--model", "x" * 300], 2, "cannot be read"),
         (["card", "audit", "README.md", "--model", "m.safetensors"], 2, "m.safetensors: cannot be read"),
     ],
     ids=str,
@@ -230,6 +236,21 @@ def _with(expected, wanted, found):
 def test_a_mistake_gets_one_message_and_no_card(command, expected, wanted, monkeypatch, capsys):
     assert_one_message(*_with(expected, wanted, outcome(command, monkeypatch, capsys)))
     assert not Path("README.md").exists()
+
+
+@pytest.mark.usefixtures("audit")
+def test_gates_and_waivers_are_on_the_card(monkeypatch, capsys):
+    waiver = {"gate": "loss.value", "reason": "known", "approver": "Ada", "expires": "2026-12-31"}
+    gates = {
+        "loss.value": {"at_most": 0.01, "why": "as before"},
+        "sharpness.lambda_max": {"at_most": 50, "why": "2 / lr"},
+    }
+    policy = Policy.model_validate({"gates": gates, "waivers": [waiver | {"checkpoint_sha256": SHA256}]})
+    store(judged(an_audit(), policy, dt.date(2026, 1, 1)))
+    text = written("", monkeypatch, capsys).decode().replace("\\", "")
+    assert "| ~ waived | loss.value | 0.0914 (0.0603 to 0.1225) | at most 0.01 |" in text
+    assert "Waived by Ada until 2026-12-31: known | as before |" in text
+    assert "| ✓ passed | sharpness.lambda_max | 31.24 (29.62 to 32.86) | at most 50 |" in text
 
 
 @pytest.mark.usefixtures("audit")
