@@ -18,7 +18,7 @@ from landscape_audit.files import write_atomically
 from landscape_audit.reading import regular_file
 from landscape_audit.report.provenance import digests_of
 from landscape_audit.report.render import card as rendered
-from landscape_audit.report.view import view
+from landscape_audit.report.view import first_page
 from landscape_audit.results import AuditResults, read_results
 from landscape_audit.text import printable
 
@@ -83,7 +83,7 @@ def other_checkpoint(results: AuditResults, model: Path) -> str | None:
 
 def _block(results: AuditResults, place: Place, newline: str) -> str:
     version = results.environment.landscape_audit
-    text = rendered(view(results), place=place, digests=digests_of(results), version=version)
+    text = rendered(first_page(results), place=place, digests=digests_of(results), version=version)
     return text.rstrip("\n").replace("\n", newline)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from landscape_audit.report.view import ReportView
+from landscape_audit.report.view import FirstPage, ReportView
 from landscape_audit.resources import template_dir
 from landscape_audit.text import printable
 
@@ -28,12 +28,12 @@ def html(view: ReportView, *, paper: bool = False) -> str:
     return _environment().get_template("report.html.j2").render(view=view, style=style, digest=digest, paper=paper)
 
 
-def markdown(view: ReportView) -> str:
+def markdown(view: FirstPage) -> str:
     """The summary for a merge request."""
     return _environment().get_template("summary.md.j2").render(view=view)
 
 
-def card(view: ReportView, **around: object) -> str:
+def card(view: FirstPage, **around: object) -> str:
     """The block for a model card; `around` is what depends on where the card is."""
     return _environment().get_template("card.md.j2").render(view=view, **around)
 

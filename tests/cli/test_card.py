@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from command_line import assert_one_message, outcome
+from hostile_audit import an_audit_with_everything
 from huggingface_hub import ModelCard
 from model_cards import CARDS
 from results_factory import OUTCOMES, SHA256, an_audit
@@ -367,6 +368,7 @@ def test_a_missing_library_is_named_with_its_extra(monkeypatch, capsys):
 
 @pytest.mark.usefixtures("audit")
 def test_a_card_needs_neither_torch_nor_numpy_nor_matplotlib():
+    store(an_audit_with_everything())
     code = (
         "import sys; from landscape_audit.cli.main import main\n"
         f"sys.argv = ['landscape-audit', *{COMMAND!r}]\n"
