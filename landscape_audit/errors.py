@@ -58,6 +58,12 @@ class ResultsError(AuditError):
     exit_code = 4
 
 
+class CardError(AuditError):
+    """A model card that cannot be read, or into which an audit cannot be put without harm to the rest of it."""
+
+    exit_code = 4
+
+
 class SubjectError(AuditError):
     """The thing to be audited cannot be audited."""
 

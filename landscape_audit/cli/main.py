@@ -13,6 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from landscape_audit import __version__
+from landscape_audit.cli.card import card
 from landscape_audit.cli.checks import checks
 from landscape_audit.cli.demo import demo
 from landscape_audit.cli.doctor import doctor
@@ -74,6 +75,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "plan": plan,
     "gate": gate,
     "report": report,
+    "card": card,
     "checks": checks,
     "schema": schema,
     "doctor": doctor,

@@ -38,15 +38,19 @@ def method_of(results: AuditResults) -> tuple[tuple[str, str], ...]:
     )
 
 
+def digests_of(results: AuditResults) -> tuple[tuple[str, str], ...]:
+    """What tells this checkpoint from every other, in full."""
+    files = ((f"SHA-256 of {printable(file.name, 80)}", file.sha256) for file in results.subject.files)
+    return (*files, ("Digest of the tensors", results.subject.tensor_digest))
+
+
 def provenance_of(results: AuditResults) -> tuple[tuple[str, str], ...]:
     """Digests, versions and the machine."""
     subject, machine = results.subject, results.environment
-    files = [(f"SHA-256 of {printable(file.name, 80)}", file.sha256) for file in subject.files]
     groups = ", ".join(f"{group.tensors:,} {group.dtype} tensors" for group in subject.tensor_groups)
     packages = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
     return (
-        *files,
-        ("Digest of the tensors", subject.tensor_digest),
+        *digests_of(results),
         ("Stored as", printable(groups)),
         ("Fingerprint of the data", results.data.fingerprint),
         ("Frozen parameters, buffers", f"{subject.frozen_parameters:,}, {subject.buffers:,}"),

@@ -11,11 +11,12 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from landscape_audit.report.view import ReportView
+from landscape_audit.report.view import FirstPage, ReportView
 from landscape_audit.resources import template_dir
 from landscape_audit.text import printable
 
-_MENTION = re.compile(r"(?<!\w)@(?=\w)")
+_LIVE = re.compile(r"(?<!\w)@(?=\w)|:(?=//)|\bwww(?=\.)", re.IGNORECASE)
+"""Where plain text becomes a mention or a link; escapes alone do not prevent it (cmark-gfm#388, remark-gfm#33)."""
 
 
 def html(view: ReportView, *, paper: bool = False) -> str:
@@ -27,9 +28,14 @@ def html(view: ReportView, *, paper: bool = False) -> str:
     return _environment().get_template("report.html.j2").render(view=view, style=style, digest=digest, paper=paper)
 
 
-def markdown(view: ReportView) -> str:
+def markdown(view: FirstPage) -> str:
     """The summary for a merge request."""
     return _environment().get_template("summary.md.j2").render(view=view)
+
+
+def card(view: FirstPage, **around: object) -> str:
+    """The block for a model card; `around` is what depends on where the card is."""
+    return _environment().get_template("card.md.j2").render(view=view, **around)
 
 
 @functools.cache
@@ -54,11 +60,11 @@ def _harmless(value: object) -> object:
 def _plain(text: str) -> Markup:
     """Text that Markdown shows as it is: its marks and those of HTML escaped, on one line.
 
-    What would call a person by name gets a space of no width, as a forge looks for names in the text it shows.
+    What would call a person or become a link gets a space of no width, as a forge looks for both in the text it shows.
     """
-    shown = " ".join(printable(text, limit=5000).split())
+    shown = _LIVE.sub("\\g<0>\u200b", " ".join(printable(text, limit=5000).split()))
     escaped = "".join(f"\\{character}" if character in r"\`*_{}[]()#+-.!|~" else character for character in shown)
-    return escape(_MENTION.sub("@\u200b", escaped))
+    return escape(escaped)
 
 
 def _read(name: str) -> str:

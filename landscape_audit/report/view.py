@@ -26,8 +26,8 @@ PANELS = (
 
 
 @dataclass(frozen=True)
-class ReportView:
-    """The whole report."""
+class FirstPage:
+    """What a reader has to know: the verdict, what it rests on, and of what it is. It draws nothing."""
 
     title: str
     word: str
@@ -42,28 +42,31 @@ class ReportView:
     labels: tuple[tuple[str, str, str], ...]
     advice: AdviceListView
     identity: tuple[tuple[str, str], ...]
+    limits: tuple[str, ...]
+    finished: str
+
+
+@dataclass(frozen=True)
+class ReportView(FirstPage):
+    """The whole report."""
+
     panels: tuple[FigureView, ...]
     checks: tuple[CheckView, ...]
     method: tuple[tuple[str, str], ...]
     intervals: tuple[tuple[str, str], ...]
     cost: CostView
-    limits: tuple[str, ...]
     provenance: tuple[tuple[str, str], ...]
     values: TableView
     glossary: tuple[tuple[str, str], ...]
     how: tuple[tuple[str, str], ...]
-    finished: str
 
 
-def view(results: AuditResults) -> ReportView:
-    """The report of an audit; the same for equal results."""
-    verdict = results.verdict
+def first_page(results: AuditResults) -> FirstPage:
+    """The first page of an audit, which is also what a summary or a model card has of it."""
+    verdict, estimates = results.verdict, results.estimates()
     glyph, tone, meaning = WORDS[verdict.word]
-    checks = tuple(check_of(check, results) for check in results.checks)
-    pictures = {(check.id, figure.id): figure for check in checks for figure in check.figures}
-    estimates = results.estimates()
     name = results.subject.files[0].name if results.subject.files else "checkpoint"
-    return ReportView(
+    return FirstPage(
         title=f"Loss landscape audit of {printable(name, 80)}",
         word=verdict.word,
         glyph=glyph,
@@ -77,15 +80,24 @@ def view(results: AuditResults) -> ReportView:
         labels=class_of_point(results),
         advice=advice_of(results),
         identity=identity_of(results),
+        limits=tuple(printable(limit, 600) for limit in results.limits),
+        finished=results.run.finished,
+    )
+
+
+def view(results: AuditResults) -> ReportView:
+    """The report of an audit; the same for equal results."""
+    checks = tuple(check_of(check, results) for check in results.checks)
+    pictures = {(check.id, figure.id): figure for check in checks for figure in check.figures}
+    return ReportView(
+        **vars(first_page(results)),
         panels=tuple(pictures[place] for place in PANELS if place in pictures),
         checks=checks,
         method=method_of(results),
         intervals=INTERVALS,
         cost=cost_of(results),
-        limits=tuple(printable(limit, 600) for limit in results.limits),
         provenance=provenance_of(results),
-        values=values_table(estimates),
+        values=values_table(results.estimates()),
         glossary=GLOSSARY,
         how=HOW,
-        finished=results.run.finished,
     )

@@ -39,6 +39,7 @@ COMMANDS = [
     (["schema", "config"], 0),
     (["gate", "OUT/results.json"], 0),
     (["report", "OUT/results.json", "--out", "OUT"], 0),
+    (["card", "OUT/results.json", "OUT/README.md"], 0),
     (["--version"], 0),
 ]
 
