@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 from landscape_audit.errors import OutputError, ResultsError
+from landscape_audit.formats import FILES
 from landscape_audit.results import read_results
 
-OUTPUTS = ("results.json", "report.html", "report.pdf", "summary.md")
+OUTPUTS = ("results.json", "report.html", "report.pdf", "summary.md", *FILES)
 _IN_THE_WAY = "Move it away, or choose another --out."
 
 

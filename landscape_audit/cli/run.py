@@ -16,6 +16,7 @@ import typer
 
 from landscape_audit.cli import options
 from landscape_audit.cli.caches import caches_apart
+from landscape_audit.cli.formats import FormatOption, chosen_formats, tell_github, write_formats
 from landscape_audit.cli.outputs import OUTPUTS, clear
 from landscape_audit.cli.progress import Bar, listener, tell
 from landscape_audit.cli.summary import failures, summary
@@ -68,6 +69,7 @@ def run(
         ),
     ] = False,
     pdf: Annotated[bool, typer.Option("--pdf/--no-pdf", help="Also render report.pdf (needs Pango).")] = True,
+    formats: FormatOption = None,
     no_code: options.NoCode = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -95,6 +97,7 @@ def run(
     130 interrupted.
     """
     argv = _argv()
+    names = chosen_formats(formats, json=json)
     flags = options.flags_of(
         model=model,
         model_args=model_arg,
@@ -139,7 +142,10 @@ def run(
         writable_folder(folder)  # it may have been removed meanwhile
         write_atomically(folder / "results.json", kept.to_json().encode())
         results = judged(measured, demanded, dt.datetime.now(dt.UTC).date())
-        report = _written(results, folder, pdf=pdf)
+        write_atomically(folder / "results.json", results.to_json().encode())
+        # Before the reports, which take long and may fail: what gates a merge is there by then.
+        write_formats(results, folder, names, quiet=quiet)
+        report = _reported(results, folder, pdf=pdf)
         if not (results.run.signal or results.run.out_of_time):
             forget(folder)
     if json:
@@ -151,6 +157,7 @@ def run(
     if kept_probes(folder):
         tell(_how_to_go_on(folder))
     code = EXIT_CODES[results.run.signal] if results.run.signal else results.verdict.exit_code
+    tell_github(results, names, report, code)
     tell(last_line(results, report, code))
     raise typer.Exit(code)
 
@@ -268,8 +275,7 @@ def _stdout_kept_clean() -> Iterator[None]:
             os.close(kept)
 
 
-def _written(results: AuditResults, folder: Path, *, pdf: bool) -> Path:
-    write_atomically(folder / "results.json", results.to_json().encode())
+def _reported(results: AuditResults, folder: Path, *, pdf: bool) -> Path:
     from landscape_audit.report.write import write_reports
 
     with caches_apart():

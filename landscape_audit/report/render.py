@@ -6,6 +6,7 @@ import base64
 import functools
 import hashlib
 import re
+from bisect import bisect_left
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -15,6 +16,8 @@ from landscape_audit.report.view import ReportView
 from landscape_audit.resources import template_dir
 from landscape_audit.text import printable
 
+LONGEST_SUMMARY = 60_000
+"""Bytes. A comment on GitHub takes 65,536 characters."""
 _MENTION = re.compile(r"(?<!\w)@(?=\w)")
 
 
@@ -28,8 +31,15 @@ def html(view: ReportView, *, paper: bool = False) -> str:
 
 
 def markdown(view: ReportView) -> str:
-    """The summary for a merge request."""
-    return _environment().get_template("summary.md.j2").render(view=view)
+    """The summary for a merge request, never more than it takes: of too many gates the last, which are the best, go."""
+    template = _environment().get_template("summary.md.j2")
+
+    def is_too_long(shown: int) -> bool:
+        return len(template.render(view=view, shown=shown).encode()) > LONGEST_SUMMARY
+
+    every = len(view.gates)
+    shown = bisect_left(range(1, every + 1), 1, key=is_too_long) if is_too_long(every) else every
+    return template.render(view=view, shown=shown)
 
 
 @functools.cache
