@@ -67,9 +67,13 @@ def _of_gate(gate: GateResult, results: AuditResults) -> Finding:
         severity="passed" if gate.status == "pass" else _SEVERITY[gate.consequence],
         message=printable(told[0].upper() + told[1:], _LONGEST),
         why=printable(gate.why, _LONGEST),
-        place=gate.origin or _policy_file(results),
+        place=_shown(gate.origin or _policy_file(results)),
         gate=gate,
     )
+
+
+def _shown(place: Origin | None) -> Origin | None:
+    return place and Origin(file=printable(place.file, 1000), line=place.line)
 
 
 def _policy_file(results: AuditResults) -> Origin | None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from landscape_audit.errors import OutputError
 from landscape_audit.formats.finding import Finding, Severity, findings
 from landscape_audit.results import AuditResults
-from landscape_audit.text import count
 
 _SHOWN = 10
 """How many annotations of a type GitHub shows for a step."""
@@ -40,7 +39,7 @@ def _of_type(severity: Severity, found: tuple[Finding, ...]) -> Iterator[str]:
             told |= {"file": finding.place.file, "line": str(finding.place.line)}
         yield _command(_COMMANDS[severity], told, f"{finding.message} Why: {finding.why}")
     if alike[single:]:
-        more = f"{count(len(alike) - single, 'more')} like this: the summary has them."
+        more = f"{len(alike) - single:,} more like this: the summary has them."
         yield _command(_COMMANDS[severity], {"title": "landscape-audit"}, more)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from landscape_audit.formats.finding import RESULTS, Finding, findings
 from landscape_audit.results import AuditResults
-from landscape_audit.text import printable
 
 
 def gitlab(results: AuditResults) -> str:
@@ -24,7 +23,7 @@ def _issue(finding: Finding) -> dict[str, Any]:
         "check_name": finding.id,
         "fingerprint": finding.fingerprint,
         "severity": _severity(finding),
-        "location": {"path": posixpath.normpath(printable(place.file, 1000)), "lines": {"begin": place.line}},
+        "location": {"path": posixpath.normpath(place.file), "lines": {"begin": place.line}},
     }
 
 
