@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -57,6 +56,8 @@ def _escaped(text: str, also: str = "") -> str:
 
 def _outputs(results: AuditResults, report: Path | None, code: int) -> str:
     """Each in the form that ends at a word nobody can know, so that no value can begin another output."""
+    import secrets
+
     verdict = results.verdict
     values = {"verdict": verdict.word, "exit-code": code, "report": report or ""}
     values |= {"passed": verdict.passed, "failed": verdict.failed, "undecided": verdict.undecided}

@@ -1,0 +1,23 @@
+"""The one list of formats, and what the README says of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from landscape_audit.cli.outputs import OUTPUTS
+from landscape_audit.formats import FILES, FORMATS
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_names_every_format_and_what_it_writes():
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| (.+?) \|", README, re.MULTILINE))
+    for name, each in FORMATS.items():
+        assert each.file is None or f"`{each.file}`" in rows[name]
+        assert name in rows
+
+
+def test_no_two_formats_write_one_file_and_a_new_audit_clears_them_all():
+    assert len(set(OUTPUTS)) == len(OUTPUTS)
+    assert set(FILES) < set(OUTPUTS)
