@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from landscape_audit.cli.outputs import refuse_strangers
 from landscape_audit.cli.progress import tell
 from landscape_audit.errors import UsageError
 from landscape_audit.files import writable_folder, write_atomically
@@ -33,14 +34,20 @@ def chosen_formats(asked: Sequence[str] | None, *, json: bool) -> tuple[str, ...
     return names
 
 
+def files_of(names: Sequence[str]) -> tuple[str, ...]:
+    """What these formats write."""
+    return tuple(file for name in names if (file := FORMATS[name].file) is not None)
+
+
 def write_formats(results: AuditResults, folder: Path, names: Sequence[str], *, quiet: bool) -> None:
     """The files of these formats, each whole or not at all; where they are is told on stderr."""
-    files = {file: FORMATS[name].text for name in names if (file := FORMATS[name].file) is not None}
+    files = files_of(names)
     if not files:
         return
-    writable_folder(folder)
-    for file, text in files.items():
-        write_atomically(folder / file, text(results).encode())
+    refuse_strangers(writable_folder(folder), files)
+    for name in names:
+        if file := FORMATS[name].file:
+            write_atomically(folder / file, FORMATS[name].text(results).encode())
     if not quiet:
         tell(f"Written: {', '.join(printable(folder / file) for file in files)}")
 

@@ -7,7 +7,7 @@ import datetime as dt
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,7 @@ import typer
 
 from landscape_audit.cli import options
 from landscape_audit.cli.caches import caches_apart
-from landscape_audit.cli.formats import FormatOption, chosen_formats, tell_github, write_formats
+from landscape_audit.cli.formats import FormatOption, chosen_formats, files_of, tell_github, write_formats
 from landscape_audit.cli.outputs import OUTPUTS, clear
 from landscape_audit.cli.progress import Bar, listener, tell
 from landscape_audit.cli.summary import failures, summary
@@ -134,7 +134,7 @@ def run(
 
         require_pango()
     folder = writable_folder(out or Path(f"audit-{asked.checkpoint.absolute().stem[:_LONGEST]}"))
-    with _claimed(folder) as give_room_back:
+    with _claimed(folder, files_of(names)) as give_room_back:
         measured = _measured(asked, demanded, argv, folder=folder, resume=resume, quiet=quiet or json)
         # Kept whatever judging and rendering make of it, with the demands that `gate` is to hold against it again.
         kept = measured.model_copy(update={"policy": demanded})
@@ -201,7 +201,7 @@ def _saving(asked: options.Request, path: Path) -> options.Request:
 
 
 @contextlib.contextmanager
-def _claimed(folder: Path) -> Iterator[Callable[[], None]]:
+def _claimed(folder: Path, formats: Iterable[str]) -> Iterator[Callable[[], None]]:
     """The output folder, this run's alone, and without the files of an older audit: one that fails leaves none behind.
 
     What was measured before it failed stays, for `--resume`. Gives what frees the room that was held for its results.
@@ -210,7 +210,7 @@ def _claimed(folder: Path) -> Iterator[Callable[[], None]]:
         with locked(folder, lambda message: tell(f"note: {message}")):
             sweep(folder, (*OUTPUTS, "sam-seed-*.json"))
             with room_held(folder) as give_room_back:
-                clear(folder)
+                clear(folder, formats)
                 yield give_room_back
     except BaseException:
         if kept_probes(folder):

@@ -19,6 +19,7 @@ def gitlab(results: AuditResults) -> str:
 def _issue(finding: Finding) -> dict[str, Any]:
     place = finding.place or RESULTS
     return {
+        "engine_name": "landscape-audit",
         "description": f"{finding.title}. {finding.message}",
         "check_name": finding.id,
         "fingerprint": finding.fingerprint,

@@ -50,13 +50,11 @@ def _case(finding: Finding) -> TestCase:
 def _outcome(finding: Finding) -> FinalResult:
     from junitparser import Error, Failure, Skipped
 
-    if finding.severity == "error":
-        kind = Failure if finding.gate else Error
-        outcome = kind(finding.message, finding.word)
-        outcome.text = f"{finding.message}\nwhy: {finding.why}"
-        return outcome
-    word = f"{finding.severity}: {finding.word}" if finding.severity == "warning" else finding.word
-    return Skipped(f"{word}. {finding.message}", finding.word)
+    kind = Skipped if finding.severity != "error" else Failure if finding.gate else Error
+    word = f"warning: {finding.word}" if finding.severity == "warning" else finding.word
+    outcome = kind(f"{word}. {finding.message}", finding.word)
+    outcome.text = f"{finding.message}\nwhy: {finding.why}"  # Jenkins shows the message, GitLab the text
+    return outcome
 
 
 def _details(gate: GateResult) -> tuple[str, ...]:

@@ -40,7 +40,12 @@ def sarif(results: AuditResults) -> str:
 
 def _rule(finding: Finding) -> dict[str, Any]:
     title = finding.id if finding.gate else finding.demand
-    return {"id": finding.id, "shortDescription": _text(title), "help": _text(finding.why)}
+    return {
+        "id": finding.id,
+        "shortDescription": _text(title),
+        "fullDescription": _text(finding.why),
+        "help": _text(finding.why),
+    }
 
 
 def _result(finding: Finding, rule: int) -> dict[str, Any]:

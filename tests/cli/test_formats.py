@@ -14,6 +14,8 @@ from command_line import assert_one_message, outcome
 from junitparser import JUnitXml
 from results_factory import an_audit
 
+from landscape_audit.cli.outputs import clear
+from landscape_audit.errors import OutputError
 from landscape_audit.formats import FILES, FORMATS
 
 ROOT = Path(__file__).parents[2]
@@ -115,10 +117,26 @@ def test_a_job_gets_outputs_and_a_summary_and_what_cannot_be_written_changes_no_
 
 
 @pytest.mark.usefixtures("stored")
-def test_a_file_that_cannot_be_written_is_an_error_that_names_it(monkeypatch, capsys):
-    Path("out/junit.xml").mkdir()
+def test_what_another_program_wrote_is_not_replaced(monkeypatch, capsys):
+    Path("out/junit.xml").write_text("<testsuites/>")
     code, out, err = gate(monkeypatch, capsys, "--format", "junit")
-    assert_one_message(code, 2, "junit.xml: cannot be written", out, err)
+    assert_one_message(code, 2, "junit.xml: is in the way: no audit wrote it", out, err)
+    assert Path("out/junit.xml").read_text() == "<testsuites/>"
+
+
+@pytest.mark.parametrize("stranger", ["<testsuites/>", None])
+@pytest.mark.usefixtures("stored")
+def test_a_new_audit_takes_its_own_files_away_and_leaves_another_programs(stranger, monkeypatch, capsys):
+    gate(monkeypatch, capsys, *ALL)
+    own = set(FILES)
+    if stranger is not None:
+        Path("out/junit.xml").write_text(stranger)
+        own -= {"junit.xml"}
+        with pytest.raises(OutputError, match="no audit wrote it"):
+            clear(Path("out"), ["junit.xml"])
+        assert {path.name for path in Path("out").iterdir()} == {"results.json", *FILES}
+    clear(Path("out"), ["badge.json"])
+    assert {path.name for path in Path("out").iterdir()} == set(FILES) - own
 
 
 def test_a_format_loads_only_what_it_is_written_with(stored):

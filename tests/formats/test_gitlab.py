@@ -54,7 +54,7 @@ def test_fingerprints_are_unique_in_a_report_and_the_same_in_the_next():
 def test_every_issue_is_whole_whatever_the_verdict():
     for results in every_verdict():
         for issue in issues(results):
-            assert set(issue) == {"description", "check_name", "fingerprint", "severity", "location"}
+            assert set(issue) == {"engine_name", "description", "check_name", "fingerprint", "severity", "location"}
             assert issue["severity"] in {"info", "minor", "major", "critical", "blocker"}
             assert issue["location"]["lines"]["begin"] >= 1
 

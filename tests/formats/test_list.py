@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from landscape_audit.cli.outputs import OUTPUTS
+import pytest
+from verdicts import a_hostile_verdict, verdict_of
+
+from landscape_audit.cli.outputs import OUTPUTS, refuse_strangers
 from landscape_audit.formats import FILES, FORMATS
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -21,3 +24,11 @@ def test_the_readme_names_every_format_and_what_it_writes():
 def test_no_two_formats_write_one_file_and_a_new_audit_clears_them_all():
     assert len(set(OUTPUTS)) == len(OUTPUTS)
     assert set(FILES) < set(OUTPUTS)
+
+
+@pytest.mark.parametrize("results", [verdict_of({}), verdict_of({}, "crashed"), a_hostile_verdict("w" * 3000)])
+def test_every_file_is_known_for_an_audits(results, tmp_path):
+    for each in FORMATS.values():
+        if each.file:
+            (tmp_path / each.file).write_text(each.text(results))
+    refuse_strangers(tmp_path, FILES)
