@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -58,6 +57,6 @@ def tell_github(results: AuditResults, names: Sequence[str], report: Path | None
         return
     from landscape_audit.formats.github import leave_for_the_job
 
-    sys.stdout.write(FORMATS["github"].text(results))
+    typer.echo(FORMATS["github"].text(results).encode(), nl=False)  # the runner reads UTF-8, whatever the locale is
     for problem in leave_for_the_job(results, report, code):
         tell(f"landscape-audit: {problem}")

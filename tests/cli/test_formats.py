@@ -158,3 +158,13 @@ except SystemExit:
 
     assert loaded("--format", "github", "--format", "sarif", "--format", "gitlab", "--format", "badge") == "[]"
     assert loaded("--format", "junit", "--format", "openmetrics") == "['junitparser', 'prometheus_client']"
+
+
+@pytest.mark.usefixtures("stored")
+def test_annotations_are_utf_8_whatever_the_locale():
+    Path("failing.toml").write_text(FAILING.replace('"w"', '"λ ≤ 2/η"'), encoding="utf-8")
+    command = [sys.executable, "-m", "landscape_audit", "gate", "out", "--policy", "failing.toml", "--format", "github"]
+    known = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "latin-1"}
+    found = subprocess.run(command, env=known, capture_output=True, check=False)
+    assert found.returncode == 1, found.stderr
+    assert "Why: λ ≤ 2/η\n" in found.stdout.decode()
