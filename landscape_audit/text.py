@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import re
 import unicodedata
 from collections.abc import Collection, Iterable
 
+_COMMAND = re.compile(r"^\s*::|##(?=[A-Za-z]*\[)")
+"""Where GitHub's runner, and those made from the same agent, take what is printed for a command to them."""
 _INVISIBLE = ("C", "Zl", "Zp")
 """Unicode categories: control, format and surrogate characters, line and paragraph separators."""
 
@@ -15,7 +18,8 @@ def printable(text: object, limit: int = 200) -> str:
     """`text` on one line, with control, format and surrogate characters shown as escapes, cut at `limit` characters.
 
     Tensor names, metadata and exception messages of user code are hostile: an escape sequence must not reach a
-    terminal, a right-to-left mark turn a line round, or a line break begin a line that looks like a verdict.
+    terminal, a right-to-left mark turn a line round, or a line break begin a line that looks like a verdict. Nor may
+    what a build server would obey: `::` where a line begins, and `##[` or `##vso[` anywhere in it.
     """
     shown = str(text)[: limit + 1]
     if not shown.isprintable():
@@ -23,6 +27,7 @@ def printable(text: object, limit: int = 200) -> str:
             _escape(character) if unicodedata.category(character).startswith(_INVISIBLE) else character
             for character in shown
         )
+    shown = _COMMAND.sub(lambda found: f"{found[0][:-1]}\\x{ord(found[0][-1]):02x}", shown)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 

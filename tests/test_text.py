@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,3 +43,17 @@ def test_an_error_has_the_lines_it_was_given_and_no_others() -> None:
 )
 def test_a_number_has_four_digits_and_a_minus_sign(value: float | None, shown: str) -> None:
     assert number(value) == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["::error::x", "  ::set-output name=a::b", "a ##[add-mask]b", "###[x]", "##vso[task.complete]", "##[[x]"]
+)
+def test_nothing_shown_is_a_command_to_a_build_server(text: str) -> None:
+    shown = printable(text)
+    assert not shown.lstrip().startswith("::")
+    assert not re.search(r"##\w*\[", shown)
+
+
+def test_colons_and_hashes_that_command_nothing_stay_as_they_are() -> None:
+    for text in ("std::vector", "a ::b::", "## title", "[x]#"):
+        assert printable(text) == text

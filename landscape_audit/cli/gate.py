@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from landscape_audit.cli.formats import FormatOption, chosen_formats, tell_github, write_formats
 from landscape_audit.cli.summary import failures, gate_table
 from landscape_audit.errors import UsageError
 from landscape_audit.policy import EffectivePolicy
@@ -26,13 +27,18 @@ def gate(
     config: Annotated[
         Path | None, typer.Option(help="Judge by the gates of this audit.toml.", show_default=False)
     ] = None,
+    formats: FormatOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Where formats go; by default beside the results.")
+    ] = None,
     json: _Json = False,
     quiet: _Quiet = False,
 ) -> None:
     """Judge stored results and exit with the verdict's code.
 
     Without --policy or --config, the policy that is stored in the results is applied again, so that a waiver that has
-    expired since then counts no more. Nothing is measured and the results file is not changed.
+    expired since then counts no more. Nothing is measured and the results file is not changed; what `--format` asks for
+    is written beside it, or into `--out`.
 
     Exit codes: 0 passed, 1 a gate failed, 2 a mistake in the policy, 3 undecided, 4 not results, 5 partial results.
 
@@ -41,15 +47,19 @@ def gate(
     from landscape_audit.judge import judged, last_line
     from landscape_audit.results import read_results
 
+    names = chosen_formats(formats, json=json)
     a_folder = os.path.isdir(results)  # noqa: PTH112 - False, and no exception, also where it may not be looked at
-    stored = read_results(results / "results.json" if a_folder else results)
+    path = results / "results.json" if a_folder else results
+    stored = read_results(path)
     verdict = judged(stored, _policy(stored, policy, config), dt.datetime.now(dt.UTC).date())
+    write_formats(verdict, out or path.parent, names, quiet=quiet)
     if json:
         typer.echo(verdict.to_json(), nl=False)
     if not quiet:
         typer.echo(gate_table(verdict), err=True)
     for line in failures(verdict):
         typer.echo(line, err=True)
+    tell_github(verdict, names, None, verdict.verdict.exit_code)
     typer.echo(last_line(verdict, None, verdict.verdict.exit_code), err=True)
     raise typer.Exit(verdict.verdict.exit_code)
 

@@ -3,27 +3,55 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from landscape_audit.errors import OutputError, ResultsError
+from landscape_audit.formats import FILES
 from landscape_audit.results import read_results
 
-OUTPUTS = ("results.json", "report.html", "report.pdf", "summary.md")
+REPORTS = ("results.json", "report.html", "report.pdf", "summary.md")
+OUTPUTS = (*REPORTS, *FILES)
 _IN_THE_WAY = "Move it away, or choose another --out."
 
 
-def clear(folder: Path) -> None:
-    """Remove the files of an earlier audit; an error where they are none's, and nothing is removed."""
+def clear(folder: Path, formats: Iterable[str] = ()) -> None:
+    """Remove the files of an earlier audit; an error where they are none's, and nothing is removed.
+
+    `formats` are the files of formats that will be written. Of these names others write files too, such as junit.xml:
+    another program's is in the way where it would be replaced, and stays as it is where it would not.
+    """
     _refuse_what_is_no_audits(folder)
-    for name in reversed(OUTPUTS):  # results.json last: it is what shows that the others are an audit's
+    refuse_strangers(folder, formats)
+    ours = [name for name in FILES if _is_ours(folder / name)]
+    for name in (*ours, *reversed(REPORTS)):  # results.json last: it is what shows that the others are an audit's
         try:
             (folder / name).unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(f"{folder / name}: is in the way: {error.strerror}.", remedy=_IN_THE_WAY) from None
 
 
+def refuse_strangers(folder: Path, formats: Iterable[str]) -> None:
+    """An error where one of these files is there and another program wrote it."""
+    for path in (folder / name for name in formats):
+        if os.path.lexists(path) and not _is_ours(path):
+            raise OutputError(f"{path}: is in the way: no audit wrote it.", remedy=_IN_THE_WAY)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether an audit wrote it: every format names its tool near the top, but for an empty list of issues."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            top = file.read(1 << 16)
+    except OSError:
+        return False
+    return b"landscape" in top or top == b"[]\n"
+
+
 def _refuse_what_is_no_audits(folder: Path) -> None:
-    there = [folder / name for name in OUTPUTS if os.path.lexists(folder / name)]
+    there = [folder / name for name in REPORTS if os.path.lexists(folder / name)]
     results = folder / "results.json"
     if not there:
         return

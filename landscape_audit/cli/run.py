@@ -7,7 +7,7 @@ import datetime as dt
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +16,7 @@ import typer
 
 from landscape_audit.cli import options
 from landscape_audit.cli.caches import caches_apart
+from landscape_audit.cli.formats import FormatOption, chosen_formats, files_of, tell_github, write_formats
 from landscape_audit.cli.outputs import OUTPUTS, clear
 from landscape_audit.cli.progress import Bar, listener, tell
 from landscape_audit.cli.summary import failures, summary
@@ -68,6 +69,7 @@ def run(
         ),
     ] = False,
     pdf: Annotated[bool, typer.Option("--pdf/--no-pdf", help="Also render report.pdf (needs Pango).")] = True,
+    formats: FormatOption = None,
     no_code: options.NoCode = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -95,6 +97,7 @@ def run(
     130 interrupted.
     """
     argv = _argv()
+    names = chosen_formats(formats, json=json)
     flags = options.flags_of(
         model=model,
         model_args=model_arg,
@@ -131,7 +134,7 @@ def run(
 
         require_pango()
     folder = writable_folder(out or Path(f"audit-{asked.checkpoint.absolute().stem[:_LONGEST]}"))
-    with _claimed(folder) as give_room_back:
+    with _claimed(folder, files_of(names)) as give_room_back:
         measured = _measured(asked, demanded, argv, folder=folder, resume=resume, quiet=quiet or json)
         # Kept whatever judging and rendering make of it, with the demands that `gate` is to hold against it again.
         kept = measured.model_copy(update={"policy": demanded})
@@ -139,7 +142,10 @@ def run(
         writable_folder(folder)  # it may have been removed meanwhile
         write_atomically(folder / "results.json", kept.to_json().encode())
         results = judged(measured, demanded, dt.datetime.now(dt.UTC).date())
-        report = _written(results, folder, pdf=pdf)
+        write_atomically(folder / "results.json", results.to_json().encode())
+        # Before the reports, which take long and may fail: what gates a merge is there by then.
+        write_formats(results, folder, names, quiet=quiet)
+        report = _reported(results, folder, pdf=pdf)
         if not (results.run.signal or results.run.out_of_time):
             forget(folder)
     if json:
@@ -151,6 +157,7 @@ def run(
     if kept_probes(folder):
         tell(_how_to_go_on(folder))
     code = EXIT_CODES[results.run.signal] if results.run.signal else results.verdict.exit_code
+    tell_github(results, names, report, code)
     tell(last_line(results, report, code))
     raise typer.Exit(code)
 
@@ -194,7 +201,7 @@ def _saving(asked: options.Request, path: Path) -> options.Request:
 
 
 @contextlib.contextmanager
-def _claimed(folder: Path) -> Iterator[Callable[[], None]]:
+def _claimed(folder: Path, formats: Iterable[str]) -> Iterator[Callable[[], None]]:
     """The output folder, this run's alone, and without the files of an older audit: one that fails leaves none behind.
 
     What was measured before it failed stays, for `--resume`. Gives what frees the room that was held for its results.
@@ -203,7 +210,7 @@ def _claimed(folder: Path) -> Iterator[Callable[[], None]]:
         with locked(folder, lambda message: tell(f"note: {message}")):
             sweep(folder, (*OUTPUTS, "sam-seed-*.json"))
             with room_held(folder) as give_room_back:
-                clear(folder)
+                clear(folder, formats)
                 yield give_room_back
     except BaseException:
         if kept_probes(folder):
@@ -268,8 +275,7 @@ def _stdout_kept_clean() -> Iterator[None]:
             os.close(kept)
 
 
-def _written(results: AuditResults, folder: Path, *, pdf: bool) -> Path:
-    write_atomically(folder / "results.json", results.to_json().encode())
+def _reported(results: AuditResults, folder: Path, *, pdf: bool) -> Path:
     from landscape_audit.report.write import write_reports
 
     with caches_apart():

@@ -6,6 +6,7 @@ import base64
 import functools
 import hashlib
 import re
+from bisect import bisect_left
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -17,6 +18,8 @@ from landscape_audit.text import printable
 
 _LIVE = re.compile(r"(?<!\w)@(?=\w)|:(?=//)|\bwww(?=\.)", re.IGNORECASE)
 """Where plain text becomes a mention or a link; escapes alone do not prevent it (cmark-gfm#388, remark-gfm#33)."""
+LONGEST_SUMMARY = 60_000
+"""Bytes. A comment on GitHub takes 65,536 characters."""
 
 
 def html(view: ReportView, *, paper: bool = False) -> str:
@@ -29,8 +32,15 @@ def html(view: ReportView, *, paper: bool = False) -> str:
 
 
 def markdown(view: FirstPage) -> str:
-    """The summary for a merge request."""
-    return _environment().get_template("summary.md.j2").render(view=view)
+    """The summary for a merge request, never more than it takes: of too many gates the last, which are the best, go."""
+    template = _environment().get_template("summary.md.j2")
+
+    def is_too_long(shown: int) -> bool:
+        return len(template.render(view=view, shown=shown).encode()) > LONGEST_SUMMARY
+
+    every = len(view.gates)
+    shown = bisect_left(range(1, every + 1), 1, key=is_too_long) if is_too_long(every) else every
+    return template.render(view=view, shown=shown)
 
 
 def card(view: FirstPage, **around: object) -> str:

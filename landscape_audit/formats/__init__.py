@@ -1,0 +1,33 @@
+"""What other programs read: one file a format, all of them listed here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from landscape_audit.formats.badge import badge
+from landscape_audit.formats.github import github
+from landscape_audit.formats.gitlab import gitlab
+from landscape_audit.formats.junit import junit
+from landscape_audit.formats.openmetrics import openmetrics
+from landscape_audit.formats.sarif import sarif
+from landscape_audit.results import AuditResults
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a judged audit is written for another program; without a file it goes to stdout."""
+
+    file: str | None
+    text: Callable[[AuditResults], str]
+
+
+FORMATS: dict[str, Format] = {
+    "junit": Format("junit.xml", junit),
+    "sarif": Format("audit.sarif", sarif),
+    "github": Format(None, github),
+    "gitlab": Format("gl-code-quality.json", gitlab),
+    "openmetrics": Format("metrics.txt", openmetrics),
+    "badge": Format("badge.json", badge),
+}
+FILES = tuple(each.file for each in FORMATS.values() if each.file is not None)
