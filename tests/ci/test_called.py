@@ -30,7 +30,6 @@ def options(command):
     return {option for parameter in COMMANDS[command].params for option in parameter.opts}
 
 
-@pytest.mark.xfail(reason="until `run --format` and `run --baseline` are there", strict=True)
 @pytest.mark.parametrize("caller", ["ci/github/audit", "ci/gitlab/landscape-audit.yml"])
 def test_run_has_the_options_that_are_given_to_it(caller):
     text = (ROOT / caller).read_text()
@@ -39,7 +38,6 @@ def test_run_has_the_options_that_are_given_to_it(caller):
     assert {"--out", "--format", "--config", "--policy", "--baseline", "--preset"} == asked <= options("run")
 
 
-@pytest.mark.xfail(reason="until the commands `policy` and `card` are there", strict=True)
 @pytest.mark.parametrize("hook", MANIFEST, ids=lambda hook: hook["id"])
 def test_the_hooks_call_what_is_there(hook):
     program, command, *given = hook["entry"].split()
@@ -48,7 +46,6 @@ def test_the_hooks_call_what_is_there(hook):
     assert {needed.strip(".[]") for needed in hook.get("additional_dependencies", ())} <= set(EXTRAS)
 
 
-@pytest.mark.xfail(reason="until `run --format` is there", strict=True)
 def test_the_action_gates_a_real_audit(tmp_path, monkeypatch):
     workspace = tmp_path / "work space"
     workspace.mkdir()
