@@ -40,7 +40,9 @@ def prediction_limit(
     factor = sign * _factor(len(ends), resampling, false_alarm)
     centre, spread = _centre(ends, resampling), spread_of(ends, resampling)
     reached, scale = centre + factor * spread, "linear"
-    if min(ends) > 0 and (side == "at_most" or reached <= 0):
+    if min(ends) == max(ends):
+        reached = ends[0]
+    elif min(ends) > 0 and (side == "at_most" or reached <= 0):
         logs = [math.log(end) for end in ends]
         spread = spread_of(logs, resampling)
         centre = math.exp(_centre(logs, resampling))
@@ -80,4 +82,4 @@ def _factor(audits: int, resampling: Resampling, false_alarm: float) -> float:
 
 def _outwards(value: float, side: Side, digits: int) -> float:
     rounding = ROUND_CEILING if side == "at_most" else ROUND_FLOOR
-    return float(Context(prec=digits, rounding=rounding).plus(Decimal(value)))
+    return float(Context(prec=digits, rounding=rounding).plus(Decimal(repr(value))))
