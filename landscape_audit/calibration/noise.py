@@ -59,7 +59,7 @@ def _noise(key: str, estimates: Sequence[Estimate | None], resampling: Resamplin
     level = next((each.level for each in estimates if each is not None and each.level), None)
     there = [value for value in values if value is not None]
     sd = spread_of(there, resampling) if len(there) >= FEWEST and values[0] is not None else None
-    half = _half_width(estimates[0])
+    half = _half_width([each for each in estimates if each is not None and each.value is not None])
     bootstrap = resampling.kind == "bootstrap" and sd is not None
     floor = Noise(
         key=key,
@@ -77,10 +77,11 @@ def _noise(key: str, estimates: Sequence[Estimate | None], resampling: Resamplin
     return floor.model_copy(update={"remark": _remark(floor, resampling)})
 
 
-def _half_width(estimate: Estimate | None) -> float | None:
-    if estimate is None or estimate.low is None or estimate.high is None:
-        return None
-    return (estimate.high - estimate.low) / 2
+def _half_width(estimates: Sequence[Estimate]) -> float | None:
+    """Nothing where an interval has no end."""
+    ends = [(each.low, each.high) for each in estimates]
+    widths = [high - low for low, high in ends if low is not None and high is not None]
+    return math.fsum(widths) / (2 * len(widths)) if widths and len(widths) == len(ends) else None
 
 
 def _side(floor: Noise) -> Side | None:

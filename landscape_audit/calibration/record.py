@@ -63,7 +63,9 @@ class Noise(Record):
     highs: tuple[float | None, ...]
     sd: float | None = Field(description="Standard deviation from one sample of this size, and one seed, to the next.")
     relative: float | None = Field(description="`sd` as a share of the number in the audit as configured.")
-    half_width: float | None = Field(description="Half of the interval that the audit as configured reports.")
+    half_width: float | None = Field(
+        description="Half of the interval that an audit reports: the mean, as that of one audit varies by itself."
+    )
     honesty: float | None = Field(
         description="`half_width` over that of an honest interval of its level: under 1 it promises too much."
     )

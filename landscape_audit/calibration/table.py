@@ -12,9 +12,9 @@ from landscape_audit.text import count, number, printable
 
 HEAD = ("number", "value", "SD", "SD, %", "stated ±", "stated / noise", "limit")
 HOW_TO_READ = (
-    "SD: from one sample of this size, and one seed, to the next. Stated: half of the interval that the audit as "
-    "configured reports. Stated / noise: over the half-width that this noise would need; under 1 the interval promises "
-    "too much, over 1 it is cautious."
+    "SD: from one sample of this size, and one seed, to the next. Stated: half of the interval that an audit "
+    "reports, on average. Stated / noise: over the half-width that this noise would need; under 1 the interval "
+    "promises too much, over 1 it is cautious."
 )
 _NOTHING = "–"
 
