@@ -16,7 +16,7 @@ from landscape_audit.interruption import signal_of
 from landscape_audit.measure import audit
 from landscape_audit.plan import Progress
 from landscape_audit.policy import Policy
-from landscape_audit.results import Signal
+from landscape_audit.results import AuditResults, Failed, Signal
 from landscape_audit.spec import AuditSpec
 from landscape_audit.subject.data.intake import Intake
 from landscape_audit.subject.data.resample import bootstrapped, unit_of
@@ -45,7 +45,8 @@ def repeated_audits(
     Checkpoint and model are read once. Where the sample was drawn at random from at least twice as many examples, each
     audit has another such draw; otherwise a bootstrap of the audited sample, also where the first examples were asked
     for, as those may be unlike the rest. No gate is in force, so that none buys a narrower interval. An error of the
-    first audit is raised, one of a later audit is its outcome. `progress` is asked for the listener of audit 0, 1, ….
+    first audit is raised, also one of its checks or of the instrument, as the others would end alike; one of a later
+    audit is its outcome. `progress` is asked for the listener of audit 0, 1, ….
     """
     series = _Series(_repeatable(spec), checkpoint, base)
     audits: list[Repeat] = []
@@ -57,6 +58,7 @@ def repeated_audits(
             if signal:
                 audits.pop()
                 break
+            _require_sound(audits[0].results)
     except KeyboardInterrupt as stop:
         if series.parts is None:
             raise  # there is nothing to keep
@@ -75,6 +77,20 @@ def _repeatable(spec: AuditSpec) -> AuditSpec:
     """Twins that a check trains are saved by `run` alone, once."""
     sam = spec.checks.sam.model_copy(update={"save": None})
     return spec.model_copy(update={"checks": spec.checks.model_copy(update={"sam": sam})})
+
+
+def _require_sound(first: AuditResults | None) -> None:
+    """That the audit as configured is one whose numbers a gate could pass."""
+    if first is not None and not first.instrument.agrees:
+        raise AuditError(
+            f"the instrument disagrees with itself: {'; '.join(first.instrument.disagreements)}.",
+            remedy="No gate passes on such numbers: `landscape-audit run` tells more, and --dtype float64 may mend it.",
+        )
+    for check in first.checks if first is not None else ():
+        if isinstance(check.outcome, Failed):
+            raise AuditError(
+                f"the check {check.id} failed: {check.outcome.error}.", remedy=f"Leave it out with --skip {check.id}."
+            )
 
 
 class _Series:

@@ -87,16 +87,12 @@ def _told(
         yield f"The instrument disagrees with itself in {count(len(wrong), 'audit')}, where no gate passes: {first}."
     if replaced := next((each.subject.replaced for each in found if each.subject.replaced), ()):
         yield f"What was audited lies there no more: {'; '.join(replaced)}."
-    yield from _shifted(floors)
+    if shifted := [words for floor in floors if floor.limit and (words := _shift(floor))]:
+        yield f"Repeated examples move {', '.join(shifted)}: the limits leave that out."
 
 
-def _shifted(floors: Sequence[Noise]) -> Iterator[str]:
-    """Headlines with a limit that a bootstrap moves by more than chance: 2 standard errors of its mean."""
-    for floor in floors:
-        if not floor.limit or floor.shift is None or not floor.sd:
-            continue
-        if abs(floor.shift) > 2 * floor.sd / (floor.n - 1) ** 0.5:
-            yield (
-                f"{floor.key}: repeated examples move it by {number(floor.shift, 2)} on average "
-                f"({number(floor.shift / floor.sd, 2)} standard deviations), which the limit leaves out."
-            )
+def _shift(floor: Noise) -> str:
+    """How far a bootstrap moves a number, where that is more than chance: 2 standard errors of its mean."""
+    if floor.shift is None or not floor.sd or abs(floor.shift) < 2 * floor.sd / (floor.n - 1) ** 0.5:
+        return ""
+    return f"{floor.key} by {number(floor.shift, 2)} on average ({number(floor.shift / floor.sd, 2)} SD)"

@@ -10,8 +10,8 @@ the prediction limit of Hahn & Meeker 1991, chapter 4.
 
 bootstrap: k - 1 samples drawn from the audited one spread by σ (Efron & Tibshirani 1993, chapter 6), but around the
 audited sample, and not around the truth: it is as far from that as the next validation set will be. They may also
-be off to one side, as repeated examples sharpen curvature (chapter 10). So only their spread is used:
-audit as configured ± t(k - 2, 1 - α) σ̂ √2.
+be off to one side, as repeated examples sharpen curvature (chapter 10): λ_max by half a standard deviation on the
+demo, for one. So only their spread is used:  audit as configured ± t(k - 2, 1 - α) σ̂ √2.
 
 At most α is promised of normal and of lognormal noise alike: of the two scales the one whose limit is further away.
 """
@@ -63,6 +63,8 @@ def prediction_limit(
 def spread_of(values: Sequence[float], resampling: Resampling) -> float:
     """The standard deviation from one sample of n new examples to the next."""
     spreading = values[1:] if resampling.kind == "bootstrap" else values
+    if min(spreading) == max(spreading):
+        return 0.0  # and not the rounding of their mean
     mean = math.fsum(spreading) / len(spreading)
     variance = math.fsum((value - mean) ** 2 for value in spreading) / (len(spreading) - 1)
     return math.sqrt(variance / (1 - resampling.share))

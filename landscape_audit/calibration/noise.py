@@ -60,6 +60,7 @@ def _noise(key: str, estimates: Sequence[Estimate | None], resampling: Resamplin
     there = [value for value in values if value is not None]
     sd = spread_of(there, resampling) if len(there) >= FEWEST and values[0] is not None else None
     half = _half_width([each for each in estimates if each is not None and each.value is not None])
+    promised = half if any(part.kind == "sampling" for part in first.parts) else None
     bootstrap = resampling.kind == "bootstrap" and sd is not None
     floor = Noise(
         key=key,
@@ -71,8 +72,8 @@ def _noise(key: str, estimates: Sequence[Estimate | None], resampling: Resamplin
         sd=sd,
         relative=sd / abs(there[0]) if sd is not None and there[0] else None,
         half_width=half,
-        honesty=half / (NormalDist().inv_cdf((1 + level) / 2) * sd) if half is not None and sd and level else None,
-        shift=math.fsum(there[1:]) / (len(there) - 1) - there[0] if bootstrap else None,
+        honesty=promised / (NormalDist().inv_cdf((1 + level) / 2) * sd) if promised and sd and level else None,
+        shift=math.fsum(value - there[0] for value in there[1:]) / (len(there) - 1) if bootstrap else None,
     )
     return floor.model_copy(update={"remark": _remark(floor, resampling)})
 
@@ -108,23 +109,33 @@ def _ends(floor: Noise, side: Side) -> list[float]:
 
 
 def _limited(floor: Noise, resampling: Resampling, rate: float) -> Noise:
+    """With its limit; without one where most bootstraps are beyond it, so that the audited sample is like none of them.
+
+    Such is the norm of the gradient where the checkpoint was trained on these examples: nearly zero there, not around.
+    """
     side = SIDES[floor.direction]
     ends = _ends(floor, side)
+    limit = prediction_limit(ends, resampling, side, rate)
+    beyond = sum(end > limit.value if side == "at_most" else end < limit.value for end in ends)
+    if beyond > len(ends) / 2:
+        many = f"{beyond} of {len(ends) - 1} bootstraps are beyond its limit"
+        return floor.model_copy(update={"remark": f"{many}: was the checkpoint trained on these examples?"})
     remark = f"The same in {count(len(ends), 'audit')}: any change of it fails." if len(set(ends)) == 1 else ""
-    return floor.model_copy(update={"limit": prediction_limit(ends, resampling, side, rate), "remark": remark})
+    return floor.model_copy(update={"limit": limit, "remark": remark})
 
 
 def _label(key: str, words: Sequence[str]) -> LabelNoise:
     seen = dict(Counter(words).most_common())
     if key not in GATED_LABELS:
         return LabelNoise(key=key, seen=seen)
-    known = tuple(sorted(word for word in seen if word != UNDECIDED)) if len(words) >= FEWEST else ()
-    return LabelNoise(key=key, seen=seen, one_of=known, remark=_about(seen, known, len(words)))
+    gated = len(words) >= FEWEST and UNDECIDED not in seen
+    return LabelNoise(key=key, seen=seen, one_of=tuple(sorted(seen)) if gated else (), remark=_about(seen, len(words)))
 
 
-def _about(seen: dict[str, int], known: Sequence[str], audits: int) -> str:
-    if len(seen) == 1 and known:
-        # Clopper & Pearson 1934: the largest share that leaves k of k unseen with a probability of 5 %.
-        return f"The same in {count(audits, 'audit')}; others in at most {1 - 0.05 ** (1 / audits):.0%} (95 % sure)."
-    told = "It varies: " + ", ".join(f"{word} in {times}" for word, times in seen.items()) + f" of {audits}."
-    return f"{told} An undecided one does not pass." if UNDECIDED in seen else told
+def _about(seen: dict[str, int], audits: int) -> str:
+    if UNDECIDED in seen:
+        return f"Undecided in {seen[UNDECIDED]} of {count(audits, 'audit')}: a gate on it would often not pass."
+    if len(seen) > 1:
+        return f"It varies: {', '.join(f'{word} in {times}' for word, times in seen.items())} of {audits}."
+    # Clopper & Pearson 1934: the largest share that leaves k of k unseen with a probability of 5 %.
+    return f"The same in {count(audits, 'audit')}; others in at most {1 - 0.05 ** (1 / audits):.0%} (95 % sure)."

@@ -67,7 +67,8 @@ class Noise(Record):
         description="Half of the interval that an audit reports: the mean, as that of one audit varies by itself."
     )
     honesty: float | None = Field(
-        description="`half_width` over that of an honest interval of its level: under 1 it promises too much."
+        description="`half_width` over that of an honest interval of its level: under 1 it promises too much. Only "
+        "where the interval is for other samples too."
     )
     shift: float | None = Field(
         default=None, description="Mean of the bootstrap audits less the audit as configured: what repeats do."

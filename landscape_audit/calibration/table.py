@@ -14,7 +14,7 @@ HEAD = ("number", "value", "SD", "SD, %", "stated ±", "stated / noise", "limit"
 HOW_TO_READ = (
     "SD: from one sample of this size, and one seed, to the next. Stated: half of the interval that an audit "
     "reports, on average. Stated / noise: over the half-width that this noise would need; under 1 the interval "
-    "promises too much, over 1 it is cautious."
+    "promises too much, over 1 it is cautious. Only where the interval is for other samples too."
 )
 _NOTHING = "–"
 
@@ -27,6 +27,9 @@ def terminal_table(found: Calibration) -> str:
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     notes = (f"note: {printable(line, limit=1000)}" for line in found.told)
     words = [f"{key}: {', '.join(seen)}. {remark}" for key, seen, remark in _labels(found) if remark]
+    words += [
+        f"{printable(floor.key)}: {floor.remark}" for floor in found.numbers if floor.key in HEADLINES and floor.remark
+    ]
     return "\n".join(("", *(f"  {line}" for line in lines), "", *words, how_resampled(found), rates(found), *notes))
 
 

@@ -69,8 +69,8 @@ def calibrate(
 
         landscape-audit calibrate model.safetensors -n 20 --preset quick --out calibration
 
-    **Exit codes:** 0 done, 2 usage, 4 unusable input, 130 interrupted: with 5 audits or more, limits are proposed
-    from those.
+    **Exit codes:** 0 done, 2 usage, 4 unusable input, 5 a check crashed, 130 interrupted: with 5 audits or more,
+    limits are proposed from those.
     """
     _refuse(n, false_alarm)
     flags = options.flags_of(

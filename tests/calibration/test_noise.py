@@ -13,7 +13,7 @@ from landscape_audit.calibration.record import Calibration, Resampling
 from landscape_audit.calibration.repeat import Repeat
 from landscape_audit.calibration.table import markdown, terminal_table
 from landscape_audit.policy import Policy
-from landscape_audit.results import Estimate, FileRecord, Label, Measured
+from landscape_audit.results import Estimate, FileRecord, Label, Measured, spread
 
 BOOTSTRAP = Resampling(kind="bootstrap", unit="examples", n_samples=450)
 REDRAW = Resampling(kind="redraw", unit="examples", n_samples=450, drawn_from=4500)
@@ -53,16 +53,34 @@ def test_the_noise_floor_is_the_standard_deviation_with_the_shared_examples_take
 
 
 def test_a_bootstrap_leaves_the_audit_as_configured_out_of_the_spread_and_stands_its_limit_there():
-    far = losses((9.0, *LOSSES))
-    found = floor(calibrated(repeats(loss__value=far), BOOTSTRAP), "loss.value")
+    found = floor(calibrated(repeats(loss__value=losses((0.53, *LOSSES))), BOOTSTRAP), "loss.value")
     assert found.sd == pytest.approx(0.0216025, rel=1e-5)
-    assert found.limit.centre == pytest.approx(9.04)
-    assert found.shift == pytest.approx(sum(LOSSES) / 6 - 9)
+    assert found.limit.centre == pytest.approx(0.57)
+    assert found.shift == pytest.approx(sum(LOSSES) / 6 - 0.53)
 
 
 def test_what_repeats_do_to_a_number_is_told():
-    told = calibrated(repeats(loss__value=losses((9.0, *LOSSES))), BOOTSTRAP).told
-    assert any("loss.value: repeated examples move it by −8.5" in line for line in told)
+    told = calibrated(repeats(loss__value=losses((0.53, *LOSSES))), BOOTSTRAP).told
+    assert "Repeated examples move loss.value by −0.027 on average (−1.2 SD): the limits leave that out." in told
+
+
+def test_a_number_that_is_like_none_of_its_bootstraps_has_no_limit():
+    # The norm of the gradient where the audited sample was trained on: nearly zero there, and nowhere else.
+    same = [an_estimate(norm, direction="lower") for norm in (1e-7, 0.05, 0.05, 0.05, 0.05, 0.05)]
+    assert floor(calibrated(repeats(gradient__norm=same), BOOTSTRAP), "gradient.norm").limit is None
+    norms = [an_estimate(norm, direction="lower") for norm in (1e-7, 0.05, 0.07, 0.06, 0.05, 0.04)]
+    found = floor(calibrated(repeats(gradient__norm=norms), BOOTSTRAP), "gradient.norm")
+    assert found.limit is None
+    assert found.remark == "5 of 5 bootstraps are beyond its limit: was the checkpoint trained on these examples?"
+    assert floor(calibrated(repeats(gradient__norm=norms), REDRAW), "gradient.norm").limit is not None
+
+
+def test_only_an_interval_for_other_samples_is_held_against_their_noise():
+    probes = [an_estimate(value, 0.04) for value in LOSSES]
+    probes = [each.model_copy(update={"parts": (spread("probe", each.value, 0.04),)}) for each in probes]
+    found = floor(calibrated(repeats(trace__trace=probes)), "trace.trace")
+    assert found.half_width == pytest.approx(0.04)
+    assert found.honesty is None
 
 
 def test_numbers_that_are_not_finite_and_audits_that_failed_are_left_out_and_told():
@@ -119,11 +137,17 @@ def test_the_class_that_all_audits_found_becomes_a_gate_and_others_are_not_ruled
     assert "others in at most 14%" in gate.why.replace(" %", "%")
 
 
-def test_classes_that_vary_are_all_listed_but_for_undecided():
-    found = calibrated(with_classes("minimum", "minimum", "saddle", "undecided", "minimum"))
+def test_classes_that_vary_are_all_listed():
+    found = calibrated(with_classes("minimum", "minimum", "saddle", "minimum", "minimum"))
     gate = Policy.model_validate(tomllib.loads(gates_toml(found))).gates["stationarity.class"]
     assert gate.one_of == ("minimum", "saddle")
-    assert "It varies: minimum in 3, saddle in 1, undecided in 1 of 5. An undecided one does not pass." in gate.why
+    assert "It varies: minimum in 4, saddle in 1 of 5." in gate.why
+
+
+def test_a_class_that_is_sometimes_undecided_has_no_gate_as_that_would_not_pass():
+    found = calibrated(with_classes("minimum", "minimum", "saddle", "undecided", "minimum"))
+    assert "stationarity.class" not in Policy.model_validate(tomllib.loads(gates_toml(found))).gates
+    assert "Undecided in 1 of 5 audits: a gate on it would often not pass." in terminal_table(found)
 
 
 HOSTILE = 'm"\n[gates."loss.value"]\nat_most = 1e9\u202e\x1b[31m`|<script>.safetensors'

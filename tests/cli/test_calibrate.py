@@ -80,6 +80,17 @@ def test_proposed_gates_pass_the_checkpoint_and_fail_one_twice_as_sharp(monkeypa
 
 
 @pytest.mark.usefixtures("regression")
+def test_the_gradient_of_a_checkpoint_trained_on_the_audited_examples_gets_no_limit(monkeypatch, capsys):
+    code, _, err = outcome([*ASK, "--only", "gradient"], monkeypatch, capsys)
+    assert code == 0
+    assert "was the checkpoint trained on these examples?" in err
+    assert err.splitlines()[-1] == (
+        "landscape-audit: CALIBRATED  6 audits, 0 gates  (exit 0)  no limits: c/calibration.md"
+    )
+    assert not Path("c/gates.toml").exists()
+
+
+@pytest.mark.usefixtures("regression")
 def test_a_class_that_all_audits_find_is_demanded_and_passes(monkeypatch, capsys):
     assert outcome([*ASK, "--only", "stationarity"], monkeypatch, capsys)[0] == 0
     gate = read_policy(Path("c/gates.toml")).gates["stationarity.class"]
@@ -155,6 +166,17 @@ def test_an_audit_that_fails_is_left_out_and_told_unless_it_is_the_one_as_config
     code, out, err = outcome([*ONE, "--out", "d"], monkeypatch, capsys)
     assert_one_message(code, 4, "mse: the loss of batch 0 is inf", out, err[err.index("landscape-audit: error") :])
     assert not Path("d").exists()
+
+
+@pytest.mark.usefixtures("regression")
+def test_a_check_that_crashes_in_the_audit_as_configured_ends_it_at_once(monkeypatch, capsys):
+    from landscape_audit.probes.krylov import HessianKrylov
+
+    monkeypatch.setattr(HessianKrylov, "take", lambda *_: 1 / 0)
+    code, out, err = outcome(ONE, monkeypatch, capsys)
+    assert_one_message(code, 5, "the check sharpness failed", out, err[err.index("landscape-audit: error") :])
+    assert "audit 2" not in err
+    assert not Path("c").exists()
 
 
 @pytest.mark.usefixtures("regression")
