@@ -35,7 +35,7 @@ def _head(found: Calibration) -> Iterator[str]:
     yield rates(found)
     yield "They hold for audits of this model on these data by this protocol, and mean nothing for others:"
     yield f"data {found.data.source}, {found.data.n_samples} examples, fingerprint {found.data.fingerprint}"
-    yield f"loss {found.data.loss}, preset {found.preset}, {found.dtype}, intervals of {found.level:.0%}"
+    yield f"loss {found.data.loss}, preset {found.preset}, {found.dtype}, intervals of {_percent(found.level)}"
     yield f"require = {{ n_samples = {found.data.n_samples} }}"
     yield from found.told
 

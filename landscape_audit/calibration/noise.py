@@ -138,4 +138,6 @@ def _about(seen: dict[str, int], audits: int) -> str:
     if len(seen) > 1:
         return f"It varies: {', '.join(f'{word} in {times}' for word, times in seen.items())} of {audits}."
     # Clopper & Pearson 1934: the largest share that leaves k of k unseen with a probability of 5 %.
-    return f"The same in {count(audits, 'audit')}; others in at most {1 - 0.05 ** (1 / audits):.0%} (95 % sure)."
+    return (
+        f"The same in {count(audits, 'audit')}; others in at most {100 * (1 - 0.05 ** (1 / audits)):.0f} % (95 % sure)."
+    )

@@ -6,11 +6,10 @@ import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from landscape_audit.calibration.record import FEWEST, Calibration
 from landscape_audit.cli import options
 from landscape_audit.cli.progress import seconds, tell
 from landscape_audit.cli.streams import stdout_kept_clean
@@ -21,6 +20,9 @@ from landscape_audit.lock import locked
 from landscape_audit.plan import Plan, Silent
 from landscape_audit.text import count, mebibytes, printable
 from landscape_audit.torchrun import is_several
+
+if TYPE_CHECKING:  # its models take a while to build, which every other command would wait for
+    from landscape_audit.calibration.record import Calibration
 
 OUTPUTS = ("calibration.json", "calibration.md", "gates.toml")
 _LONGEST = 60  # characters of a checkpoint's name, as for the folder of an audit
@@ -108,6 +110,8 @@ def calibrate(
 
 
 def _refuse(n: int, false_alarm: float) -> None:
+    from landscape_audit.calibration.record import FEWEST
+
     if n < FEWEST:
         raise UsageError(
             f"-n {n}: the spread of {count(n, 'audit')} is itself hardly known.",

@@ -134,7 +134,7 @@ def test_the_class_that_all_audits_found_becomes_a_gate_and_others_are_not_ruled
     found = calibrated(with_classes(*["minimum"] * 20))
     gate = Policy.model_validate(tomllib.loads(gates_toml(found))).gates["stationarity.class"]
     assert gate.one_of == ("minimum",)
-    assert "others in at most 14%" in gate.why.replace(" %", "%")
+    assert "others in at most 14 % (95 % sure)" in gate.why
 
 
 def test_classes_that_vary_are_all_listed():
