@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import re
+import tomllib
 from pathlib import Path
 
 import jsonschema
@@ -15,8 +16,8 @@ from command_line import CODE, assert_one_message, outcome
 from safetensors.torch import save_file
 
 from landscape_audit import calibrate as calibrating
+from landscape_audit.policy import Policy
 from landscape_audit.schema import schema_text
-from landscape_audit.spec import read_policy
 
 MODEL = """
 from torch import nn
@@ -60,7 +61,7 @@ def regression(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("regression")
 def test_proposed_gates_pass_the_checkpoint_and_fail_one_twice_as_sharp(monkeypatch, capsys):
     assert outcome([*ASK, "--only", "loss", "--only", "sharpness", "--only", "trace"], monkeypatch, capsys)[0] == 0
-    gates = read_policy(Path("c/gates.toml")).gates
+    gates = Policy.model_validate(tomllib.loads(Path("c/gates.toml").read_text())).gates
     assert set(gates) >= {"loss.value", "sharpness.lambda_max", "trace.trace"}
     again = ["run", "model.safetensors", "--policy", "c/gates.toml", "--no-pdf", "-q"]
     assert outcome([*again, "--out", "same"], monkeypatch, capsys)[0] == 0, "the audit as configured"
@@ -93,7 +94,7 @@ def test_the_gradient_of_a_checkpoint_trained_on_the_audited_examples_gets_no_li
 @pytest.mark.usefixtures("regression")
 def test_a_class_that_all_audits_find_is_demanded_and_passes(monkeypatch, capsys):
     assert outcome([*ASK, "--only", "stationarity"], monkeypatch, capsys)[0] == 0
-    gate = read_policy(Path("c/gates.toml")).gates["stationarity.class"]
+    gate = Policy.model_validate(tomllib.loads(Path("c/gates.toml").read_text())).gates["stationarity.class"]
     assert gate.one_of == ("minimum",)
     again = ["run", "model.safetensors", "--policy", "c/gates.toml", "--no-pdf", "-q", "--seed", "5", "--out", "r"]
     assert outcome(again, monkeypatch, capsys)[0] == 0
