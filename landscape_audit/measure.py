@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from pydantic import ValidationError
 
 from landscape_audit.checks import Check, chosen, offered
@@ -69,18 +70,20 @@ def audit(
     progress: Progress | None = None,
     folder: Path | None = None,
     resume: bool = False,
+    load: Callable[[torch.device], Subject] | None = None,
 ) -> AuditResults:
     """Measure everything `spec` asks for. Unjudged; partial, and saying so, where it was interrupted or out of time.
 
     `base` is the folder that paths in `spec` are relative to. Gates of `policy` (by default those in `spec`) that are
     left undecided for want of products or draws may spend `max_extra_budget`. In `folder`, where there is one, is kept
-    what a next run can go on from, which it does with `resume`; `forget` it once the results are safe.
+    what a next run can go on from, which it does with `resume`; `forget` it once the results are safe. `load` gives the
+    subject where it is not simply what `spec` and `checkpoint` name.
     """
     progress = progress or Silent()
     started, clock = dt.datetime.now(dt.UTC), time.monotonic()
     device = device_of(spec.protocol)
     with exact_arithmetic(), joined(device) as ranks:
-        subject = load_subject(spec, checkpoint, base, device)
+        subject = load(device) if load else load_subject(spec, checkpoint, base, device)
         _refuse_idle(ranks, subject)
         before = subject.state()
         machine, checks = environment(device, ranks.size), chosen(spec.checks)

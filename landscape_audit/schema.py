@@ -1,4 +1,4 @@
-"""The three published JSON Schemas, made from the models that read and write the files."""
+"""The published JSON Schemas, made from the models that read and write the files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 
 from pydantic import BaseModel
 
+from landscape_audit.calibration.record import Calibration
 from landscape_audit.policy import Policy
 from landscape_audit.results import SCHEMA_VERSION, AuditResults
 from landscape_audit.spec import AuditSpec
@@ -15,6 +16,7 @@ _MODELS: dict[str, tuple[type[BaseModel], str]] = {
     "results": (AuditResults, "results.json: what an audit found"),
     "config": (AuditSpec, "audit.toml: what to audit and how"),
     "policy": (Policy, "policy.toml: what is demanded of an audit"),
+    "calibration": (Calibration, "calibration.json: how much the numbers of an audit vary"),
 }
 NAMES = tuple(_MODELS)
 

@@ -13,6 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from landscape_audit import __version__
+from landscape_audit.cli.calibrate import calibrate
 from landscape_audit.cli.card import card
 from landscape_audit.cli.checks import checks
 from landscape_audit.cli.demo import demo
@@ -74,6 +75,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "plan": plan,
     "gate": gate,
+    "calibrate": calibrate,
     "report": report,
     "card": card,
     "checks": checks,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +18,7 @@ from landscape_audit.cli.caches import caches_apart
 from landscape_audit.cli.formats import FormatOption, chosen_formats, files_of, tell_github, write_formats
 from landscape_audit.cli.outputs import OUTPUTS, clear
 from landscape_audit.cli.progress import Bar, listener, tell
+from landscape_audit.cli.streams import stdout_kept_clean
 from landscape_audit.cli.summary import failures, summary
 from landscape_audit.errors import UsageError
 from landscape_audit.files import room_held, sweep, writable_folder, write_atomically
@@ -243,7 +243,7 @@ def _measured(
 
     progress = listener(quiet=quiet)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_stdout_kept_clean())
+        stack.enter_context(stdout_kept_clean())
         if isinstance(progress, Bar):
             stack.callback(progress.close)
         return audit(
@@ -256,23 +256,6 @@ def _measured(
             folder=folder,
             resume=resume,
         )
-
-
-@contextlib.contextmanager
-def _stdout_kept_clean() -> Iterator[None]:
-    """While user code runs, what it writes to file descriptor 1 itself goes to stderr: stdout is for results alone.
-
-    Both are there again afterwards, also where user code closed them.
-    """
-    sys.stdout.flush()
-    out, err = os.dup(1), os.dup(2)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        for kept, number in ((out, 1), (err, 2)):
-            os.dup2(kept, number)
-            os.close(kept)
 
 
 def _reported(results: AuditResults, folder: Path, *, pdf: bool) -> Path:

@@ -12,14 +12,15 @@ from landscape_audit.text import did_you_mean
 
 
 def schema(
-    name: Annotated[str, typer.Argument(help="results, config or policy.", show_default=False)] = "",
+    name: Annotated[str, typer.Argument(help="results, config, policy or calibration.", show_default=False)] = "",
     write: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write all three into this folder.", show_default=False)
+        Path | None, typer.Option(metavar="DIR", help="Write all of them into this folder.", show_default=False)
     ] = None,
 ) -> None:
-    """Print a JSON Schema, or write all three.
+    """Print a JSON Schema, or write all of them.
 
-    `results` describes results.json, `config` audit.toml and `policy` policy.toml. An editor that knows the schema
+    `results` describes results.json, `config` audit.toml, `policy` policy.toml and
+    `calibration` calibration.json. An editor that knows the schema
     completes settings and marks mistakes while you type.
 
     Example:  landscape-audit schema policy > policy.schema.json

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
+from collections.abc import Iterator
 
 
 def open_streams() -> None:
@@ -32,3 +34,20 @@ def all_was_said() -> bool:
             gone = isinstance(error, OSError) and error.errno in {errno.EIO, errno.EPIPE}
             arrived = arrived and (gone or stream is sys.stderr)
     return arrived
+
+
+@contextlib.contextmanager
+def stdout_kept_clean() -> Iterator[None]:
+    """While user code runs, what it writes to file descriptor 1 itself goes to stderr: stdout is for results alone.
+
+    Both are there again afterwards, also where user code closed them.
+    """
+    sys.stdout.flush()
+    out, err = os.dup(1), os.dup(2)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        for kept, number in ((out, 1), (err, 2)):
+            os.dup2(kept, number)
+            os.close(kept)

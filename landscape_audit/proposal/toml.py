@@ -24,13 +24,13 @@ def comment(text: str) -> str:
 
 
 def literal(value: object) -> str:
-    """A string, a whole number, a truth, a list or a table of them, as TOML writes it."""
+    """A string, a finite number, a truth, a list or a table of them, as TOML writes it."""
     if isinstance(value, str):
         return quoted(value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
+    if isinstance(value, int | float):
+        return repr(value)
     if isinstance(value, Mapping):
         pairs = ", ".join(f"{_key(str(key))} = {literal(each)}" for key, each in value.items())
         return f"{{ {pairs} }}"

@@ -58,7 +58,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["md"] = _plain
+    environment.filters["md"] = plain
     return environment
 
 
@@ -67,7 +67,7 @@ def _harmless(value: object) -> object:
     return printable(value, limit=len(value)) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _plain(text: str) -> Markup:
+def plain(text: str) -> Markup:
     """Text that Markdown shows as it is: its marks and those of HTML escaped, on one line.
 
     What would call a person or become a link gets a space of no width, as a forge looks for both in the text it shows.

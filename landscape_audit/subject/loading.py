@@ -39,12 +39,7 @@ def load_subject(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.de
     Costs one forward pass over the sample and one gradient of its first batch, which show that the loss is finite
     and depends on the parameters; and, where batches were cut, two forward passes of one of them.
     """
-    dtype: torch.dtype = getattr(torch, spec.protocol.dtype)
-    code = UserCode(base)
-    stored = read_checkpoint(checkpoint)
-    assembly = assemble(spec.model, stored, code, dtype)
-    sample = read_sample(spec.data, code, device, dtype, Intake.of(spec, assembly.model))
-    return joined_subject(spec, Parts(stored, assembly, sample, resolve_loss(spec.loss, code), code), device)
+    return joined_subject(spec, read_parts(spec, checkpoint, base, device), device)
 
 
 @dataclass(frozen=True)
@@ -56,6 +51,16 @@ class Parts:
     sample: Sample
     loss: Loss
     code: UserCode
+
+
+def read_parts(spec: AuditSpec, checkpoint: Path, base: Path, device: torch.device) -> Parts:
+    """The parts that `spec` names, read."""
+    dtype: torch.dtype = getattr(torch, spec.protocol.dtype)
+    code = UserCode(base)
+    stored = read_checkpoint(checkpoint)
+    assembly = assemble(spec.model, stored, code, dtype)
+    sample = read_sample(spec.data, code, device, dtype, Intake.of(spec, assembly.model))
+    return Parts(stored, assembly, sample, resolve_loss(spec.loss, code), code)
 
 
 def joined_subject(spec: AuditSpec, parts: Parts, device: torch.device) -> Subject:

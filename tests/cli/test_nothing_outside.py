@@ -38,6 +38,7 @@ COMMANDS = [
     (["checks", "sharpness"], 0),
     (["schema", "config"], 0),
     (["gate", "OUT/results.json"], 0),
+    (["calibrate", "model.safetensors", "-n", "5", "--only", "loss", "--preset", "quick", "--out", "OUT"], 0),
     (["report", "OUT/results.json", "--out", "OUT"], 0),
     (["card", "OUT/results.json", "OUT/README.md"], 0),
     (["--version"], 0),

@@ -40,6 +40,14 @@ def drawn(size: int, n: int, seed: int, labels: Index | None = None) -> Index:
     return np.sort(by_class[rank < np.repeat(shares(counts, n), counts)])
 
 
+def with_replacement(size: int, seed: int) -> Index:
+    """Positions of `size` draws of `size` examples, each equally likely every time, in the order of the draws.
+
+    The keys are those of `drawn`; a remainder favours no position by more than size / 2^64.
+    """
+    return (np.random.PCG64(seed).random_raw(size) % size).astype(np.int64)
+
+
 def is_stratified(labels: Index | None, n: int) -> bool:
     """Whether each class can have an example of its own."""
     return labels is not None and len(np.unique(labels)) <= n
