@@ -13,7 +13,10 @@ from landscape_audit.text import count, number
 def gates_toml(found: Calibration) -> str:
     """The policy, ready for `--policy`; empty where nothing has a limit."""
     gates = [*(_numeric(found, each) for each in found.limited), *(_label(found, e) for e in found.labels if e.one_of)]
-    return "\n\n".join(["\n".join(map(comment, _head(found))), *gates]) + "\n" if gates else ""
+    if not gates:
+        return ""
+    required = f"require = {{ n_samples = {found.data.n_samples} }}"
+    return "\n\n".join(["\n".join(map(comment, _head(found))), required, *gates]) + "\n"
 
 
 def rates(found: Calibration) -> str:
@@ -36,7 +39,6 @@ def _head(found: Calibration) -> Iterator[str]:
     yield "They hold for audits of this model on these data by this protocol, and mean nothing for others:"
     yield f"data {found.data.source}, {found.data.n_samples} examples, fingerprint {found.data.fingerprint}"
     yield f"loss {found.data.loss}, preset {found.preset}, {found.dtype}, intervals of {_percent(found.level)}"
-    yield f"require = {{ n_samples = {found.data.n_samples} }}"
     yield from found.told
 
 
