@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from landscape_audit.errors import CheckpointError, PolicyError
+from landscape_audit.errors import CheckpointError, PolicyError, ResultsError
 from landscape_audit.names import name_of
 from landscape_audit.policy import (
     Consequence,
@@ -27,10 +27,12 @@ from landscape_audit.results import (
     Word,
 )
 from landscape_audit.rulings import Ruled, rulings
+from landscape_audit.seal import unsealed
 from landscape_audit.text import count, did_you_mean, printable
 from landscape_audit.waiving import refuse_strays, waiver_of
 
 EXIT_CODES: dict[Word, int] = {"PASS": 0, "OBSERVED": 0, "FAIL": 1, "UNDECIDED": 3, "ERROR": 5}
+UNJUDGED = Verdict(word="OBSERVED", sentence="Measured; no policy was applied.", exit_code=0)
 
 
 def judged(results: AuditResults, policy: Policy, today: dt.date) -> AuditResults:
@@ -44,7 +46,19 @@ def judged(results: AuditResults, policy: Policy, today: dt.date) -> AuditResult
     found = [(_gate_result(results, inforce, each, today), each.ruling.excess) for each in rulings(results, policy)]
     worst_first = sorted(found, key=lambda each: (_rank(each[0]), -each[1], each[0].key))
     gates = tuple(gate for gate, _ in worst_first)
-    return results.model_copy(update={"policy": inforce, "gates": gates, "verdict": _verdict(results, gates)})
+    verdict = _verdict(results, gates)
+    return unsealed(results).model_copy(update={"policy": inforce, "gates": gates, "verdict": verdict})
+
+
+def day_of(results: AuditResults) -> dt.date:
+    """The day on which an audit was finished, by which its waivers are judged; an error where it names none."""
+    try:
+        return dt.datetime.fromisoformat(results.run.finished).astimezone(dt.UTC).date()
+    except (ValueError, OverflowError):
+        raise ResultsError(
+            f"results.json: run.finished is {results.run.finished!r}, which is no time.",
+            remedy="`landscape-audit run` writes it.",
+        ) from None
 
 
 def expect(policy: Policy, checks: Iterable[str], off: Collection[str] = ()) -> None:
