@@ -30,11 +30,11 @@ def first_other_words(found: Paper, again: Paper) -> str:
 
 def _in_pages(found: Paper, again: Paper) -> Iterator[str]:
     pages, others = found.pages(), again.pages()
-    if len(pages) != len(others):
-        yield f"it has {len(pages)} pages, and its results give {len(others)}"
     differing = [number for number, (page, other) in enumerate(zip(pages, others, strict=False)) if page != other]
     for number in differing:
         yield from _in_lines(number, found.lines(number), again.lines(number))
+    if len(pages) != len(others):
+        yield f"it has {len(pages)} pages, and its results give {len(others)}"
     for number in differing:
         page, other = pages[number], others[number]
         what = (
