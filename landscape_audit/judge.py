@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from landscape_audit.errors import CheckpointError, PolicyError, ResultsError
+from landscape_audit.errors import CheckpointError, PolicyError
 from landscape_audit.names import name_of
 from landscape_audit.policy import (
     Consequence,
@@ -51,14 +51,8 @@ def judged(results: AuditResults, policy: Policy, today: dt.date) -> AuditResult
 
 
 def day_of(results: AuditResults) -> dt.date:
-    """The day on which an audit was finished, by which its waivers are judged; an error where it names none."""
-    try:
-        return dt.datetime.fromisoformat(results.run.finished).astimezone(dt.UTC).date()
-    except (ValueError, OverflowError):
-        raise ResultsError(
-            f"results.json: run.finished is {results.run.finished!r}, which is no time.",
-            remedy="`landscape-audit run` writes it.",
-        ) from None
+    """The day on which an audit was finished, by which its waivers are judged."""
+    return results.finished().astimezone(dt.UTC).date()
 
 
 def expect(policy: Policy, checks: Iterable[str], off: Collection[str] = ()) -> None:

@@ -165,6 +165,10 @@ class EffectivePolicy(Policy):
     sources: tuple[str, ...] = Field(default=(), description="The policies that it was made of, the first one lowest.")
     origins: dict[str, Origin] = Field(default_factory=dict, description="Where each gate's last word stands.")
 
+    def to_json(self) -> str:
+        """The text of `policy.json`, as it is attached to the PDF."""
+        return self.model_dump_json(indent=1) + "\n"
+
 
 def _waiver(value: Any) -> object:
     if not isinstance(value, dict) or value.keys() == {"gate", "problem"}:

@@ -6,6 +6,7 @@ can be read. A number that is not finite is `null` with a word in `nonfinite`.
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -584,6 +585,18 @@ class AuditResults(Record):
             if isinstance(check.outcome, Measured)
             for name, label in check.outcome.labels.items()
         }
+
+    def finished(self) -> dt.datetime:
+        """When the audit ended, or an error where that is no time: reports are dated by it."""
+        try:
+            when = dt.datetime.fromisoformat(self.run.finished)
+            when.timestamp()
+        except (ValueError, OverflowError):
+            raise ResultsError(
+                f"results.json: run.finished is {self.run.finished!r}, which is no time.",
+                remedy="`landscape-audit run` writes it.",
+            ) from None
+        return when
 
     def to_json(self) -> str:
         """The text of `results.json`, the same for equal results."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape_audit import __version__
-from landscape_audit.errors import CapabilityError, ResultsError
+from landscape_audit.errors import CapabilityError
 from landscape_audit.report.render import html
 from landscape_audit.report.view import ReportView
 from landscape_audit.results import AuditResults
@@ -50,7 +50,7 @@ def pdf(view: ReportView, results: AuditResults) -> bytes:
     require_pango()
     import weasyprint
 
-    date = _date(results)
+    date = results.finished()
     attached = [
         weasyprint.Attachment(
             string=text, name=name, description=ATTACHED[name], relationship="Data", created=date, modified=date
@@ -68,7 +68,7 @@ def pdf(view: ReportView, results: AuditResults) -> bytes:
 
 def attachments(results: AuditResults) -> dict[str, str]:
     """What is attached, by name: everything that it takes to come to the verdict again."""
-    return {"results.json": results.to_json(), "policy.json": results.policy.model_dump_json(indent=1) + "\n"}
+    return {"results.json": results.to_json(), "policy.json": results.policy.to_json()}
 
 
 def renderer() -> str:
@@ -94,18 +94,6 @@ def _clock_at(date: dt.datetime) -> Iterator[None]:
             del os.environ["SOURCE_DATE_EPOCH"]
         else:
             os.environ["SOURCE_DATE_EPOCH"] = before
-
-
-def _date(results: AuditResults) -> dt.datetime:
-    try:
-        finished = dt.datetime.fromisoformat(results.run.finished)
-        finished.timestamp()
-    except (ValueError, OverflowError):
-        raise ResultsError(
-            f"results.json: run.finished is {results.run.finished!r}, which is no time.",
-            remedy="`landscape-audit run` writes it; --no-pdf does without.",
-        ) from None
-    return finished
 
 
 def locked_fetcher() -> Any:
