@@ -41,18 +41,13 @@ def judged(results: AuditResults, policy: Policy, today: dt.date) -> AuditResult
     A gate that matches nothing is a `PolicyError`, never a pass. Gates of level off are not judged and not listed;
     the policy that is stored beside the verdict still has them.
     """
+    results = unsealed(results)
     refuse_strays(policy)
     inforce = policy if isinstance(policy, EffectivePolicy) else EffectivePolicy(**dict(policy))
     found = [(_gate_result(results, inforce, each, today), each.ruling.excess) for each in rulings(results, policy)]
     worst_first = sorted(found, key=lambda each: (_rank(each[0]), -each[1], each[0].key))
     gates = tuple(gate for gate, _ in worst_first)
-    verdict = _verdict(results, gates)
-    return unsealed(results).model_copy(update={"policy": inforce, "gates": gates, "verdict": verdict})
-
-
-def day_of(results: AuditResults) -> dt.date:
-    """The day on which an audit was finished, by which its waivers are judged."""
-    return results.finished().astimezone(dt.UTC).date()
+    return results.model_copy(update={"policy": inforce, "gates": gates, "verdict": _verdict(results, gates)})
 
 
 def expect(policy: Policy, checks: Iterable[str], off: Collection[str] = ()) -> None:
@@ -71,6 +66,11 @@ def expect(policy: Policy, checks: Iterable[str], off: Collection[str] = ()) -> 
                 f"gate '{key}': no check '{name}' will run.",
                 remedy=f'{wanted} Or set level = "off".',
             )
+
+
+def day_of(results: AuditResults) -> dt.date:
+    """The day on which an audit was finished, by which its waivers are judged."""
+    return results.finished().astimezone(dt.UTC).date()
 
 
 def last_line(results: AuditResults, report: Path | None, code: int) -> str:
