@@ -10,6 +10,7 @@ from hostile_audit import an_audit_with_everything
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from results_factory import an_audit
+from sealed_audit import a_sealed_audit
 
 from landscape_audit.judge import judged
 from landscape_audit.policy import Policy
@@ -80,6 +81,36 @@ def test_a_check_that_is_taken_out_or_doubled_or_moved_is_missed():
         kept = document(sealed(an_audit()))
         change(kept["checks"])
         assert "checks" in broken(kept)
+
+
+def leaves(tree, path=()):
+    inner = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    if not inner:
+        yield path
+    for step, each in inner:
+        yield from leaves(each, (*path, step))
+
+
+def changed(value):
+    if isinstance(value, bool) or value is None:
+        return "x" if value is None else not value
+    return value + 1 if isinstance(value, int | float) else value + "x" if isinstance(value, str) else [*value, 0]
+
+
+def test_no_word_and_no_number_can_be_changed_unseen():
+    kept = document(a_sealed_audit())
+    places = [path for path in leaves(kept) if path[0] != "seal"]
+    assert len(places) > 300
+    for path in places:
+        inner = kept
+        for step in path[:-1]:
+            inner = inner[step]
+        before = inner[path[-1]]
+        inner[path[-1]] = changed(before) if before != {} else {"x": 1}
+        section = f"checks.{kept['checks'][path[1]]['id']}" if path[0] == "checks" else path[0]
+        assert any(place.partition(" ")[0] == section for place in broken(kept)), path
+        inner[path[-1]] = before
+    assert broken(kept) == []
 
 
 @settings(max_examples=60, deadline=None)

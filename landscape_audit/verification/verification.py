@@ -8,9 +8,8 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from landscape_audit import __version__
 from landscape_audit.errors import CapabilityError, PolicyError, ResultsError
 from landscape_audit.judge import UNJUDGED, day_of, judged
 from landscape_audit.policy import Waiver
@@ -20,19 +19,10 @@ from landscape_audit.seal import broken, is_sealed
 from landscape_audit.subject.checkpoint.folder import checkpoint_file
 from landscape_audit.subject.checkpoint.header import INDEX, read_index, unreadable
 from landscape_audit.text import count, listed, printable
+from landscape_audit.verification.beside import pages_beside
+from landscape_audit.verification.finding import Finding, unless_of_another_release
 from landscape_audit.verification.pages import first_difference, first_other_words
 from landscape_audit.verification.paper import REMEDY, Paper
-
-Word = Literal["verified", "altered", "open", "not compared"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """How one step went: `open` is what cannot be decided here."""
-
-    step: str
-    word: Word
-    says: str
 
 
 @dataclass(frozen=True)
@@ -42,8 +32,8 @@ class _Report:
     document: dict[str, Any]
     results: AuditResults
     paper: Paper | None
-    beside: str | None
-    """What is in results.json beside a PDF, where their folder was named."""
+    folder: Path | None
+    """Where the other files of the audit are, where their folder was named."""
 
 
 def verify(path: Path, model: Path | None, today: dt.date) -> Iterator[Finding]:
@@ -54,9 +44,12 @@ def verify(path: Path, model: Path | None, today: dt.date) -> Iterator[Finding]:
     yield _seal(report)
     yield _checkpoint(report.results, model)
     yield _verdict(report.results, today)
+    pages = None
     if report.paper is not None:
         yield _policy(report, report.paper)
-        yield _pages(report, report.paper)
+        yield (pages := _pages(report, report.paper))
+    if report.folder is not None:
+        yield from _beside(report, report.folder, same_software=pages is not None and pages.word == "verified")
 
 
 # --------------------------------------------------------------------------------------------------------------- report
@@ -66,12 +59,11 @@ def _opened(path: Path) -> _Report:
     a_folder = os.path.isdir(path)  # noqa: PTH112 - False, and no exception, also where it may not be looked at
     file = _in_folder(path) if a_folder else path
     content = _bytes_of(file)
+    folder = path if a_folder else None
     if file.suffix == ".json" or content.lstrip()[:1] == b"{":
-        return _read(file, _text(file, content), None, None)
+        return _read(file, _text(file, content), None, folder)
     paper = Paper(file, content)
-    results = path / "results.json"
-    beside = _text(results, _bytes_of(results)) if a_folder and os.path.lexists(results) else None
-    return _read(file, paper.attachment("results.json"), paper, beside)
+    return _read(file, paper.attachment("results.json"), paper, folder)
 
 
 def _in_folder(folder: Path) -> Path:
@@ -94,13 +86,13 @@ def _text(path: Path, content: bytes) -> str:
         raise ResultsError(f"{path}: not a report: it is no text.", remedy=REMEDY) from None
 
 
-def _read(file: Path, text: str, paper: Paper | None, beside: str | None) -> _Report:
+def _read(file: Path, text: str, paper: Paper | None, folder: Path | None) -> _Report:
     results = parsed_results(text, str(file))
     try:
         document = json.loads(text, object_pairs_hook=_unique)
     except ValueError as error:
         raise ResultsError(f"{file}: not the results of an audit: {error}.", remedy=REMEDY) from None
-    return _Report(file, text, document, results, paper, beside)
+    return _Report(file, text, document, results, paper, folder)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -124,7 +116,7 @@ def _origin(report: _Report) -> str:
 
 def _seal(report: _Report) -> Finding:
     if not is_sealed(report.document):
-        return Finding("seal", "open", "there is none: it was written before there were seals, or without `run`")
+        return Finding("seal", "open", "there is none: no `run` wrote this, or one from before there were seals")
     if changed := broken(report.document):
         return Finding("seal", "altered", f"changed since they were written: {printable(', '.join(changed), 2000)}")
     parts = count(len(report.document["seal"]) + 1, "part")
@@ -181,7 +173,7 @@ def _verdict(results: AuditResults, today: dt.date) -> Finding:
     except PolicyError as error:
         return Finding("verdict", "altered", f"its policy cannot be applied to its numbers: {error.what}")
     if change := _other_verdict(results, again):
-        return _unless_of_another_release(results, "verdict", change)
+        return unless_of_another_release(results, "verdict", change)
     return Finding("verdict", "verified", f"{_shown(results)} again on {day}{_expired(results, today)}")
 
 
@@ -203,13 +195,6 @@ def _other_verdict(results: AuditResults, again: AuditResults) -> str:
     return ""
 
 
-def _unless_of_another_release(results: AuditResults, step: str, change: str) -> Finding:
-    version = results.environment.landscape_audit
-    if version == __version__:
-        return Finding(step, "altered", change)
-    return Finding(step, "open", f"{change} by this release, {__version__}; written by {printable(version)}")
-
-
 def _expired(results: AuditResults, today: dt.date) -> str:
     used = {gate.key for gate in results.gates if gate.waiver is not None}
     gone = [
@@ -223,13 +208,11 @@ def _expired(results: AuditResults, today: dt.date) -> str:
 def _policy(report: _Report, paper: Paper) -> Finding:
     from landscape_audit.report.pdf import attachments
 
-    if report.beside is not None and report.beside != report.text:
-        return Finding("attachments", "altered", "results.json beside the PDF is not the one that is attached to it")
     if "policy.json" not in paper.attached():
-        return _unless_of_another_release(report.results, "attachments", "policy.json is missing")
+        return unless_of_another_release(report.results, "attachments", "policy.json is missing")
     if paper.attachment("policy.json") != attachments(report.results)["policy.json"]:
         change = "policy.json is not the policy that its results were judged by"
-        return _unless_of_another_release(report.results, "attachments", change)
+        return unless_of_another_release(report.results, "attachments", change)
     return Finding("attachments", "verified", "policy.json is the policy that its results were judged by")
 
 
@@ -251,6 +234,14 @@ def _pages(report: _Report, paper: Paper) -> Finding:
     if there == here:
         return Finding("pages", "altered", first_difference(paper, again))
     return _by_other_software(paper, again, there, here)
+
+
+def _beside(report: _Report, folder: Path, *, same_software: bool) -> Iterator[Finding]:
+    """The other files of the audit, by the results that its PDF holds."""
+    results = folder / "results.json"
+    if report.paper is not None and os.path.lexists(results) and _bytes_of(results) != report.text.encode():
+        yield Finding("results.json", "altered", "not the one that is attached to the PDF beside it")
+    yield from pages_beside(report.results, folder, same_software=same_software)
 
 
 def _by_other_software(paper: Paper, again: Paper, there: str, here: str) -> Finding:

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 
 import pikepdf
 import pytest
+from hostile_audit import an_audit_with_everything
 from results_factory import an_audit
 from sealed_audit import CHECKPOINT, a_sealed_audit, printed, several_audits, write
 
 from landscape_audit.report import pdf as paper
+from landscape_audit.report.write import write_reports
 from landscape_audit.results import AuditResults
 from landscape_audit.seal import sealed
 from landscape_audit.verification.verification import Finding, verify
@@ -243,7 +245,45 @@ def test_bytes_added_at_the_end_of_a_pdf_are_counted(tmp_path):
 def test_results_beside_a_pdf_that_are_not_in_it_are_told_where_their_folder_is_verified(tmp_path):
     write(tmp_path, a_sealed_audit())
     (tmp_path / "results.json").write_text(several_audits()[1].to_json(), encoding="utf-8")
-    assert "attachments: results.json beside the PDF" in places(altered(tmp_path))
+    assert "results.json: not the one that is attached to the PDF beside it" in places(altered(tmp_path))
+
+
+BESIDE = [
+    ("report.html", "31.24", "30.24", "report.html: line "),
+    (
+        "report.html",
+        "</body>",
+        "<script>1</script></body>",
+        "'<script>1</script></body>' where its results give '</body>'",
+    ),
+    ("report.html", "data:image/svg+xml;base64,PD", "data:image/svg+xml;base64,PF", "report.html: line "),
+    ("summary.md", "UNDECIDED", "PASS", "summary.md: line 1: "),
+]
+
+
+@pytest.mark.parametrize(("name", "old", "new", "wanted"), BESIDE)
+def test_a_page_beside_the_pdf_is_altered_and_its_line_is_named(tmp_path, name, old, new, wanted):
+    audit = an_audit_with_everything() if "svg" in old else a_sealed_audit()
+    results = sealed(audit)
+    write(tmp_path, results)
+    write_reports(results, tmp_path, pdf=False)
+    assert altered(tmp_path) == []
+    text = (tmp_path / name).read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / name).write_text(text.replace(old, new, 1), encoding="utf-8")
+    assert wanted in places(altered(tmp_path))
+
+
+def test_pictures_of_a_page_whose_renderer_nobody_knows_are_open_and_not_altered(tmp_path):
+    results = sealed(an_audit_with_everything())
+    (tmp_path / "results.json").write_text(results.to_json(), encoding="utf-8")
+    write_reports(results, tmp_path, pdf=False)
+    page = tmp_path / "report.html"
+    page.write_text(
+        page.read_text(encoding="utf-8").replace("svg+xml;base64,PD", "svg+xml;base64,PF"), encoding="utf-8"
+    )
+    found = {finding.step: finding for finding in verify(tmp_path, None, TODAY)}
+    assert (found["report.html"].word, found["summary.md"].word) == ("open", "verified")
 
 
 def test_one_bit_of_the_checkpoint_is_told_with_both_hashes(tmp_path):
@@ -255,7 +295,7 @@ def test_one_bit_of_the_checkpoint_is_told_with_both_hashes(tmp_path):
 
 
 def test_there_are_fifty_changes_and_more():
-    assert len(IN_RESULTS) + len(FORGERIES) + len(IN_PDF) + 3 >= 50
+    assert len(IN_RESULTS) + len(FORGERIES) + len(IN_PDF) + len(BESIDE) + 3 >= 50
 
 
 # ------------------------------------------------------------------------------------------------------- untouched ones
@@ -264,6 +304,7 @@ def test_there_are_fifty_changes_and_more():
 @pytest.mark.parametrize("results", several_audits(), ids=lambda results: results.verdict.word)
 def test_what_nobody_touched_is_verified_in_every_step(tmp_path, results):
     report = write(tmp_path, results)
+    write_reports(results, tmp_path, pdf=False)
     for path in (report, tmp_path, tmp_path / "results.json"):
         found = list(verify(path, tmp_path / "model.safetensors", TODAY))
         assert {finding.word for finding in found} == {"verified"}, places(found)
