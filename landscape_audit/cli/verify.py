@@ -28,8 +28,9 @@ def verify(
 
     Takes the results out of the PDF and checks their schema and their seal, the SHA-256 of the checkpoint, that the
     numbers and the policy give the verdict again (on the day of the audit), that the attached policy is that one, and
-    that the results rendered again give the same PDF; in a folder also report.html and summary.md. A line a step: ✓ verified, ✗ altered, ? cannot be decided here,
-    – not compared. Nothing is executed, fetched or written, and PyTorch is not needed.
+    that the results rendered again give the same PDF; in a folder also report.html and summary.md. A line a step: ✓
+    verified, ✗ altered, ? cannot be decided here, – not compared. Nothing is executed, fetched or written, and PyTorch
+    is not needed.
 
     A seal shows change, not authorship: whoever can write a report can seal it. For that, sign `--format in-toto`.
 
