@@ -51,6 +51,13 @@ def broken(document: Mapping[str, Any]) -> list[str]:
     return [*changed, *added, *removed, *run]
 
 
+def differing(document: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """The parts in which two `results.json` differ."""
+    here, there = dict(_parts(document)), dict(_parts(other))
+    run = [RUN] if _digest(document.get(RUN)) != _digest(other.get(RUN)) else []
+    return [*(name for name in here | there if here.get(name) != there.get(name)), *run]
+
+
 def _parts(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The digest of each section but the run, of the names of the checks in their order, and of each check."""
     for name, section in document.items():

@@ -15,7 +15,7 @@ from landscape_audit.judge import UNJUDGED, day_of, judged
 from landscape_audit.policy import Waiver
 from landscape_audit.reading import hash_of, read_bytes
 from landscape_audit.results import AuditResults, FileRecord, parsed_results
-from landscape_audit.seal import broken, is_sealed
+from landscape_audit.seal import broken, differing, is_sealed
 from landscape_audit.subject.checkpoint.folder import checkpoint_file
 from landscape_audit.subject.checkpoint.header import INDEX, read_index, unreadable
 from landscape_audit.text import count, listed, printable
@@ -239,8 +239,11 @@ def _pages(report: _Report, paper: Paper) -> Finding:
 def _beside(report: _Report, folder: Path, *, same_software: bool) -> Iterator[Finding]:
     """The other files of the audit, by the results that its PDF holds."""
     results = folder / "results.json"
-    if report.paper is not None and os.path.lexists(results) and _bytes_of(results) != report.text.encode():
-        yield Finding("results.json", "altered", "not the one that is attached to the PDF beside it")
+    if report.paper is not None and os.path.lexists(results):
+        beside = _read(results, _text(results, _bytes_of(results)), None, None)
+        if places := differing(report.document, beside.document):
+            says = f"not the one that is attached to the PDF: {printable(', '.join(places), 2000)}"
+            yield Finding("results.json", "altered", says)
     yield from pages_beside(report.results, folder, same_software=same_software)
 
 
