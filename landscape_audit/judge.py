@@ -27,10 +27,12 @@ from landscape_audit.results import (
     Word,
 )
 from landscape_audit.rulings import Ruled, rulings
+from landscape_audit.seal import unsealed
 from landscape_audit.text import count, did_you_mean, printable
 from landscape_audit.waiving import refuse_strays, waiver_of
 
 EXIT_CODES: dict[Word, int] = {"PASS": 0, "OBSERVED": 0, "FAIL": 1, "UNDECIDED": 3, "ERROR": 5}
+UNJUDGED = Verdict(word="OBSERVED", sentence="Measured; no policy was applied.", exit_code=0)
 
 
 def judged(results: AuditResults, policy: Policy, today: dt.date) -> AuditResults:
@@ -39,6 +41,7 @@ def judged(results: AuditResults, policy: Policy, today: dt.date) -> AuditResult
     A gate that matches nothing is a `PolicyError`, never a pass. Gates of level off are not judged and not listed;
     the policy that is stored beside the verdict still has them.
     """
+    results = unsealed(results)
     refuse_strays(policy)
     in_force = EffectivePolicy.of(policy)
     found = [(_gate_result(results, in_force, each, today), each.ruling.excess) for each in rulings(results, policy)]
@@ -63,6 +66,11 @@ def expect(policy: Policy, checks: Iterable[str], off: Collection[str] = ()) -> 
                 f"gate '{key}': no check '{name}' will run.",
                 remedy=f'{wanted} Or set level = "off".',
             )
+
+
+def day_of(results: AuditResults) -> dt.date:
+    """The day on which an audit was finished, by which its waivers are judged."""
+    return results.finished().astimezone(dt.UTC).date()
 
 
 def last_line(results: AuditResults, report: Path | None, code: int) -> str:

@@ -17,6 +17,7 @@ from landscape_audit.checks.sam import sam
 from landscape_audit.errors import UsageError
 from landscape_audit.forecast import forecast
 from landscape_audit.interruption import signal_of
+from landscape_audit.judge import UNJUDGED
 from landscape_audit.machine import device_of, environment, exact_arithmetic, memory_for
 from landscape_audit.plan import Plan, Progress, Silent
 from landscape_audit.policy import Policy
@@ -36,7 +37,6 @@ from landscape_audit.results import (
     ProtocolInfo,
     RunInfo,
     Signal,
-    Verdict,
 )
 from landscape_audit.resume import keeping, left_by_an_earlier_run, what_numbers_rest_on
 from landscape_audit.settle import Found, settle
@@ -56,8 +56,6 @@ LIMITS = (
     "prediction (Dinh et al. 2017). Filter-normalised measures do not share this, adaptive ones only by their floor.",
     "Two directions out of P are drawn in a surface; what it shows is not what there is.",
 )
-
-UNJUDGED = Verdict(word="OBSERVED", sentence="Measured; no policy was applied.", exit_code=0)
 
 
 def audit(

@@ -151,6 +151,10 @@ class Policy(Strict):
     def _malformed_ones_let_nothing_through(cls, value: object) -> object:
         return [_waiver(each) for each in value] if isinstance(value, list | tuple) else value
 
+    def to_json(self) -> str:
+        """The text of `policy.json`, as it is attached to the PDF."""
+        return self.model_dump_json(indent=1) + "\n"
+
 
 class Origin(Strict):
     """Where a gate is written down, as a path from where the command was started."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -44,6 +45,12 @@ def read_bytes(path: Path, most: int = MAX_TEXT) -> bytes:
 def read_text(path: Path) -> str:
     """The text of a file, UTF-8; an OSError where it is no file, or larger than any text that this tool reads."""
     return read_bytes(path).decode("utf-8")
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 of what is in a file now; an OSError where it is gone."""
+    with regular_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_regular(mode: int) -> None:

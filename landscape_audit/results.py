@@ -6,6 +6,7 @@ can be read. A number that is not finite is `null` with a word in `nonfinite`.
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -454,6 +455,7 @@ class RunInfo(Record):
     hvp_seconds: float | None = None
     signal: Signal | None = Field(default=None, description="What stopped it before its end.")
     out_of_time: bool = Field(default=False, description="Whether the time it was given was too short for every check.")
+    seal: str | None = Field(default=None, description="SHA-256 of this block without its seal, as canonical JSON.")
 
 
 # ------------------------------------------------------------------------------------------------------------ verdict
@@ -560,6 +562,11 @@ class AuditResults(Record):
     skipped: tuple[str, ...] = Field(default=(), description="Checks of the battery that were left out by request.")
     unreached: tuple[str, ...] = Field(default=(), description="Checks that an interruption came before.")
     limits: tuple[str, ...] = Field(default=(), description="What these numbers do not say.")
+    seal: dict[str, str] | None = Field(
+        default=None,
+        description="SHA-256 of every other section but `run`, and of each check, as JSON with sorted keys and no "
+        "white space. It shows change, not authorship.",
+    )
 
     def estimates(self) -> dict[str, Estimate]:
         """Every estimate by its stable id, `check.estimate`."""
@@ -579,6 +586,18 @@ class AuditResults(Record):
             for name, label in check.outcome.labels.items()
         }
 
+    def finished(self) -> dt.datetime:
+        """When the audit ended, or an error where that is no time: reports are dated by it."""
+        try:
+            when = dt.datetime.fromisoformat(self.run.finished)
+            when.timestamp()
+        except (ValueError, OverflowError):
+            raise ResultsError(
+                f"results.json: run.finished is {self.run.finished!r}, which is no time.",
+                remedy="`landscape-audit run` writes it.",
+            ) from None
+        return when
+
     def to_json(self) -> str:
         """The text of `results.json`, the same for equal results."""
         return self.model_dump_json(indent=1) + "\n"
@@ -594,22 +613,27 @@ def read_results(path: Path) -> AuditResults:
         text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ResultsError(f"{path}: cannot be read: {error}.", remedy="Name a results.json.") from None
+    return parsed_results(text, str(path))
+
+
+def parsed_results(text: str, origin: str) -> AuditResults:
+    """The results that a text is, or an error that says what `origin` has instead."""
     try:
-        _check_version(path, _Version.model_validate_json(text).schema_version)
+        _check_version(origin, _Version.model_validate_json(text).schema_version)
         return AuditResults.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the top level"
         raise ResultsError(
-            f"{path}: not the results of an audit: {first['msg']} (at {where}).",
+            f"{origin}: not the results of an audit: {first['msg']} (at {where}).",
             remedy="`landscape-audit run` writes results.json; `landscape-audit schema results` describes it.",
         ) from None
 
 
-def _check_version(path: Path, version: str) -> None:
+def _check_version(origin: str, version: str) -> None:
     # Before the rest is read: another major version need not have the same fields, and would look like no results.
     if version.partition(".")[0] != SCHEMA_VERSION.partition(".")[0]:
         raise ResultsError(
-            f"{path}: results of schema version {version}; this release reads {SCHEMA_VERSION}.",
+            f"{origin}: results of schema version {version}; this release reads {SCHEMA_VERSION}.",
             remedy="Use the release that wrote it, or run the audit again.",
         )

@@ -26,6 +26,7 @@ from landscape_audit.cli.report import report
 from landscape_audit.cli.run import run
 from landscape_audit.cli.schema import schema
 from landscape_audit.cli.streams import all_was_said, open_streams
+from landscape_audit.cli.verify import verify
 from landscape_audit.errors import AuditError
 from landscape_audit.interruption import EXIT_CODES, listen, signal_of
 from landscape_audit.text import described, printable
@@ -78,6 +79,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "calibrate": calibrate,
     "report": report,
     "card": card,
+    "verify": verify,
     "checks": checks,
     "schema": schema,
     "doctor": doctor,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -23,11 +22,12 @@ from landscape_audit.cli.summary import failures, summary
 from landscape_audit.errors import UsageError
 from landscape_audit.files import room_held, sweep, writable_folder, write_atomically
 from landscape_audit.interruption import EXIT_CODES
-from landscape_audit.judge import expect, judged, last_line
+from landscape_audit.judge import day_of, expect, judged, last_line
 from landscape_audit.lock import locked
 from landscape_audit.policy import EffectivePolicy
 from landscape_audit.results import AuditResults
 from landscape_audit.resume import forget, kept_probes
+from landscape_audit.seal import sealed
 from landscape_audit.text import count, printable
 from landscape_audit.torchrun import is_several, leads, require_torchrun
 
@@ -141,7 +141,7 @@ def run(
         give_room_back()
         writable_folder(folder)  # it may have been removed meanwhile
         write_atomically(folder / "results.json", kept.to_json().encode())
-        results = judged(measured, demanded, dt.datetime.now(dt.UTC).date())
+        results = sealed(judged(measured, demanded, day_of(measured)))
         write_atomically(folder / "results.json", results.to_json().encode())
         # Before the reports, which take long and may fail: what gates a merge is there by then.
         write_formats(results, folder, names, quiet=quiet)

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from landscape_audit.formats.badge import badge
+from landscape_audit.formats.bom import bom
 from landscape_audit.formats.github import github
 from landscape_audit.formats.gitlab import gitlab
 from landscape_audit.formats.junit import junit
 from landscape_audit.formats.openmetrics import openmetrics
 from landscape_audit.formats.sarif import sarif
+from landscape_audit.formats.statement import statement
 from landscape_audit.results import AuditResults
 
 
@@ -29,5 +31,7 @@ FORMATS: dict[str, Format] = {
     "gitlab": Format("gl-code-quality.json", gitlab),
     "openmetrics": Format("metrics.txt", openmetrics),
     "badge": Format("badge.json", badge),
+    "in-toto": Format("statement.json", statement),
+    "cyclonedx": Format("bom.json", bom),
 }
 FILES = tuple(each.file for each in FORMATS.values() if each.file is not None)

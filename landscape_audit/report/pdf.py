@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib.metadata
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from landscape_audit.errors import CapabilityError, ResultsError
+from landscape_audit import __version__
+from landscape_audit.errors import CapabilityError
 from landscape_audit.report.render import html
 from landscape_audit.report.view import ReportView
 from landscape_audit.results import AuditResults
 
 SCHEME = "landscape-audit-font:"
+ATTACHED = {
+    "results.json": "The audit's results, as landscape-audit wrote them",
+    "policy.json": "The policy in force, with all that it extends",
+}
+RENDERED_BY = ("weasyprint", "pydyf", "fonttools", "jinja2", "matplotlib", "contourpy", "numpy")
 FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono")
 
 
@@ -38,25 +46,40 @@ def fonts() -> list[Path]:
 
 
 def pdf(view: ReportView, results: AuditResults) -> bytes:
-    """PDF/A-3a with tags, bookmarks and `results.json` attached; dates are those of the audit."""
+    """PDF/A-3a with tags and bookmarks, the results and the policy in force attached; dates are those of the audit."""
     require_pango()
     import weasyprint
 
-    date = _date(results)
-    attachment = weasyprint.Attachment(
-        string=results.to_json(),
-        name="results.json",
-        description="The audit's results, as landscape-audit wrote them",
-        relationship="Data",
-        created=date,
-        modified=date,
-    )
+    date = results.finished()
+    attached = [
+        weasyprint.Attachment(
+            string=text, name=name, description=ATTACHED[name], relationship="Data", created=date, modified=date
+        )
+        for name, text in attachments(results).items()
+    ]
+    page = html(view, paper=True, generator=renderer())
     with _clock_at(date):
-        document = weasyprint.HTML(string=html(view, paper=True), url_fetcher=locked_fetcher())
+        document = weasyprint.HTML(string=page, url_fetcher=locked_fetcher())
         rendered: bytes = document.write_pdf(
-            pdf_variant="pdf/a-3a", pdf_tags=True, attachments=[attachment], custom_metadata=False
+            pdf_variant="pdf/a-3a", pdf_tags=True, attachments=attached, custom_metadata=False
         )
     return rendered
+
+
+def attachments(results: AuditResults) -> dict[str, str]:
+    """What is attached, by name: everything that it takes to come to the verdict again."""
+    return {"results.json": results.to_json(), "policy.json": results.policy.to_json()}
+
+
+def renderer() -> str:
+    """The software that the bytes of a PDF depend on; the PDF names it as what it was created with."""
+    require_pango()
+    from weasyprint.text.ffi import pango
+
+    packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in RENDERED_BY)
+    number = pango.pango_version()
+    version = f"{number // 10000}.{number // 100 % 100}.{number % 100}"
+    return f"landscape-audit {__version__}, {packages}, Pango {version}, zlib {zlib.ZLIB_RUNTIME_VERSION}"
 
 
 @contextmanager
@@ -71,21 +94,6 @@ def _clock_at(date: dt.datetime) -> Iterator[None]:
             del os.environ["SOURCE_DATE_EPOCH"]
         else:
             os.environ["SOURCE_DATE_EPOCH"] = before
-
-
-def _date(results: AuditResults) -> dt.datetime:
-    given = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if given.isdecimal():
-        return dt.datetime.fromtimestamp(int(given), dt.UTC)
-    try:
-        finished = dt.datetime.fromisoformat(results.run.finished)
-        finished.timestamp()
-    except (ValueError, OverflowError):
-        raise ResultsError(
-            f"results.json: run.finished is {results.run.finished!r}, which is no time.",
-            remedy="`landscape-audit run` writes it; --no-pdf does without.",
-        ) from None
-    return finished
 
 
 def locked_fetcher() -> Any:

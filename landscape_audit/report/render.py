@@ -22,13 +22,14 @@ LONGEST_SUMMARY = 60_000
 """Bytes. A comment on GitHub takes 65,536 characters."""
 
 
-def html(view: ReportView, *, paper: bool = False) -> str:
+def html(view: ReportView, *, paper: bool = False, generator: str = "landscape-audit") -> str:
     """The report as one page of HTML; for paper with the fonts and page rules of the PDF instead of the screen's."""
     sheets = ["report.css", "print.css"] if paper else ["report.css", "screen.css"]
     style = "\n".join(_read(name) for name in sheets)
     # The style is the only thing the page may load, by its hash: an injected element could not even change a colour.
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return _environment().get_template("report.html.j2").render(view=view, style=style, digest=digest, paper=paper)
+    template = _environment().get_template("report.html.j2")
+    return template.render(view=view, style=style, digest=digest, paper=paper, generator=generator)
 
 
 def markdown(view: FirstPage) -> str:

@@ -49,9 +49,14 @@ GLOSSARY = (
 )
 
 HOW = (
-    ("Read the numbers", "results.json beside this report; it is also attached to the PDF."),
+    ("Read the numbers", "results.json beside this report; it is also attached to the PDF, with policy.json."),
     ("Judge again", "landscape-audit gate results.json --policy policy.toml"),
     ("Render again", "landscape-audit report results.json"),
+    (
+        "Verify",
+        "landscape-audit verify report.pdf --model CHECKPOINT: seal, checkpoint, verdict, policy and pages. It shows "
+        "change, not authorship.",
+    ),
     (
         "Measure again",
         "landscape-audit run CHECKPOINT with the same audit.toml, seed, device and versions: everything "

@@ -12,15 +12,16 @@ from landscape_audit.report.render import html, markdown
 from landscape_audit.report.view import view
 from landscape_audit.results import AuditResults
 
+NAMES = {"html": "report.html", "md": "summary.md", "pdf": "report.pdf"}
+
 
 def write_reports(results: AuditResults, out: Path, *, pdf: bool = True) -> dict[str, Path]:
     """report.html, summary.md and report.pdf in `out`, each written whole or not at all; their paths by format."""
     with uncollected():
-        contents = _rendered(results, pdf=pdf)
-    names = {"html": "report.html", "md": "summary.md", "pdf": "report.pdf"}
+        contents = rendered(results, pdf=pdf)
     for kind, content in contents.items():
-        write_atomically(out / names[kind], content)
-    return {kind: out / names[kind] for kind in contents}
+        write_atomically(out / NAMES[kind], content)
+    return {kind: out / NAMES[kind] for kind in contents}
 
 
 @contextmanager
@@ -38,7 +39,8 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _rendered(results: AuditResults, *, pdf: bool) -> dict[str, bytes]:
+def rendered(results: AuditResults, *, pdf: bool) -> dict[str, bytes]:
+    """The bytes of each report by its format, the same for equal results."""
     seen = view(results)
     contents = {"html": html(seen).encode(), "md": markdown(seen).encode()}
     if pdf:

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from landscape_audit.errors import CheckpointError
+from landscape_audit.reading import hash_of
 from landscape_audit.results import FileRecord, TensorGroup
 from landscape_audit.subject.checkpoint.folder import checkpoint_file
 from landscape_audit.subject.checkpoint.header import FETCH, INDEX, read_index, refuse_shard
-from landscape_audit.subject.checkpoint.tensor_file import hash_of, read_tensor_file
+from landscape_audit.subject.checkpoint.tensor_file import read_tensor_file
 from landscape_audit.text import count
 
 _CHUNK = 1 << 22  # numbers looked at together

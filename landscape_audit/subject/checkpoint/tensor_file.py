@@ -69,12 +69,6 @@ def read_tensor_file(path: Path) -> TensorFile:
         raise unreadable(path, error) from None
 
 
-def hash_of(path: Path) -> str:
-    """SHA-256 of what is in the file now; an OSError where it is gone."""
-    with regular_file(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _read(path: Path, file: BufferedReader) -> TensorFile:
     header = file_header(path, file)
     dtypes = {entry.name: _dtype(path, entry) for entry in header.entries}

@@ -1,0 +1,57 @@
+"""The page and the summary in an audit's folder, held against the same results rendered again."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from landscape_audit.errors import ResultsError
+from landscape_audit.reading import read_bytes
+from landscape_audit.report.write import NAMES, rendered
+from landscape_audit.results import AuditResults
+from landscape_audit.text import printable
+from landscape_audit.verification.finding import Finding, unless_of_another_release
+
+_PICTURE = re.compile(r"data:image/svg\+xml;base64,[A-Za-z0-9+/=]*")
+
+
+def pages_beside(results: AuditResults, folder: Path, *, same_software: bool) -> Iterator[Finding]:
+    """report.html and summary.md, where they are there; `same_software`: what made them draws here as it did there."""
+    there = [kind for kind in ("html", "md") if os.path.lexists(folder / NAMES[kind])]
+    contents = rendered(results, pdf=False) if there else {}
+    for kind in there:
+        path = folder / NAMES[kind]
+        found, again = _read(path), contents[kind].decode()
+        if found == again:
+            yield Finding(path.name, "verified", "rendered again, the same bytes")
+        elif not same_software and _PICTURE.sub("", found) == _PICTURE.sub("", again):
+            says = "the text is the same, the pictures are not: other software drew them, or they were altered"
+            yield Finding(path.name, "open", says)
+        else:
+            yield unless_of_another_release(results, path.name, _first_difference(found, again))
+
+
+def _read(path: Path) -> str:
+    try:
+        return read_bytes(path).decode(errors="replace")
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be read: {error}.", remedy="Name report.pdf or results.json.") from None
+
+
+def _first_difference(found: str, again: str) -> str:
+    lines, others = found.split("\n"), again.split("\n")
+    pairs = enumerate(itertools.zip_longest(lines, others, fillvalue=""), 1)
+    number, line, other = next((number, *pair) for number, pair in pairs if pair[0] != pair[1])
+    here, there = _where_they_part(line, other)
+    return f"line {number}: '{printable(here)}' where its results give '{printable(there)}'"
+
+
+def _where_they_part(line: str, other: str) -> tuple[str, str]:
+    """Both lines from a few letters before they differ: that of a figure is long."""
+    shorter = min(len(line), len(other))
+    parting = next((at for at in range(shorter) if line[at] != other[at]), shorter)
+    begin = max(0, parting - 20)
+    return line[begin:].strip(), other[begin:].strip()
