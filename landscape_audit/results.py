@@ -129,11 +129,19 @@ class Estimate(Record):
         )
 
 
-def spread(kind: IntervalKind, value: float, half_width: float) -> IntervalPart:
+def spread(kind: IntervalKind, value: float, half_width: float, pieces: tuple[float, ...] = ()) -> IntervalPart:
     """The symmetric part `value ± half_width`; unbounded on both sides where the width is not finite."""
     if not (math.isfinite(half_width) and math.isfinite(value)):
         return IntervalPart(kind=kind, low=None, high=None)
-    return IntervalPart(kind=kind, low=value - half_width, high=value + half_width)
+    return IntervalPart(kind=kind, low=value - half_width, high=value + half_width, pieces=about(value, pieces))
+
+
+def about(value: float, pieces: tuple[float, ...]) -> tuple[float, ...]:
+    """Pieces moved so that `value` is their mean; none where one of them is not finite, or there is only one."""
+    if len(pieces) < 2 or not all(map(math.isfinite, (value, *pieces))):
+        return ()
+    off = value - math.fsum(pieces) / len(pieces)
+    return tuple(piece + off for piece in pieces)
 
 
 def nonfinite_word(value: float) -> Nonfinite | None:
