@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from landscape_audit.comparison import absolute_change, relative_change
+from landscape_audit.comparison import absolute_change, change_from, relative_change
 from landscape_audit.policy import Allowance, Gate
-from landscape_audit.results import Direction, Estimate, GateStatus, Label
+from landscape_audit.results import Baseline, Direction, Estimate, GateStatus, Label
 from landscape_audit.text import number
 
 UNDECIDED = "undecided"
@@ -44,10 +44,11 @@ def no_worse(gate: Gate, direction: Direction) -> tuple[str, Gate]:
     return demand, Gate(at_most=worst, why=gate.why) if side == "above" else Gate(at_least=-worst, why=gate.why)
 
 
-def changed(gate: Gate, here: Estimate, there: Estimate) -> Estimate:
+def changed(gate: Gate, baseline: Baseline, key: str, here: Estimate) -> Estimate:
     """How much a number differs from the baseline's, in the unit in which the gate allows it."""
     allowed = gate.no_worse_than_baseline
-    return relative_change(here, there) if allowed and allowed.relative is not None else absolute_change(here, there)
+    change = relative_change if allowed and allowed.relative is not None else absolute_change
+    return change_from(baseline, key, here, change)
 
 
 def change_in_words(change: Estimate, gate: Gate) -> str:

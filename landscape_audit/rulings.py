@@ -86,7 +86,7 @@ def _on_baseline(results: AuditResults, key: str, gate: Gate, estimate: Estimate
     obstacle = _why_incomparable(results, key)
     if obstacle or results.baseline is None:
         return Ruled(key, gate, demand, Ruling("incomparable", found, obstacle, math.inf), estimate)
-    change = changed(gate, estimate, results.baseline.estimates[key])
+    change = changed(gate, results.baseline, key, estimate)
     ruling = on_number(limit, change)
     told = replace(ruling, found=f"{change_in_words(change, gate)}: {found}")
     return Ruled(key, gate, demand, told, change, floor=limit.floor, ceiling=limit.ceiling)
@@ -96,7 +96,7 @@ def _why_incomparable(results: AuditResults, key: str) -> str:
     baseline = results.baseline
     if baseline is None:
         return "There is no baseline: give one with --baseline or --against."
-    if obstacles := baseline.obstacles(key.partition(".")[0]):
+    if obstacles := baseline.obstacles(key):
         told = "; ".join(f"{each.key} ({each.there} → {each.here})" for each in obstacles)
         return f"The baseline is of something else: {told}."
     return "" if key in baseline.estimates else f"The baseline has no {key}."

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from landscape_audit.cli.stored import read_stored
 from landscape_audit.cli.summary import failures, gate_table
 from landscape_audit.errors import UsageError
 from landscape_audit.policy import EffectivePolicy
@@ -26,23 +26,30 @@ def gate(
     config: Annotated[
         Path | None, typer.Option(help="Judge by the gates of this audit.toml.", show_default=False)
     ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="Compare with this results.json, or its folder, of another audit.", show_default=False),
+    ] = None,
     json: _Json = False,
     quiet: _Quiet = False,
 ) -> None:
     """Judge stored results and exit with the verdict's code.
 
     Without --policy or --config, the policy that is stored in the results is applied again, so that a waiver that has
-    expired since then counts no more. Nothing is measured and the results file is not changed.
+    expired since then counts no more. Without --baseline, what the audit was compared with is again. Nothing is
+    measured and the results file is not changed.
 
     Exit codes: 0 passed, 1 a gate failed, 2 a mistake in the policy, 3 undecided, 4 not results, 5 partial results.
 
     Example:  landscape-audit gate out/results.json --policy policy.toml
     """
     from landscape_audit.judge import judged, last_line
-    from landscape_audit.results import read_results
 
-    a_folder = os.path.isdir(results)  # noqa: PTH112 - False, and no exception, also where it may not be looked at
-    stored = read_results(results / "results.json" if a_folder else results)
+    stored = read_stored(results)
+    if baseline is not None:
+        from landscape_audit.baseline import baseline_of
+
+        stored = stored.model_copy(update={"baseline": baseline_of(stored, read_stored(baseline))})
     verdict = judged(stored, _policy(stored, policy, config), dt.datetime.now(dt.UTC).date())
     if json:
         typer.echo(verdict.to_json(), nl=False)
