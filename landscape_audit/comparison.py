@@ -33,6 +33,7 @@ class _Pair:
     ends_here: tuple[_Side, _Side]
     ends_there: tuple[_Side, _Side]
     level: float
+    grain: float
 
     @property
     def common(self) -> int:
@@ -52,6 +53,14 @@ class _Pair:
         alone = (len(longer) - m) * weight**2 * variance(longer) if len(longer) > m else 0.0
         return m * variance(moved) + alone
 
+    def error(self, times: float) -> float:
+        """The standard error of here − times · there. Of proportions as if one example more had come out otherwise.
+
+        That is what adding half an example to each way that two outcomes can go comes to: without it, no difference
+        on a few examples would pass for none at all. Source: Agresti & Min 2005.
+        """
+        return math.hypot(math.sqrt(self.variance(1.0, -times)), self.grain)
+
 
 def is_paired(here: Estimate, there: Estimate, paired: Collection[IntervalKind]) -> bool:
     """Whether the two are compared piece by piece, where pieces of the kinds `paired` are the same ones in both."""
@@ -67,7 +76,7 @@ def absolute_change(here: Estimate, there: Estimate, paired: Collection[Interval
     if pair is None:
         low, high, n = _gap(here.low, there.high), _gap(here.high, there.low), here.n
     else:
-        half = pair.quantile * math.sqrt(pair.variance(1.0, -1.0))
+        half = pair.quantile * pair.error(1.0)
         low = _gap(_gap(pair.ends_here[0], pair.ends_there[1]), half)
         high = _gap(_gap(pair.ends_here[1], pair.ends_there[0]), -half)
         n = pair.common
@@ -111,7 +120,7 @@ def _pair(here: Estimate, there: Estimate, paired: Collection[IntervalKind]) -> 
         if alike and enough and known:
             level = here.level or _LEVEL
             ends = (_left(here, mine), _left(there, theirs))
-            return _Pair(mine.kind, mine.pieces, theirs.pieces, *ends, level)
+            return _Pair(mine.kind, mine.pieces, theirs.pieces, *ends, level, max(mine.grain, theirs.grain))
     return None
 
 
@@ -122,13 +131,15 @@ def _have_squares(*pieces: float) -> bool:
 def _left(estimate: Estimate, told: IntervalPart) -> tuple[_Side, _Side]:
     """The interval without what the pieces of one part say: the other parts, and what that part is wider by.
 
-    A proportion's interval, a floor or rounding may make a part wider than its pieces are; that does not cancel.
+    A floor or rounding may make a part wider than its pieces are; that does not cancel. A proportion's interval has
+    another form: there the difference has a floor of its own, `grain`.
     """
     value = estimate.value or 0.0
     level = estimate.level or _LEVEL
     own = t_quantile(level, len(told.pieces) - 1) * math.sqrt(variance(told.pieces) / len(told.pieces))
     below = [_gap(value, part.low) for part in estimate.parts]
     above = [_gap(part.high, value) for part in estimate.parts]
+    own = math.inf if told.grain else own
     covered = [own if part is told else 0.0 for part in estimate.parts]
     low, high = (
         None if None in gaps else math.fsum(_beyond(gap, own) for gap, own in zip(gaps, covered, strict=True))
@@ -160,7 +171,7 @@ def _fieller(pair: _Pair, here: float, there: float) -> tuple[_Side, _Side]:
         return None, None
     left = pair.variance(1.0, -ratio)
     crossed = (pair.variance(1.0, -ratio - 1.0) - left - below) / -2  # the covariance of the differences with there_i
-    root = math.sqrt((t2 * crossed) ** 2 + leading * t2 * left)
+    root = math.sqrt((t2 * crossed) ** 2 + leading * t2 * pair.error(ratio) ** 2)
     sign = math.copysign(1.0, there)
     ends = [sign * (ratio - 1.0 + (side * root - t2 * crossed) / leading) for side in (-1, 1)]
     return min(ends), max(ends)

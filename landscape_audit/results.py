@@ -50,6 +50,9 @@ class IntervalPart(Record):
         description="What each batch, probe or draw says by itself: the estimate is their mean, its standard error "
         "theirs. Two audits of the same pieces are compared piece by piece.",
     )
+    grain: float = Field(
+        default=0.0, ge=0, description="Of a proportion: what one example that comes out otherwise would move it by."
+    )
 
 
 _FINITE: JsonDict = {"properties": {"value": {"type": "number"}, "nonfinite": {"type": "null"}}}

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from landscape_audit.checks.loss import proportion
 from landscape_audit.comparison import absolute_change, is_paired, relative_change
 from landscape_audit.results import Estimate, IntervalPart, spread
 from landscape_audit.statistics import weighted_mean
@@ -102,11 +103,24 @@ def test_what_is_no_sampling_adds_to_a_paired_change():
 
 
 def test_two_proportions_without_one_example_that_differs_may_differ_by_what_was_not_seen():
-    right = IntervalPart(kind="sampling", low=0.99, high=1.0, pieces=(1.0,) * 16)
+    right = IntervalPart(kind="sampling", low=0.99, high=1.0, pieces=(1.0,) * 16, grain=1 / 400)
     metric = Estimate.within(1.0, (right,), level=0.95, direction="higher", n=400)
     found = absolute_change(metric, metric, SAMPLING)
     assert found.value == 0.0
-    assert (found.low, found.high) == pytest.approx((-0.01, 0.01))
+    assert 1.9 / 400 < found.high == -found.low < 2.2 / 400
+
+
+@pytest.mark.parametrize("discordant", [(0.002, 0.002), (0.01, 0.002), (0.05, 0.02)])
+def test_the_change_of_a_proportion_covers_as_often_as_it_says(discordant):
+    generator, n, covered = np.random.default_rng(2), 450, 0
+    lost, won = discordant
+    for _ in range(1000):
+        outcome = generator.choice(4, size=n, p=[lost, won, 0.9 - lost, 0.1 - won])
+        here, there = np.isin(outcome, (1, 2)) * 1.0, np.isin(outcome, (0, 2)) * 1.0
+        found = [proportion(each.mean(), n, 0.95, weighted_mean(each, np.ones(n))) for each in (here, there)]
+        change = absolute_change(*found, SAMPLING)
+        covered += change.low <= won - lost <= change.high
+    assert covered / 1000 >= 0.93  # 95 % less three standard errors
 
 
 def test_batches_pair_in_full_and_draws_as_far_as_both_have_them():

@@ -94,8 +94,9 @@ def _rise(cloud: Cloud, level: float, rounding: float) -> Estimate:
 def _metric(cloud: Cloud, facts: Facts) -> Estimate:
     """Never narrower than three of all the examples evaluated, as the rule of three has it: where no draw flips one."""
     mean, level = cloud.metric, facts.level
-    least = 3 / (2 * mean.n * facts.n_samples)
-    part = spread("probe", mean.value, max(mean.half_width(level), least), mean.folded)
+    grain = 1 / (2 * mean.n * facts.n_samples) if mean.n else 0.0
+    part = spread("probe", mean.value, max(mean.half_width(level), 3 * grain), mean.folded)
+    part = part.model_copy(update={"grain": grain})
     return Estimate.within(mean.value, (part,), level=level, unit="share", direction="higher", n=mean.n)
 
 

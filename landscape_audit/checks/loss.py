@@ -75,5 +75,5 @@ def proportion(share: float, n: float, level: float, by_example: Mean | None = N
     """A share of `n` examples with Wilson's interval: what other samples of this size would give."""
     low, high = wilson(share, n, level)
     pieces = about(share, by_example.folded) if by_example else ()
-    part = IntervalPart(kind="sampling", low=low, high=high, pieces=pieces)
+    part = IntervalPart(kind="sampling", low=low, high=high, pieces=pieces, grain=1 / n)
     return Estimate.within(share, (part,), level=level, unit="share", direction="higher", n=int(n))

@@ -8,7 +8,7 @@ from pathlib import Path
 from landscape_audit.errors import OutputError, ResultsError
 from landscape_audit.results import read_results
 
-OUTPUTS = ("results.json", "report.html", "report.pdf", "summary.md")
+OUTPUTS = ("results.json", "report.html", "report.pdf", "summary.md", "baseline-results.json")
 _IN_THE_WAY = "Move it away, or choose another --out."
 
 
