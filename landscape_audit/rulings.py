@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from landscape_audit.changes import change_in_words
 from landscape_audit.demand import (
     Ruling,
-    change_in_words,
     changed,
     in_words,
     no_worse,
@@ -88,7 +88,7 @@ def _on_baseline(results: AuditResults, key: str, gate: Gate, estimate: Estimate
         return Ruled(key, gate, demand, Ruling("incomparable", found, obstacle, math.inf), estimate)
     change = changed(gate, results.baseline, key, estimate)
     ruling = on_number(limit, change)
-    told = replace(ruling, found=f"{change_in_words(change, gate)}: {found}")
+    told = replace(ruling, found=f"{change_in_words(change)}: {found}")
     return Ruled(key, gate, demand, told, change, floor=limit.floor, ceiling=limit.ceiling)
 
 

@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 
 from landscape_audit import __version__
 from landscape_audit.cli.checks import checks
+from landscape_audit.cli.compare import compare
 from landscape_audit.cli.demo import demo
 from landscape_audit.cli.doctor import doctor
 from landscape_audit.cli.gate import gate
@@ -74,6 +75,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "plan": plan,
     "gate": gate,
     "report": report,
+    "compare": compare,
     "checks": checks,
     "schema": schema,
     "doctor": doctor,

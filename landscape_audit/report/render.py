@@ -11,6 +11,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from landscape_audit.report.compare_view import ComparisonView
 from landscape_audit.report.view import ReportView
 from landscape_audit.resources import template_dir
 from landscape_audit.text import printable
@@ -20,16 +21,33 @@ _MENTION = re.compile(r"(?<!\w)@(?=\w)")
 
 def html(view: ReportView, *, paper: bool = False) -> str:
     """The report as one page of HTML; for paper with the fonts and page rules of the PDF instead of the screen's."""
-    sheets = ["report.css", "print.css"] if paper else ["report.css", "screen.css"]
-    style = "\n".join(_read(name) for name in sheets)
-    # The style is the only thing the page may load, by its hash: an injected element could not even change a colour.
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    style, digest = _style("report.css", "print.css" if paper else "screen.css")
     return _environment().get_template("report.html.j2").render(view=view, style=style, digest=digest, paper=paper)
 
 
 def markdown(view: ReportView) -> str:
     """The summary for a merge request."""
     return _environment().get_template("summary.md.j2").render(view=view)
+
+
+def comparison_html(view: ComparisonView) -> str:
+    """Two audits side by side, as one page."""
+    style, digest = _style("report.css", "screen.css")
+    return _environment().get_template("compare.html.j2").render(view=view, style=style, digest=digest, paper=False)
+
+
+def comparison_markdown(view: ComparisonView) -> str:
+    """The same for a merge request."""
+    return _environment().get_template("compare.md.j2").render(view=view)
+
+
+def _style(*sheets: str) -> tuple[str, str]:
+    """The style sheets as one, and its digest.
+
+    The style is the only thing a page may load, by its hash: an injected element could not even change a colour.
+    """
+    style = "\n".join(_read(name) for name in sheets)
+    return style, base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
 
 
 @functools.cache
