@@ -49,7 +49,7 @@ class Reference:
         return measured.model_copy(update={"baseline": baseline_of(measured, there, "together")}), None
 
 
-def reference(asked: Request, baseline: Path | None, against: Path | None) -> Reference:
+def reference(asked: Request, baseline: Path | None, against: Path | None, *, quiet: bool) -> Reference:
     """What the flags name, read, or loaded once, before anything is measured."""
     if baseline is not None and against is not None:
         raise UsageError("--baseline and --against: both name what to compare with.", remedy="Give one of them.")
@@ -62,7 +62,8 @@ def reference(asked: Request, baseline: Path | None, against: Path | None) -> Re
 
     with exact_arithmetic():
         require_alike(asked.spec, asked.checkpoint, against, asked.base, device_of(asked.spec.protocol))
-    tell(f"Two audits, this one and then that of {printable(against)}: together twice what each costs.")
+    if not quiet:
+        tell(f"Two audits, this one and then that of {printable(against)}: together twice what each costs.")
     return Reference(beside=_beside(asked, against))
 
 

@@ -141,7 +141,7 @@ def run(
     if resume and is_several():
         raise UsageError("--resume: several processes keep no probes.", remedy="Remove it: the audit starts anew.")
     with _stdout_kept_clean():
-        compared = reference(asked, baseline, against)
+        compared = reference(asked, baseline, against, quiet=quiet or json)
     if not leads():
         _helped(asked, demanded, compared, argv)
     if pdf:
