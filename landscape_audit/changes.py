@@ -56,7 +56,7 @@ class Change:
         if self.word == "not comparable":
             return ""
         bounded = self.relative.value is not None and None not in {self.relative.low, self.relative.high}
-        return change_in_words(self.relative if bounded else self.absolute)
+        return change_in_words(self.relative if bounded else self.absolute, digits=3)
 
 
 _UNTOLD: Word = "no difference that can be told"
@@ -84,9 +84,13 @@ def _change(baseline: Baseline, key: str, here: Estimate) -> Change:
     )
 
 
-def change_in_words(change: Estimate) -> str:
+def change_in_words(change: Estimate, digits: int = 4) -> str:
     """`+8 % (+5 % to +11 %)`; in the number's own unit where the change is no share."""
-    shown = _signed_share if change.unit == SHARE else _signed
+
+    def shown(by: float) -> str:
+        told = in_per_cent(by, digits) if change.unit == SHARE else number(by, digits)
+        return f"+{told}" if by > 0 else told
+
     if change.value is None:
         return "no change can be told"
     if change.low == change.value == change.high:
@@ -97,14 +101,6 @@ def change_in_words(change: Estimate) -> str:
     return f"{shown(change.value)} ({low} to {high})"
 
 
-def in_per_cent(share: float | None) -> str:
+def in_per_cent(share: float | None, digits: int = 4) -> str:
     """`8 %` for 0.08."""
-    return f"{number(100 * (share or 0.0))} %"
-
-
-def _signed_share(share: float) -> str:
-    return f"{'+' if share > 0 else ''}{in_per_cent(share)}"
-
-
-def _signed(value: float) -> str:
-    return f"{'+' if value > 0 else ''}{number(value)}"
+    return f"{number(100 * (share or 0.0), digits)} %"

@@ -19,8 +19,15 @@ class BaselineView:
 
     sentence: str
     obstacles: tuple[str, ...]
+    certain: tuple[str, ...]
+    """What changed whatever the uncertainty, and how much."""
     numbers: TableView
     labels: TableView
+
+    @property
+    def in_short(self) -> str:
+        """The sentence with what changed for certain at its end."""
+        return f"{self.sentence.rstrip('.')}: {'; '.join(self.certain)}." if self.certain else self.sentence
 
 
 def baseline_of(results: AuditResults) -> BaselineView | None:
@@ -34,6 +41,9 @@ def baseline_of(results: AuditResults) -> BaselineView | None:
     return BaselineView(
         sentence=f"{_measured(baseline)} {told}".strip(),
         obstacles=obstacles_of(baseline),
+        certain=tuple(
+            f"{_name(each.key, results.data.metric)} {each.shown}, {each.word}" for each in found if each.is_certain
+        ),
         numbers=numbers_of(found, results.data.metric),
         labels=labels_of(results),
     )

@@ -40,7 +40,7 @@ def test_what_changed_for_certain_is_told_with_its_interval(compare):
     assert "Comparable. 1 of " in out
     (line,) = (line for line in out.splitlines() if "largest Hessian eigenvalue " in line)
     assert "31.24" in line
-    assert "+98.45 %" in line
+    assert "+98.5 %" in line
     assert "higher" in line
     assert "approximate_minimum  saddle" in out
 
@@ -79,7 +79,7 @@ def test_a_page_and_a_summary_are_written_for_those_who_ask(compare):
     assert err.splitlines() == ["site/compare.html", "site/compare.md"]
     page = Path("site/compare.html").read_text()
     assert "default-src 'none'" in page
-    assert "+98.45 %" in page
+    assert "+98.5 %" in page
     assert "http" not in page.replace("http-equiv", "")
     assert "| the largest Hessian eigenvalue |" in Path("site/compare.md").read_text()
 

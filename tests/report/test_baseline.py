@@ -25,8 +25,10 @@ def compared(**changes):
 def test_the_first_page_tells_what_changed_between_the_verdict_and_the_pictures():
     page = html(view(compared()))
     block = page[page.index('<section id="baseline">') : page.index("</section>", page.index('id="baseline"'))]
-    assert "Compared with model.safetensors, audited on 2026-03-02." in block
-    assert re.search(r"largest Hessian eigenvalue.*62 .*31\.24 .*−49\.61 %.*lower", block, re.DOTALL)
+    first = page[page.index('id="numbers"') : page.index('class="tiles"')]
+    assert "Compared with model.safetensors, audited on 2026-03-02." in first
+    assert "changed for certain: the largest Hessian eigenvalue −49.6 % (−53 % to −46.1 %), lower." in first
+    assert re.search(r"largest Hessian eigenvalue.*62 .*31\.24 .*−49\.6 %.*lower", block, re.DOTALL)
     assert re.search(r"saddle.*approximate_minimum", block, re.DOTALL)
     assert page.index('id="numbers"') < page.index('id="baseline"') < page.index("</main>")
 
@@ -42,7 +44,7 @@ def test_the_summaries_tell_what_changed_for_certain():
     lines = summary(compared()).splitlines()
     told = lines.index(next(line for line in lines if line.startswith("Compared with")))
     found = " ".join(lines[told + 1].split())
-    assert found == "sharpness.lambda_max −49.61 % (−52.98 % to −46.13 %): lower"
+    assert found == "sharpness.lambda_max −49.6 % (−53 % to −46.1 %): lower"
     assert "loss.value" not in "".join(lines[told:])
 
 
