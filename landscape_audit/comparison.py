@@ -99,9 +99,6 @@ def relative_change(here: Estimate, there: Estimate, paired: Collection[Interval
     return _change(value, low, high, here, unit=SHARE, n=n)
 
 
-# ------------------------------------------------------------------------------------------------------------- pairing
-
-
 def change_from(baseline: Baseline, key: str, here: Estimate, change: Change) -> Estimate:
     """The change of one number from the baseline's: none at all where both are of the same weights and equal."""
     there = baseline.estimates[key]
@@ -109,6 +106,9 @@ def change_from(baseline: Baseline, key: str, here: Estimate, change: Change) ->
     if baseline.same and here == there and here.value is not None:
         return Estimate.exact(0.0, unit=found.unit, direction=here.direction, n=here.n)
     return found
+
+
+# ------------------------------------------------------------------------------------------------------------- pairing
 
 
 def _pair(here: Estimate, there: Estimate, paired: Collection[IntervalKind]) -> _Pair | None:
@@ -129,31 +129,30 @@ def _have_squares(*pieces: float) -> bool:
 
 
 def _left(estimate: Estimate, told: IntervalPart) -> tuple[_Side, _Side]:
-    """The interval without what the pieces of one part say: the other parts, and what that part is wider by.
-
-    A floor or rounding may make a part wider than its pieces are; that does not cancel. A proportion's interval has
-    another form: there the difference has a floor of its own, `grain`.
-    """
-    value = estimate.value or 0.0
-    level = estimate.level or _LEVEL
-    own = t_quantile(level, len(told.pieces) - 1) * math.sqrt(variance(told.pieces) / len(told.pieces))
-    below = [_gap(value, part.low) for part in estimate.parts]
-    above = [_gap(part.high, value) for part in estimate.parts]
-    own = math.inf if told.grain else own
-    covered = [own if part is told else 0.0 for part in estimate.parts]
-    low, high = (
-        None if None in gaps else math.fsum(_beyond(gap, own) for gap, own in zip(gaps, covered, strict=True))
-        for gaps in (below, above)
-    )
+    """The interval without what the pieces of one part say: the other parts, and what that part is wider by."""
+    value, more = estimate.value or 0.0, _wider(estimate, told)
+    below = [_gap(value, part.low) for part in estimate.parts if part is not told]
+    above = [_gap(part.high, value) for part in estimate.parts if part is not told]
+    low = None if told.low is None or None in below else math.fsum((more, *(max(gap or 0.0, 0.0) for gap in below)))
+    high = None if told.high is None or None in above else math.fsum((more, *(max(gap or 0.0, 0.0) for gap in above)))
     return None if low is None else value - low, None if high is None else value + high
 
 
+def _wider(estimate: Estimate, told: IntervalPart) -> float:
+    """How much a part is wider than its pieces make it, on both sides: a floor, or rounding, which does not cancel.
+
+    Wider on one side alone is a curve that the number was carried through, which does. A proportion's interval is of
+    another form: there the difference has a floor of its own, `grain`.
+    """
+    if told.low is None or told.high is None or told.grain:
+        return 0.0
+    value, level = estimate.value or 0.0, estimate.level or _LEVEL
+    own = t_quantile(level, len(told.pieces) - 1) * math.sqrt(variance(told.pieces) / len(told.pieces))
+    more = min(value - told.low, told.high - value) - own
+    return more if more > _ROUNDING * own else 0.0
+
+
 _ROUNDING = 1e-6  # of its own width, by which a part and its pieces may differ
-
-
-def _beyond(gap: _Side, covered: float) -> float:
-    more = (gap or 0.0) - covered
-    return more if more > _ROUNDING * covered else 0.0
 
 
 # ------------------------------------------------------------------------------------------------------------- ratios

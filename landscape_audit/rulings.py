@@ -87,7 +87,10 @@ def _on_baseline(results: AuditResults, key: str, gate: Gate, estimate: Estimate
     if obstacle or results.baseline is None:
         return Ruled(key, gate, demand, Ruling("incomparable", found, obstacle, math.inf), estimate)
     change = changed(gate, results.baseline, key, estimate)
-    ruling = on_number(limit, change)
+    ruling = on_number(limit, change if estimate.value is not None else estimate)
+    if change.value is None and estimate.value is not None:
+        what = "zero" if results.baseline.estimates[key].value == 0 else "no finite number"
+        ruling = Ruling("undecided", found, f"The baseline is {what}: how much worse this is cannot be told.", math.inf)
     told = replace(ruling, found=f"{change_in_words(change)}: {found}")
     return Ruled(key, gate, demand, told, change, floor=limit.floor, ceiling=limit.ceiling)
 

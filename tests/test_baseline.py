@@ -158,3 +158,13 @@ def test_the_same_weights_measured_the_same_way_have_changed_by_nothing_at_all()
 def test_a_baseline_survives_the_way_through_json():
     results = an_audit().model_copy(update={"baseline": baseline_of(an_audit(), with_("protocol.seed", 3))})
     assert AuditResults.model_validate_json(results.to_json()) == results
+
+
+def test_a_share_of_a_baseline_that_is_zero_settles_nothing():
+    exact = {"quantisation": Measured(estimates={"rise@int8": an_estimate(0.0, unit="loss", direction="lower")})}
+    here = an_audit({"quantisation": Measured(estimates={"rise@int8": an_estimate(0.1, 0.01, direction="lower")})})
+    gates = {"quantisation.rise@int8": {"no_worse_than_baseline": 0.1, "why": "w"}}
+    results = here.model_copy(update={"baseline": baseline_of(here, an_audit(exact))})
+    (gate,) = judged(results, EffectivePolicy.model_validate({"gates": gates}), TODAY).gates
+    assert gate.status == "undecided"
+    assert "The baseline is zero" in gate.reason

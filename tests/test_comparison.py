@@ -148,3 +148,28 @@ def test_no_two_numbers_are_too_large_or_small_to_be_compared(here, there):
     found = [Estimate.within(value, (part,), level=0.95) for value, part in zip((here, there), parts, strict=True)]
     for change in (absolute_change, relative_change):
         assert change(*found, SAMPLING).unit == change(*found).unit
+
+
+def test_a_number_carried_through_a_curve_pairs_as_well_as_before():
+    a, b = correlated(16, 0.9999, means=(0.02, 0.0))[0]
+    whole, bent = [sampled(x) for x in (a, b)], []
+    for estimate in whole:
+        (part,) = estimate.parts
+        value = math.exp(estimate.value)
+        pieces = tuple(value * (1 + piece - estimate.value) for piece in part.pieces)
+        curved = IntervalPart(kind="sampling", low=math.exp(part.low), high=math.exp(part.high), pieces=pieces)
+        bent.append(Estimate.within(value, (curved,), level=0.95))
+    straight, carried = absolute_change(*whole, SAMPLING), relative_change(*bent, SAMPLING)
+    assert carried.high - carried.low == pytest.approx(straight.high - straight.low, rel=0.3)
+
+
+def test_a_floor_under_a_part_stays_under_the_change():
+    a, b = correlated(16, 0.9999)[0]
+    floored = []
+    for estimate in (sampled(a), sampled(b)):
+        (part,) = estimate.parts
+        wide = part.model_copy(update={"low": part.low - 0.2, "high": part.high + 0.2})
+        floored.append(Estimate.within(estimate.value, (wide,), level=0.95))
+    narrow, found = absolute_change(sampled(a), sampled(b), SAMPLING), absolute_change(*floored, SAMPLING)
+    assert found.high - narrow.high == pytest.approx(0.4)
+    assert narrow.low - found.low == pytest.approx(0.4)

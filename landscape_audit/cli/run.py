@@ -141,7 +141,7 @@ def run(
     if resume and is_several():
         raise UsageError("--resume: several processes keep no probes.", remedy="Remove it: the audit starts anew.")
     with _stdout_kept_clean():
-        compared = reference(asked, baseline, against, quiet=quiet or json)
+        compared = reference(asked, baseline, against, quiet=quiet or json or not leads())
     if not leads():
         _helped(asked, demanded, compared, argv)
     if pdf:
