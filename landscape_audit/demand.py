@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from landscape_audit.comparison import absolute_change, relative_change
+from landscape_audit.changes import in_per_cent
+from landscape_audit.comparison import absolute_change, change_from, relative_change
 from landscape_audit.policy import Allowance, Gate
-from landscape_audit.results import Direction, Estimate, GateStatus, Label
+from landscape_audit.results import Baseline, Direction, Estimate, GateStatus, Label
 from landscape_audit.text import number
 
 UNDECIDED = "undecided"
@@ -37,41 +38,18 @@ def no_worse(gate: Gate, direction: Direction) -> tuple[str, Gate]:
     """What `no_worse_than_baseline` demands in words, and as a limit on how much the number changed."""
     allowed = gate.no_worse_than_baseline or Allowance(relative=0.0)
     most = allowed.absolute if allowed.relative is None else allowed.relative
-    room = _share(most) if allowed.relative is not None else number(most, 12)
+    room = in_per_cent(most) if allowed.relative is not None else number(most, 12)
     side = "above" if direction == "lower" else "below"
     demand = f"at most {room} {side} the baseline" if most else f"not {side} the baseline"
     worst = most or 0.0
     return demand, Gate(at_most=worst, why=gate.why) if side == "above" else Gate(at_least=-worst, why=gate.why)
 
 
-def changed(gate: Gate, here: Estimate, there: Estimate) -> Estimate:
+def changed(gate: Gate, baseline: Baseline, key: str, here: Estimate) -> Estimate:
     """How much a number differs from the baseline's, in the unit in which the gate allows it."""
     allowed = gate.no_worse_than_baseline
-    return relative_change(here, there) if allowed and allowed.relative is not None else absolute_change(here, there)
-
-
-def change_in_words(change: Estimate, gate: Gate) -> str:
-    """`+8 % (+5 % to +11 %)`."""
-    allowed = gate.no_worse_than_baseline
-    shown = _signed_share if allowed and allowed.relative is not None else _signed
-    if change.value is None:
-        return "no change can be told"
-    if change.low == change.value == change.high:
-        return shown(change.value)
-    low, high = ("unknown" if end is None else shown(end) for end in (change.low, change.high))
-    return f"{shown(change.value)} ({low} to {high})"
-
-
-def _share(share: float | None) -> str:
-    return f"{number(100 * (share or 0.0))} %"
-
-
-def _signed_share(share: float) -> str:
-    return f"{'+' if share > 0 else ''}{_share(share)}"
-
-
-def _signed(value: float) -> str:
-    return f"{'+' if value > 0 else ''}{number(value)}"
+    change = relative_change if allowed and allowed.relative is not None else absolute_change
+    return change_from(baseline, key, here, change)
 
 
 def on_label(gate: Gate, label: Label) -> Ruling:

@@ -51,6 +51,9 @@ class IntervalPart(Record):
         description="What each batch, probe or draw says by itself: the estimate is their mean, its standard error "
         "theirs. Two audits of the same pieces are compared piece by piece.",
     )
+    grain: float = Field(
+        default=0.0, ge=0, description="Of a proportion: what one example that comes out otherwise would move it by."
+    )
 
 
 _FINITE: JsonDict = {"properties": {"value": {"type": "number"}, "nonfinite": {"type": "null"}}}
@@ -74,7 +77,7 @@ class Estimate(Record):
     low: float | None
     high: float | None
     parts: tuple[IntervalPart, ...] = ()
-    level: float | None = None
+    level: float | None = Field(default=None, gt=0, lt=1)
     unit: str = ""
     direction: Direction = Field(default="neither", description="Which way is better, where that has a meaning.")
     n: int | None = Field(default=None, description="How many examples, probes or draws it rests on.")
@@ -130,11 +133,19 @@ class Estimate(Record):
         )
 
 
-def spread(kind: IntervalKind, value: float, half_width: float) -> IntervalPart:
+def spread(kind: IntervalKind, value: float, half_width: float, pieces: tuple[float, ...] = ()) -> IntervalPart:
     """The symmetric part `value ± half_width`; unbounded on both sides where the width is not finite."""
     if not (math.isfinite(half_width) and math.isfinite(value)):
         return IntervalPart(kind=kind, low=None, high=None)
-    return IntervalPart(kind=kind, low=value - half_width, high=value + half_width)
+    return IntervalPart(kind=kind, low=value - half_width, high=value + half_width, pieces=about(value, pieces))
+
+
+def about(value: float, pieces: tuple[float, ...]) -> tuple[float, ...]:
+    """Pieces moved so that `value` is their mean; none where one of them is not finite, or there is only one."""
+    if len(pieces) < 2 or not all(map(math.isfinite, (value, *pieces))):
+        return ()
+    off = value - math.fsum(pieces) / len(pieces)
+    return tuple(piece + off for piece in pieces)
 
 
 def nonfinite_word(value: float) -> Nonfinite | None:
@@ -355,6 +366,7 @@ class DataInfo(Record):
     source: str
     n_samples: int
     n_batches: int
+    batches: str = Field(default="", description="Their sizes in order, like 3 × 128, 1 × 66.")
     weight: float = Field(description="The denominator of the mean loss: examples, or tokens.")
     fingerprint: str = Field(description="SHA-256 over the tensors that were seen, in order.")
     draw: Literal["all", "first", "random", "stratified"] = Field(
@@ -366,6 +378,7 @@ class DataInfo(Record):
         default="device", description="Where the sample was: in the device's memory, the host's, or a temporary file."
     )
     loss: str
+    loss_settings: str = Field(default="", description="What it was given by name.")
     metric: str | None = None
 
 
@@ -518,7 +531,9 @@ class Difference(Record):
     key: str
     here: str
     there: str
-    check: str | None = Field(default=None, description="The one check that it concerns; null: all of them.")
+    check: str | None = Field(
+        default=None, description="The one check or estimate that it concerns; null: all of them."
+    )
     hard: bool = Field(default=True, description="Whether the numbers are of something else, not only from elsewhere.")
 
 
@@ -532,13 +547,19 @@ class Baseline(Record):
         description="stored: read from an earlier audit's results; together: measured beside this one, on the same "
         "batches, with the same probes and directions."
     )
+    same: bool = Field(default=False, description="Whether it is of the same weights: equal numbers then are equal.")
+    paired: tuple[IntervalKind, ...] = Field(
+        default=(),
+        description="Of which intervals the pieces are the same ones: numbers then differ piece by piece.",
+    )
     differences: tuple[Difference, ...] = ()
     estimates: dict[str, Estimate] = Field(default_factory=dict)
     labels: dict[str, Label] = Field(default_factory=dict)
 
-    def obstacles(self, check: str) -> tuple[Difference, ...]:
-        """Why numbers of this check cannot be compared; empty where they can."""
-        return tuple(each for each in self.differences if each.hard and each.check in {None, check})
+    def obstacles(self, key: str) -> tuple[Difference, ...]:
+        """Why this check, or one estimate of it, cannot be compared; empty where it can."""
+        concerned = {None, key, key.partition(".")[0]}
+        return tuple(each for each in self.differences if each.hard and each.check in concerned)
 
 
 class AuditResults(Record):

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from landscape_audit.changes import change_in_words
 from landscape_audit.demand import (
     Ruling,
-    change_in_words,
     changed,
     in_words,
     no_worse,
@@ -86,9 +86,12 @@ def _on_baseline(results: AuditResults, key: str, gate: Gate, estimate: Estimate
     obstacle = _why_incomparable(results, key)
     if obstacle or results.baseline is None:
         return Ruled(key, gate, demand, Ruling("incomparable", found, obstacle, math.inf), estimate)
-    change = changed(gate, estimate, results.baseline.estimates[key])
-    ruling = on_number(limit, change)
-    told = replace(ruling, found=f"{change_in_words(change, gate)}: {found}")
+    change = changed(gate, results.baseline, key, estimate)
+    ruling = on_number(limit, change if estimate.value is not None else estimate)
+    if change.value is None and estimate.value is not None:
+        what = "zero" if results.baseline.estimates[key].value == 0 else "no finite number"
+        ruling = Ruling("undecided", found, f"The baseline is {what}: how much worse this is cannot be told.", math.inf)
+    told = replace(ruling, found=f"{change_in_words(change)}: {found}")
     return Ruled(key, gate, demand, told, change, floor=limit.floor, ceiling=limit.ceiling)
 
 
@@ -96,7 +99,7 @@ def _why_incomparable(results: AuditResults, key: str) -> str:
     baseline = results.baseline
     if baseline is None:
         return "There is no baseline: give one with --baseline or --against."
-    if obstacles := baseline.obstacles(key.partition(".")[0]):
+    if obstacles := baseline.obstacles(key):
         told = "; ".join(f"{each.key} ({each.there} → {each.here})" for each in obstacles)
         return f"The baseline is of something else: {told}."
     return "" if key in baseline.estimates else f"The baseline has no {key}."

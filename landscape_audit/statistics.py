@@ -5,21 +5,45 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
+from landscape_audit.quantiles import normal_quantile, t_quantile
+
 Floats = NDArray[np.float64]
+
+
+MOST_PIECES = 64
+"""Pieces that the results keep of one mean: a standard error over them is itself known to 9 %."""
 
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean with its standard error and the number of independent pieces behind it."""
+    """A mean with its standard error and the number of independent pieces behind it.
+
+    `pieces` are pseudo-values: their plain mean is `value` and their plain standard error `error`, whatever weights
+    there were. Two means over the same pieces differ piece by piece. Empty where nothing is known piece by piece.
+    """
 
     value: float
     error: float
     n: int
+    pieces: tuple[float, ...] = ()
+
+    @property
+    def folded(self) -> tuple[float, ...]:
+        """The pieces, gathered at random in `MOST_PIECES` groups where there are more, with the same mean and error.
+
+        At random, as neighbours may be alike; the same groups whatever the values, so that they still pair.
+        """
+        if len(self.pieces) <= MOST_PIECES:
+            return self.pieces
+        order = np.random.default_rng(MOST_PIECES).permutation(len(self.pieces))
+        groups = np.array_split(np.asarray(self.pieces)[order], MOST_PIECES)
+        found = weighted_mean([group.mean() for group in groups], [len(group) for group in groups])
+        stretch = self.error / found.error if found.error else 1.0
+        return tuple(self.value + stretch * (piece - found.value) for piece in found.pieces)
 
     def half_width(self, level: float) -> float:
         """Half of the two-sided Student interval; infinite from a single piece."""
@@ -37,7 +61,9 @@ def weighted_mean(values: Sequence[float], weights: Sequence[float]) -> Mean:
     pieces = len(x)
     if pieces < 2:
         return Mean(mean, math.inf, pieces)
-    return Mean(mean, math.sqrt(pieces / (pieces - 1) * math.fsum((share * (x - mean)) ** 2)), pieces)
+    moved = share * (x - mean)
+    error = math.sqrt(pieces / (pieces - 1) * math.fsum(moved**2))
+    return Mean(mean, error, pieces, tuple((mean + pieces * moved).tolist()))
 
 
 def ratio(above: Sequence[float], below: Sequence[float], weights: Sequence[float]) -> Mean:
@@ -50,7 +76,8 @@ def ratio(above: Sequence[float], below: Sequence[float], weights: Sequence[floa
         return Mean(math.nan, math.inf, len(below))
     found = weighted_mean(above, weights).value / bottom
     left = weighted_mean([a - found * b for a, b in zip(above, below, strict=True)], weights)
-    return Mean(found, left.error / abs(bottom), left.n)
+    pieces = tuple(found + piece / bottom for piece in left.pieces)
+    return Mean(found, left.error / abs(bottom), left.n, pieces)
 
 
 def wilson(share: float, n: float, level: float) -> tuple[float, float]:
@@ -71,8 +98,9 @@ def jackknife(statistic: Callable[[Floats], float], pieces: int) -> Mean:
     if pieces < 3:
         return Mean(value, math.inf, pieces)
     left_out = np.array([statistic(whole - np.eye(pieces)[index]) for index in range(pieces)])
-    spread = math.fsum((left_out - left_out.mean()) ** 2)
-    return Mean(value, math.sqrt((pieces - 1) / pieces * spread), pieces)
+    moved = left_out.mean() - left_out
+    error = math.sqrt((pieces - 1) / pieces * math.fsum(moved**2))
+    return Mean(value, error, pieces, tuple((value + (pieces - 1) * moved).tolist()))
 
 
 FLIPS = 1999
@@ -88,30 +116,3 @@ def sign_flip_p(gram: Floats, seed: int, flips: int = FLIPS) -> float:
     signs = np.random.default_rng(seed).choice((-1.0, 1.0), size=(flips, len(gram)))
     flipped = np.einsum("fi,ij,fj->f", signs, gram, signs)
     return float((1 + np.count_nonzero(flipped >= gram.sum() * (1 - 1e-12))) / (1 + flips))
-
-
-def t_quantile(level: float, freedom: int) -> float:
-    """The half-width, in standard errors, of a two-sided Student interval.
-
-    Closed forms for one and two degrees of freedom; beyond, the expansion of Abramowitz & Stegun 1964, 26.7.5, good
-    to 1 % from three on and to 0.1 % from six on.
-    """
-    p = (1 + level) / 2
-    if freedom <= 1:
-        return math.tan(math.pi * (p - 0.5))
-    if freedom == 2:
-        return (2 * p - 1) * math.sqrt(2 / (4 * p * (1 - p)))
-    z = NormalDist().inv_cdf(p)
-    terms = (
-        z,
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return math.fsum(term / freedom**power for power, term in enumerate(terms))
-
-
-def normal_quantile(level: float) -> float:
-    """The half-width, in standard errors, of a two-sided normal interval."""
-    return NormalDist().inv_cdf((1 + level) / 2)

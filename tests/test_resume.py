@@ -251,7 +251,7 @@ def project(tmp_path):
 
 
 FEW = {"only": ["loss"]}
-PROTOCOL = {"preset": "quick", "max_extra_budget": 200, "budgets": {"lanczos_steps": 4, "flatness_draws": 6}}
+PROTOCOL = {"preset": "quick", "budgets": {"lanczos_steps": 4, "flatness_draws": 6}}
 
 
 class Told(Silent):
@@ -264,6 +264,7 @@ class Told(Silent):
 
 def audited(project, out, *, again=False, progress=None, **tables):
     settings = {
+        "max_extra_budget": 200,
         "model": {"factory": "model.py:build"},
         "data": {"loader": "data.py:batches"},
         "protocol": PROTOCOL,

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from landscape_audit.statistics import jackknife, normal_quantile, sign_flip_p, t_quantile, weighted_mean
+from landscape_audit.quantiles import normal_quantile, t_quantile
+from landscape_audit.statistics import jackknife, ratio, sign_flip_p, weighted_mean
 
 
 @pytest.mark.parametrize("level", [0.8, 0.9, 0.95, 0.99])
@@ -68,3 +69,26 @@ def test_sign_flips_find_a_common_direction():
 
 def test_a_gradient_of_zero_is_never_significant():
     assert sign_flip_p(np.zeros((8, 8)), 0) == 1.0
+
+
+@pytest.mark.parametrize("sort", ["weighted_mean", "ratio", "jackknife"])
+def test_the_pieces_of_a_mean_have_its_value_and_its_standard_error(sort):
+    generator = np.random.default_rng(5)
+    values, below, weights = generator.normal(3, 1, 20), generator.uniform(1, 2, 20), generator.integers(1, 9, 20)
+    found = {
+        "weighted_mean": lambda: weighted_mean(values, weights),
+        "ratio": lambda: ratio(values, below, weights),
+        "jackknife": lambda: jackknife(lambda kept: float(kept @ values / (kept @ below)), 20),
+    }[sort]()
+    assert np.mean(found.pieces) == pytest.approx(found.value)
+    assert stats.sem(found.pieces) == pytest.approx(found.error)
+    assert found.folded == found.pieces
+
+
+def test_thousands_of_pieces_are_folded_without_a_change_of_value_or_error():
+    here, there = np.random.default_rng(6).multivariate_normal([1, 2], [[1, 0.95], [0.95, 1]], 5003).T
+    folded = [weighted_mean(values, np.ones(5003)).folded for values in (here, there)]
+    assert len(folded[0]) == 64
+    assert np.mean(folded[0]) == pytest.approx(here.mean())
+    assert stats.sem(folded[0]) == pytest.approx(stats.sem(here))
+    assert stats.sem(np.subtract(*folded)) == pytest.approx(stats.sem(here - there), rel=0.3)  # 64 pieces: 9 %, 3 sigma

@@ -75,7 +75,7 @@ def _centre(values: Sequence[float], resampling: Resampling) -> float:
 
 
 def _factor(audits: int, resampling: Resampling, false_alarm: float) -> float:
-    from landscape_audit.statistics import t_quantile
+    from landscape_audit.quantiles import t_quantile
 
     is_bootstrap, share = resampling.kind == "bootstrap", resampling.share
     off_centre = 1.0 if is_bootstrap else share + (1 - share) / audits

@@ -116,13 +116,14 @@ def _against(constant: ConstantSample, loss: LossSample, gain: Mean, level: floa
         "gain_over_constant": _sampled(gain, level, unit="loss", direction="higher"),
     }
     if constant.chance:
-        relative = Mean(own.value / constant.chance, own.error / constant.chance, own.n)
+        pieces = tuple(piece / constant.chance for piece in own.pieces)
+        relative = Mean(own.value / constant.chance, own.error / constant.chance, own.n, pieces)
         found["loss_over_chance"] = _sampled(relative, level, direction="lower")
     return found
 
 
 def _sampled(mean: Mean, level: float, *, unit: str = "", direction: Direction) -> Estimate:
-    part = spread("sampling", mean.value, mean.half_width(level))
+    part = spread("sampling", mean.value, mean.half_width(level), mean.folded)
     return Estimate.within(mean.value, (part,), level=level, unit=unit, direction=direction, n=mean.n)
 
 

@@ -48,6 +48,10 @@ def _side(bound: float) -> float | None:
 def _estimate(quotients: RayleighQuotients, solver: IntervalPart, level: float, direction: Direction) -> Estimate:
     """yᵀHy with what the solver, the data and the arithmetic leave open."""
     value = quotients.value
-    sampling = weighted_mean(quotients.forms, quotients.weights).half_width(level)
-    parts = (solver, spread("sampling", value, sampling), spread("rounding", value, quotients.rounding))
+    mean = weighted_mean(quotients.forms, quotients.weights)
+    parts = (
+        solver,
+        spread("sampling", value, mean.half_width(level), mean.folded),
+        spread("rounding", value, quotients.rounding),
+    )
     return Estimate.within(value, parts, level=level, unit=UNIT, direction=direction, n=len(quotients.forms))

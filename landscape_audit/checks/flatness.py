@@ -87,15 +87,16 @@ def flatness(
 
 def _rise(cloud: Cloud, level: float, rounding: float) -> Estimate:
     mean = cloud.rise
-    parts = (spread("probe", mean.value, mean.half_width(level)), spread("rounding", mean.value, rounding))
+    parts = (spread("probe", mean.value, mean.half_width(level), mean.folded), spread("rounding", mean.value, rounding))
     return Estimate.within(mean.value, parts, level=level, unit="loss", direction="lower", n=mean.n)
 
 
 def _metric(cloud: Cloud, facts: Facts) -> Estimate:
     """Never narrower than three of all the examples evaluated, as the rule of three has it: where no draw flips one."""
     mean, level = cloud.metric, facts.level
-    least = 3 / (2 * mean.n * facts.n_samples)
-    part = spread("probe", mean.value, max(mean.half_width(level), least))
+    grain = 1 / (2 * mean.n * facts.n_samples) if mean.n else 0.0
+    part = spread("probe", mean.value, max(mean.half_width(level), 3 * grain), mean.folded)
+    part = part.model_copy(update={"grain": grain})
     return Estimate.within(mean.value, (part,), level=level, unit="share", direction="higher", n=mean.n)
 
 
@@ -106,7 +107,7 @@ def _lower_bound(ball: Ball) -> Estimate:
 
 def _on_average(batches: BatchRises, level: float) -> Estimate:
     mean = batches.mean
-    part = spread("sampling", mean.value, mean.half_width(level))
+    part = spread("sampling", mean.value, mean.half_width(level), mean.folded)
     return Estimate.within(mean.value, (part,), level=level, unit="loss", direction="lower", n=mean.n)
 
 

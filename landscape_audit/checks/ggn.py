@@ -39,10 +39,10 @@ def ggn(sample: GaussNewtonSample | NoGaussNewton, rayleigh: RayleighSample, fac
     value = sample.lambda_max
     parts = (
         IntervalPart(kind="bound", low=value, high=None),  # not from a random start: nothing bounds it from above
-        spread("sampling", value, mean.half_width(facts.level)),
+        spread("sampling", value, mean.half_width(facts.level), mean.folded),
         spread("rounding", value, top.rounding),
     )
-    explained = spread("sampling", share.value, share.half_width(facts.level))
+    explained = spread("sampling", share.value, share.half_width(facts.level), share.folded)
     return Measured(
         estimates={
             "lambda_max": Estimate.within(value, parts, level=facts.level, unit=UNIT, direction="lower", n=mean.n),

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from landscape_audit.checks.check import check
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.losses import CheckpointLoss, LossSample
-from landscape_audit.results import Estimate, IntervalPart, Measured, spread
-from landscape_audit.statistics import weighted_mean, wilson
+from landscape_audit.results import Estimate, IntervalPart, Measured, about, spread
+from landscape_audit.statistics import Mean, weighted_mean, wilson
 
 OF_LANGUAGE = ("causal_lm", "masked_lm")
 """Losses that are the cross-entropy of a token."""
@@ -39,23 +39,24 @@ def loss(sample: LossSample, facts: Facts) -> Measured:
         if sample.examples
         else weighted_mean(evaluation.means(), evaluation.weights)
     )
-    part = spread("sampling", value, spreading.half_width(facts.level))
+    part = spread("sampling", value, spreading.half_width(facts.level), spreading.folded)
     estimates = {
         "value": Estimate.within(value, (part,), level=facts.level, unit="loss", direction="lower", n=spreading.n)
     }
     if evaluation.metric is not None and sample.metric_weight:
-        estimates["metric"] = proportion(evaluation.metric, sample.metric_weight, facts.level)
+        estimates["metric"] = proportion(evaluation.metric, sample.metric_weight, facts.level, sample.by_example.metric)
     if sample.loss_name in OF_LANGUAGE:
         estimates["perplexity"] = _perplexity(estimates["value"], facts.level)
     return Measured(estimates=estimates, caveats=tuple(_caveats(sample)))
 
 
 def _perplexity(loss: Estimate, level: float) -> Estimate:
-    """exp of the loss; its interval is that of the loss, carried through."""
+    """exp of the loss; its interval is that of the loss, carried through; its pieces are, to first order."""
     value, low, high = (None if end is None else _exp(end) for end in (loss.value, loss.low, loss.high))
     if value is None:
         return loss
-    part = IntervalPart(kind="sampling", low=low, high=None if high == math.inf else high)
+    pieces = tuple(value * (1 + piece - (loss.value or 0.0)) for part in loss.parts for piece in part.pieces)
+    part = IntervalPart(kind="sampling", low=low, high=None if high == math.inf else high, pieces=about(value, pieces))
     return Estimate.within(value, (part,), level=level, unit="perplexity", direction="lower", n=loss.n)
 
 
@@ -70,8 +71,9 @@ def _caveats(sample: LossSample) -> Iterator[str]:
         yield "The metric's interval takes the positions of an example for independent; it is wider if they are not."
 
 
-def proportion(share: float, n: float, level: float) -> Estimate:
+def proportion(share: float, n: float, level: float, by_example: Mean | None = None) -> Estimate:
     """A share of `n` examples with Wilson's interval: what other samples of this size would give."""
     low, high = wilson(share, n, level)
-    part = IntervalPart(kind="sampling", low=low, high=high)
+    pieces = about(share, by_example.folded) if by_example else ()
+    part = IntervalPart(kind="sampling", low=low, high=high, pieces=pieces, grain=1 / n)
     return Estimate.within(share, (part,), level=level, unit="share", direction="higher", n=int(n))

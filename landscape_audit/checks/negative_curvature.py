@@ -75,7 +75,7 @@ def certificate(bottom: RayleighQuotients, level: float, *, exact: bool) -> Esti
     rounding = spread("rounding", mean.value, bottom.rounding)
     if not exact:  # differences once made λ_min = −9 of −0.2: they may support λ_max, never this
         rounding = IntervalPart(kind="rounding", low=rounding.low, high=None)
-    parts = (spread("sampling", mean.value, mean.half_width(level)), rounding)
+    parts = (spread("sampling", mean.value, mean.half_width(level), mean.folded), rounding)
     return Estimate.within(mean.value, parts, level=level, unit=UNIT, direction="higher", n=mean.n)
 
 

@@ -61,7 +61,9 @@ def quantisation(
     estimates = {f"rise@{each.name}": _rise(each, trial, facts) for each in sample.formats}
     for each in sample.formats:
         if each.metric is not None and sample.metric_weight:
-            estimates[f"metric@{each.name}"] = proportion(each.metric, sample.metric_weight, facts.level)
+            estimates[f"metric@{each.name}"] = proportion(
+                each.metric, sample.metric_weight, facts.level, each.metric_by_example
+            )
     caveats = ["Weights only, rounded to nearest without calibration; activations stay in full precision."]
     if broken := [each.title for each in sample.formats if not math.isfinite(each.rise.value)]:
         caveats.append(f"The loss is not finite with weights in {', '.join(broken)}.")
@@ -74,7 +76,7 @@ def _rise(found: Rounded, trial: InstrumentSample, facts: Facts) -> Estimate:
     if not found.moved:
         return Estimate.exact(0.0, unit="loss", direction="lower", n=n)
     half = found.rise.half_width(facts.level)
-    parts = (spread("sampling", value, half), spread("rounding", value, trial.loss_noise))
+    parts = (spread("sampling", value, half, found.rise.folded), spread("rounding", value, trial.loss_noise))
     return Estimate.within(value, parts, level=facts.level, unit="loss", direction="lower", n=n)
 
 

@@ -73,7 +73,7 @@ def _corrected(top: Estimate, bias: Mean, level: float) -> dict[str, Estimate]:
     """The upward bias of a sample's λ_max, and λ_max without it; nothing where too few batches tell."""
     if top.value is None or not math.isfinite(bias.error):
         return {}
-    part = spread("sampling", bias.value, bias.half_width(level))
+    part = spread("sampling", bias.value, bias.half_width(level), bias.folded)
     told = Estimate.within(bias.value, (part,), level=level, unit=UNIT, direction="lower", n=bias.n)
     value = top.value - bias.value
     moved = tuple(_shifted(each, -bias.value) for each in top.parts)
@@ -86,7 +86,7 @@ def _corrected(top: Estimate, bias: Mean, level: float) -> dict[str, Estimate]:
 
 def _shifted(part: IntervalPart, by: float) -> IntervalPart:
     low, high = (None if side is None else side + by for side in (part.low, part.high))
-    return IntervalPart(kind=part.kind, low=low, high=high)
+    return IntervalPart(kind=part.kind, low=low, high=high, pieces=tuple(piece + by for piece in part.pieces))
 
 
 def _scaled(estimate: Estimate, factor: float) -> Estimate:
@@ -99,13 +99,18 @@ def _scaled(estimate: Estimate, factor: float) -> Estimate:
         value=by(estimate.value),
         low=by(estimate.low),
         high=by(estimate.high),
-        parts=tuple(IntervalPart(kind=part.kind, low=by(part.low), high=by(part.high)) for part in estimate.parts),
+        parts=tuple(_scaled_part(part, factor) for part in estimate.parts),
         level=estimate.level,
         unit="dimensionless",
         direction="lower",
         n=estimate.n,
         nonfinite=estimate.nonfinite,
     )
+
+
+def _scaled_part(part: IntervalPart, factor: float) -> IntervalPart:
+    low, high = (None if side is None else side * factor for side in (part.low, part.high))
+    return IntervalPart(kind=part.kind, low=low, high=high, pieces=tuple(piece * factor for piece in part.pieces))
 
 
 def _caveats(krylov: KrylovSpace, rayleigh: RayleighSample, facts: Facts) -> tuple[str, ...]:

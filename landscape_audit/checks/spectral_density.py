@@ -12,8 +12,8 @@ from landscape_audit.checks.check import check
 from landscape_audit.checks.eigenvalue import UNIT
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.krylov import HessianKrylov
+from landscape_audit.quantiles import normal_quantile
 from landscape_audit.results import Axis, Bar, Estimate, IntervalPart, Measured, Spectrum
-from landscape_audit.statistics import normal_quantile
 from landscape_audit.text import count, number
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from landscape_audit.probes.perturbations import Cloud
-from landscape_audit.results import Estimate, IntervalPart
+from landscape_audit.results import Estimate, IntervalKind, IntervalPart, about
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,26 @@ def tolerance(clouds: Sequence[Cloud], target: float, level: float, rounding: fl
     else:
         low, high = min(early.low if early else 0.0, here.low), late and max(late.high, here.high)
         more_draws_help = here.read or high != here.high
-        guess, part = here.guess, IntervalPart(kind="probe" if more_draws_help else "bound", low=low, high=high)
+        kind: IntervalKind = "probe" if more_draws_help else "bound"
+        pieces = _by_draw(clouds, here.guess, target) if here.read and high is not None else ()
+        guess, part = here.guess, IntervalPart(kind=kind, low=low, high=high, pieces=pieces)
     unit = "share of the filters' norms"
     return Estimate.within(guess, (part,), level=level, unit=unit, direction="higher", n=len(clouds[0].rises))
+
+
+def _by_draw(clouds: Sequence[Cloud], sigma: float, target: float) -> tuple[float, ...]:
+    """Where each draw moves the crossing at `sigma`, to first order: by what it adds to the curve, over its slope."""
+    above = next(index for index, cloud in enumerate(clouds) if cloud.sigma >= sigma)
+    low, high = clouds[above - 1], clouds[above]
+    decade = math.log(high.sigma / low.sigma)
+    share = math.log(sigma / low.sigma) / decade
+    draws = zip(low.controlled, high.controlled, strict=True)
+    scaled = [(a / low.sigma**2, b / high.sigma**2) for a, b in draws]
+    rises = [sigma**2 * ((1 - share) * a + share * b) for a, b in scaled]
+    slope = math.fsum(2 * rise / sigma + sigma * (b - a) / decade for rise, (a, b) in zip(rises, scaled, strict=True))
+    if not slope > 0:
+        return ()
+    return about(sigma, tuple(sigma - (rise - target) * len(rises) / slope for rise in rises))
 
 
 def _crossing(sigmas: Sequence[float], rises: Sequence[float], target: float) -> _Crossing | None:

@@ -36,7 +36,8 @@ def trace(found: TraceFound, krylov: KrylovSpace, facts: Facts) -> Measured:
     top = float(krylov.ritz_values[-1])
 
     def estimate(scale: float, unit: str) -> Estimate:
-        part = spread("probe", value * scale, half * abs(scale))
+        pieces = tuple(piece * scale for piece in mean.folded)
+        part = spread("probe", value * scale, half * abs(scale), pieces)
         return Estimate.within(
             value * scale, (part,), level=facts.level, unit=unit, direction="lower", n=len(found.outside)
         )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from landscape_audit.cli.formats import FormatOption, chosen_formats, tell_github, write_formats
+from landscape_audit.cli.stored import read_stored, results_file
 from landscape_audit.cli.summary import failures, gate_table
 from landscape_audit.errors import UsageError
 from landscape_audit.policy import EffectivePolicy
@@ -27,6 +27,10 @@ def gate(
     config: Annotated[
         Path | None, typer.Option(help="Judge by the gates of this audit.toml.", show_default=False)
     ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="Compare with this results.json, or its folder, of another audit.", show_default=False),
+    ] = None,
     formats: FormatOption = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Where formats go; by default beside the results.")
@@ -37,20 +41,22 @@ def gate(
     """Judge stored results and exit with the verdict's code.
 
     Without --policy or --config, the policy that is stored in the results is applied again, so that a waiver that has
-    expired since then counts no more. Nothing is measured and the results file is not changed; what `--format` asks for
-    is written beside it, or into `--out`.
+    expired since then counts no more. Without --baseline, what the audit was compared with is again. Nothing is
+    measured and the results file is not changed; what `--format` asks for is written beside it, or into `--out`.
 
     Exit codes: 0 passed, 1 a gate failed, 2 a mistake in the policy, 3 undecided, 4 not results, 5 partial results.
 
     Example:  landscape-audit gate out/results.json --policy policy.toml
     """
     from landscape_audit.judge import judged, last_line
-    from landscape_audit.results import read_results
 
     names = chosen_formats(formats, json=json)
-    a_folder = os.path.isdir(results)  # noqa: PTH112 - False, and no exception, also where it may not be looked at
-    path = results / "results.json" if a_folder else results
-    stored = read_results(path)
+    path = results_file(results)
+    stored = read_stored(path)
+    if baseline is not None:
+        from landscape_audit.baseline import baseline_of
+
+        stored = stored.model_copy(update={"baseline": baseline_of(stored, read_stored(baseline))})
     verdict = judged(stored, _policy(stored, policy, config), dt.datetime.now(dt.UTC).date())
     write_formats(verdict, out or path.parent, names, quiet=quiet)
     if json:

@@ -16,6 +16,7 @@ from landscape_audit import __version__
 from landscape_audit.cli.calibrate import calibrate
 from landscape_audit.cli.card import card
 from landscape_audit.cli.checks import checks
+from landscape_audit.cli.compare import compare
 from landscape_audit.cli.demo import demo
 from landscape_audit.cli.doctor import doctor
 from landscape_audit.cli.gate import gate
@@ -80,6 +81,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": report,
     "card": card,
     "verify": verify,
+    "compare": compare,
     "checks": checks,
     "schema": schema,
     "doctor": doctor,

@@ -10,7 +10,7 @@ from landscape_audit.errors import OutputError, ResultsError
 from landscape_audit.formats import FILES
 from landscape_audit.results import read_results
 
-REPORTS = ("results.json", "report.html", "report.pdf", "summary.md")
+REPORTS = ("results.json", "report.html", "report.pdf", "summary.md", "baseline-results.json")
 OUTPUTS = (*REPORTS, *FILES)
 _IN_THE_WAY = "Move it away, or choose another --out."
 

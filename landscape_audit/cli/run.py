@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -17,6 +17,7 @@ from landscape_audit.cli.caches import caches_apart
 from landscape_audit.cli.formats import FormatOption, chosen_formats, files_of, tell_github, write_formats
 from landscape_audit.cli.outputs import OUTPUTS, clear
 from landscape_audit.cli.progress import Bar, listener, tell
+from landscape_audit.cli.reference import Reference, reference
 from landscape_audit.cli.streams import stdout_kept_clean
 from landscape_audit.cli.summary import failures, summary
 from landscape_audit.errors import UsageError
@@ -46,6 +47,16 @@ def run(
     batch_size: options.BatchSize = None,
     policy: Annotated[
         Path | None, typer.Option("--policy", help="Gates from this file instead of those in audit.toml.")
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option("--baseline", help="Compare with this results.json, or its folder, of another audit.")
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against",
+            help="Measure this checkpoint too, on the same batches and directions, and compare. Twice the cost.",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Where to write; by default audit-NAME in this folder.")
@@ -85,10 +96,16 @@ def run(
 
         landscape-audit run model.safetensors --model model.py:build --data data.py:validation --preset quick
 
+        landscape-audit run model.safetensors --against released.safetensors --policy policy.toml
+
         torchrun --nproc-per-node 2 -m landscape_audit run model.safetensors
 
     Probes are kept in `.probes` in the output folder as they finish, until the audit is whole; what the Krylov basis
     takes in memory they take on disk. An interrupted run says how to go on with them. Not under `torchrun`.
+
+    With `--against` both checkpoints are audited, one after the other, and compared piece by piece; what the other
+    one gave is written beside as `baseline-results.json`. `--resume` goes on with the audit of the first and measures
+    the other anew.
 
     Under `torchrun` the batches are shared out over the processes, and the first one writes. torchrun itself exits 1
     on any other code than 0: `landscape-audit gate` on the results has the right one.
@@ -126,9 +143,10 @@ def run(
     require_torchrun()
     if resume and is_several():
         raise UsageError("--resume: several processes keep no probes.", remedy="Remove it: the audit starts anew.")
+    with stdout_kept_clean():
+        compared = reference(asked, baseline, against, quiet=quiet or json or not leads())
     if not leads():
-        _measured(asked, demanded, argv, quiet=True)
-        raise typer.Exit
+        _helped(asked, demanded, compared, argv)
     if pdf:
         from landscape_audit.report.pdf import require_pango
 
@@ -141,12 +159,16 @@ def run(
         give_room_back()
         writable_folder(folder)  # it may have been removed meanwhile
         write_atomically(folder / "results.json", kept.to_json().encode())
+        measured, stopped = compared.of(
+            measured, folder, lambda other: _measured(other, other.policy, argv, quiet=quiet or json)
+        )
         results = sealed(judged(measured, demanded, day_of(measured)))
         write_atomically(folder / "results.json", results.to_json().encode())
         # Before the reports, which take long and may fail: what gates a merge is there by then.
         write_formats(results, folder, names, quiet=quiet)
         report = _reported(results, folder, pdf=pdf)
-        if not (results.run.signal or results.run.out_of_time):
+        stopped = results.run.signal or stopped
+        if not (stopped or results.run.out_of_time):
             forget(folder)
     if json:
         sys.stdout.write(results.to_json())
@@ -156,10 +178,18 @@ def run(
         tell(line)
     if kept_probes(folder):
         tell(_how_to_go_on(folder))
-    code = EXIT_CODES[results.run.signal] if results.run.signal else results.verdict.exit_code
+    code = EXIT_CODES[stopped] if stopped else results.verdict.exit_code
     tell_github(results, names, report, code)
     tell(last_line(results, report, code))
     raise typer.Exit(code)
+
+
+def _helped(asked: options.Request, demanded: EffectivePolicy, compared: Reference, argv: list[str]) -> NoReturn:
+    """What a process does that is not the first of several: its share of the measuring, and nothing else."""
+    _measured(asked, demanded, argv, quiet=True)
+    if compared.beside:
+        _measured(compared.beside, compared.beside.policy, argv, quiet=True)
+    raise typer.Exit
 
 
 def _how_to_go_on(folder: Path) -> str:

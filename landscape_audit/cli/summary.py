@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from landscape_audit.changes import changes
 from landscape_audit.demand import with_interval
 from landscape_audit.names import HEADLINES
 from landscape_audit.report.advice import advice_of
+from landscape_audit.report.baseline import baseline_of
 from landscape_audit.report.verdict import class_of_point
 from landscape_audit.results import AuditResults, Estimate, Failed, GateResult, Label
 from landscape_audit.text import printable
@@ -17,7 +19,8 @@ def summary(results: AuditResults) -> str:
     rows = [(called.get(key, key), printable(_shown(estimates[key]))) for key in HEADLINES if key in estimates]
     rows += [(printable(key), printable(label.value)) for key, label in results.labels().items() if _tells(label)]
     table = (f"  {key:30} {shown}" for key, shown in rows)
-    return "\n".join(("", gate_table(results), *table, "", *_place(results), *_first_advice(results)))
+    told = (*_place(results), *_since(results), *_first_advice(results))
+    return "\n".join(("", gate_table(results), *table, "", *told))
 
 
 def _tells(label: Label) -> bool:
@@ -27,6 +30,16 @@ def _tells(label: Label) -> bool:
 def _place(results: AuditResults) -> tuple[str, ...]:
     """Whether it is in a good place, in the words of the check; nothing where that was not asked."""
     return tuple(f"Where it sits: {value}. {reason}\n" for _, value, reason in class_of_point(results))
+
+
+def _since(results: AuditResults) -> tuple[str, ...]:
+    """What changed since the baseline for certain, a line each, and what cannot be compared."""
+    view = baseline_of(results)
+    if view is None:
+        return ()
+    certain = (each for each in changes(results, HEADLINES) if each.is_certain)
+    lines = (f"  {each.key:30} {printable(each.shown)}: {each.word}" for each in certain)
+    return ("\n".join((view.sentence, *(f"  {told}" for told in view.obstacles), *lines, "")),)
 
 
 def _first_advice(results: AuditResults) -> tuple[str, ...]:

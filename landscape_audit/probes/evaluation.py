@@ -179,9 +179,12 @@ def gathered(subject: Subject, losses: Iterable[tuple[int, BatchLoss]], ranks: R
 
 
 def _split(loss: BatchLoss, examples: Tensor, weights: Tensor, sizes: list[int]) -> list[BatchLoss]:
-    """One loss by pieces. The metric stays with the first: it is only ever summed over all of them."""
+    """One loss by pieces. A metric's sums stay with the first: they are only ever summed over all of them."""
     import torch
 
     parts = zip(torch.split(examples, sizes), torch.split(weights.double(), sizes), strict=True)
     pieces = [type(loss)((mine.double() * weight).sum(), weight.sum(), mine, weight) for mine, weight in parts]
+    if loss.hits is not None and loss.counted is not None:
+        scores = zip(pieces, torch.split(loss.hits, sizes), torch.split(loss.counted, sizes), strict=True)
+        pieces = [replace(piece, hits=hits, counted=counted) for piece, hits, counted in scores]
     return [replace(pieces[0], metric=loss.metric, metric_weight=loss.metric_weight), *pieces[1:]]

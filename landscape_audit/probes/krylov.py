@@ -89,7 +89,7 @@ def _with_inside(inside: float, outside: list[float]) -> Mean:
     if not outside:  # nothing is left to sample where the space is complete
         return Mean(inside, 0.0, 2)
     mean = weighted_mean(outside, [1.0] * len(outside))
-    return Mean(inside + mean.value, mean.error, mean.n)
+    return Mean(inside + mean.value, mean.error, mean.n, tuple(inside + piece for piece in mean.pieces))
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,8 @@ class Heights:
     values: tuple[float, ...]
     weights: tuple[float, ...]
     metric_weight: float | None
+    metric: Mean | None
+    """By example, where the loss tells."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Rounded:
     rise: Mean
     """L(θ + Δ) − L(θ) with the standard error of the paired difference."""
     metric: float | None
+    metric_by_example: Mean | None
     slope: float
     """gᵀΔ."""
     bend: float | None
@@ -101,6 +104,7 @@ def _rounded(bench: Bench, here: Heights, to: Format) -> Rounded:
         sigma=relative_size(delta, theta, layout),
         rise=_rise(here, heights),
         metric=heights.evaluation.metric,
+        metric_by_example=heights.metric,
         slope=dot(bench.take(BatchGradients()).mean, delta),
         bend=dot(delta, bench.hvp(delta)) if bent else None,
     )
@@ -110,10 +114,11 @@ def _heights(bench: Bench, theta: Tensor) -> Heights:
     losses = bench.landscape.losses_at(theta)
     bench.spend(Cost(forwards=1))
     evaluation = gathered(bench.subject, losses, bench.ranks)
-    values, weights, scored = by_example(bench, losses)
+    told = by_example(bench, losses)
+    values, weights = told.losses, told.weights
     if not values:
         values, weights = tuple(evaluation.means()), evaluation.weights
-    return Heights(evaluation, values, weights, scored)
+    return Heights(evaluation, values, weights, told.metric_weight, told.metric)
 
 
 def _rise(here: Heights, there: Heights) -> Mean:

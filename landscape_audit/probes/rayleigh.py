@@ -133,7 +133,8 @@ def jackknife_bias(space: KrylovSpace, coupled: Floats, weights: tuple[float, ..
         arrow[-1, :-1] = arrow[:-1, -1] = row
         seconds.append(np.linalg.eigvalsh(arrow)[-1] - values[-1])
     changes = (batches - 1) * np.array(seconds)
-    return Mean(float(changes.mean()), float(changes.std(ddof=1) / np.sqrt(batches)), batches)
+    error = float(changes.std(ddof=1) / np.sqrt(batches))
+    return Mean(float(changes.mean()), error, batches, tuple(changes.tolist()))
 
 
 def hvp_rounding(bench: Bench, vector: Tensor) -> float:

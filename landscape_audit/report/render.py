@@ -12,6 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from landscape_audit.report.compare_view import ComparisonView
 from landscape_audit.report.view import FirstPage, ReportView
 from landscape_audit.resources import template_dir
 from landscape_audit.text import printable
@@ -24,10 +25,7 @@ LONGEST_SUMMARY = 60_000
 
 def html(view: ReportView, *, paper: bool = False, generator: str = "landscape-audit") -> str:
     """The report as one page of HTML; for paper with the fonts and page rules of the PDF instead of the screen's."""
-    sheets = ["report.css", "print.css"] if paper else ["report.css", "screen.css"]
-    style = "\n".join(_read(name) for name in sheets)
-    # The style is the only thing the page may load, by its hash: an injected element could not even change a colour.
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    style, digest = _style("report.css", "print.css" if paper else "screen.css")
     template = _environment().get_template("report.html.j2")
     return template.render(view=view, style=style, digest=digest, paper=paper, generator=generator)
 
@@ -47,6 +45,26 @@ def markdown(view: FirstPage) -> str:
 def card(view: FirstPage, **around: object) -> str:
     """The block for a model card; `around` is what depends on where the card is."""
     return _environment().get_template("card.md.j2").render(view=view, **around)
+
+
+def comparison_html(view: ComparisonView) -> str:
+    """Two audits side by side, as one page."""
+    style, digest = _style("report.css", "screen.css")
+    return _environment().get_template("compare.html.j2").render(view=view, style=style, digest=digest, paper=False)
+
+
+def comparison_markdown(view: ComparisonView) -> str:
+    """The same for a merge request."""
+    return _environment().get_template("compare.md.j2").render(view=view)
+
+
+def _style(*sheets: str) -> tuple[str, str]:
+    """The style sheets as one, and its digest.
+
+    The style is the only thing a page may load, by its hash: an injected element could not even change a colour.
+    """
+    style = "\n".join(_read(name) for name in sheets)
+    return style, base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
 
 
 @functools.cache

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from landscape_audit.names import HEADLINES
 from landscape_audit.report.advice import AdviceListView, advice_of
+from landscape_audit.report.baseline import BaselineView, baseline_of
 from landscape_audit.report.check import CheckView, FigureView, check_of
 from landscape_audit.report.cost import CostView, cost_of
 from landscape_audit.report.estimate import EstimateView, estimate_of, values_table
@@ -40,6 +41,7 @@ class FirstPage:
     counts: str
     headlines: tuple[EstimateView, ...]
     labels: tuple[tuple[str, str, str], ...]
+    baseline: BaselineView | None
     advice: AdviceListView
     identity: tuple[tuple[str, str], ...]
     limits: tuple[str, ...]
@@ -78,6 +80,7 @@ def first_page(results: AuditResults) -> FirstPage:
         counts=counts_of(verdict),
         headlines=tuple(estimate_of(key, estimates[key], results.data.metric) for key in HEADLINES if key in estimates),
         labels=class_of_point(results),
+        baseline=baseline_of(results),
         advice=advice_of(results),
         identity=identity_of(results),
         limits=tuple(printable(limit, 600) for limit in results.limits),

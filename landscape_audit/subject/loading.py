@@ -13,7 +13,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from landscape_audit.curvature.layout import Layout
 from landscape_audit.results import DataInfo, SubjectInfo
-from landscape_audit.spec import AuditSpec
+from landscape_audit.spec import AuditSpec, LossSpec
 from landscape_audit.subject.checkpoint.checkpoint import Checkpoint, read_checkpoint
 from landscape_audit.subject.code.user_code import UserCode
 from landscape_audit.subject.data.intake import Intake
@@ -73,7 +73,7 @@ def joined_subject(spec: AuditSpec, parts: Parts, device: torch.device) -> Subje
         layout=layout,
         sample=sample,
         info=_subject_info(spec, parts.stored, assembly, layout),
-        data=_data_info(sample, parts.loss),
+        data=_data_info(sample, parts.loss, _settings(spec.loss)),
         mode=_mode(model),
         adjustments=(*assembly.told, *chosen.told, *_batch_dependence(model), *_told(spec, sample)),
         model=model,
@@ -111,11 +111,12 @@ def _model_in_words(factory: str, model: nn.Module) -> str:
     return f"{factory}: {type(model).__name__}" if factory == "transformers" else factory
 
 
-def _data_info(sample: Sample, loss: Loss) -> DataInfo:
+def _data_info(sample: Sample, loss: Loss, settings: str) -> DataInfo:
     return DataInfo(
         source=sample.source,
         n_samples=sample.size,
         n_batches=len(sample.batches),
+        batches=sample.sizes,
         weight=sample.size,
         fingerprint=sample.fingerprint,
         draw=sample.draw.kind,
@@ -123,8 +124,14 @@ def _data_info(sample: Sample, loss: Loss) -> DataInfo:
         drawn_from=sample.draw.of,
         kept=sample.place,
         loss=loss.name,
+        loss_settings=settings,
         metric=loss.metric,
     )
+
+
+def _settings(spec: LossSpec) -> str:
+    given = {**spec.kwargs, **({} if spec.output is None else {"output": spec.output})}
+    return ", ".join(f"{name} = {value!r}" for name, value in sorted(given.items()))
 
 
 def _mode(model: nn.Module) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ def _uncut(subject: Subject, why: str) -> Subject:
     return replace(
         subject,
         sample=sample,
-        data=subject.data.model_copy(update={"n_batches": len(sample.batches)}),
+        data=subject.data.model_copy(update={"n_batches": len(sample.batches), "batches": sample.sizes}),
         # Anew, as the trial of the pieces may have written to them.
         fixed=fixed(subject.model, subject.layout, subject.theta.device),
         adjustments=(*subject.adjustments, told),
@@ -80,7 +80,12 @@ def _in_its_batches(subject: Subject) -> Subject:
         adjustments=tuple(told),
         sample=sample,
         data=subject.data.model_copy(
-            update={"weight": sum(weights), "n_samples": sample.size, "n_batches": len(sample.batches)}
+            update={
+                "weight": sum(weights),
+                "n_samples": sample.size,
+                "n_batches": len(sample.batches),
+                "batches": sample.sizes,
+            }
         ),
     )
 

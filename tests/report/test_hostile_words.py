@@ -21,6 +21,7 @@ from markdown_it import MarkdownIt
 from pydantic import ValidationError
 from results_factory import an_audit, between
 
+from landscape_audit.baseline import baseline_of
 from landscape_audit.card.card import card_with
 from landscape_audit.cli.summary import failures, summary
 from landscape_audit.judge import judged, last_line
@@ -28,7 +29,7 @@ from landscape_audit.policy import Policy
 from landscape_audit.report.pdf import pdf
 from landscape_audit.report.render import html, markdown
 from landscape_audit.report.view import view
-from landscape_audit.results import AuditResults, Failed, Measured
+from landscape_audit.results import AuditResults, Failed, Label, Measured
 
 MARKED = (
     HOSTILE[:60],
@@ -78,6 +79,9 @@ def audited():
     measured = Measured(estimates={"lambda_max": between(29.0, 31.0, 33.0)}, details=details, caveats=("c",))
     outcomes = {"sharpness": measured, "trace": Failed(error="broken")}
     results = an_audit(outcomes, policy=policy, partial="interrupted", unreached=("ggn",))
+    protocol = results.protocol.model_copy(update={"dtype": "float64"})
+    there = an_audit({"stationarity": Measured(labels={"class": Label(value="saddle", reason="r")})}, protocol=protocol)
+    results = results.model_copy(update={"baseline": baseline_of(results, there)})
     results = judged(results, policy, dt.date(2026, 1, 1)).model_copy(update={"partial": "cut"})
     tree = json.loads(results.to_json())
     return tree, [path for path in places(tree) if is_free(tree, path)]

@@ -7,10 +7,12 @@ import importlib.util
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import nn
 
+from landscape_audit.baseline import baseline_of
+from landscape_audit.comparison import relative_change
 from landscape_audit.config_error import validated
 from landscape_audit.demo.train import write_project
 from landscape_audit.measure import audit
@@ -28,11 +30,16 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(project):
+def results(project):
     spec = validated(AuditSpec, read_toml(project / "audit.toml"), "audit.toml")
     results = audit(spec, project / "model.safetensors", project)
     assert results.partial is None
     assert results.instrument.agrees
+    return results
+
+
+@pytest.fixture(scope="module")
+def found(results):
     return results.estimates()
 
 
@@ -127,3 +134,27 @@ def test_trained_on_with_sam_the_demo_is_flatter_by_every_measure_at_as_many_gra
     assert results.labels()["sam.flatter"].value == "flatter", results.labels()["sam.flatter"].reason
     for name in ("lambda_max_ratio", "rise_ratio", "one_step_ratio"):
         assert results.estimates()[f"sam.{name}"].high < 1
+
+
+def test_piece_by_piece_a_few_steps_more_change_the_demo_by_what_two_intervals_could_never_tell(project, results):
+    later = Reference(project).model.float()
+    stored = np.load(project / "digits.npz")
+    inputs, targets = (torch.from_numpy(stored[f"train_{name}"]) for name in ("inputs", "targets"))
+    optimiser = torch.optim.SGD(later.parameters(), lr=0.01, momentum=0.9)
+    for rows in torch.randint(0, len(inputs), (10, 64), generator=torch.Generator().manual_seed(0)):
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(later(inputs[rows]), targets[rows]).backward()
+        optimiser.step()
+    save_file(later.state_dict(), project / "later.safetensors")
+    spec = validated(AuditSpec, read_toml(project / "audit.toml"), "audit.toml")
+    spec = spec.model_copy(update={"checks": ChecksSpec(only=("instrument", "loss", "sharpness", "trace", "flatness"))})
+    here = audit(spec, project / "later.safetensors", project)
+    baseline = baseline_of(here, results, "together")
+    assert baseline.paired == ("sampling", "probe")
+    # As measured, the loss 500, lambda_max 190, the trace 35, the tolerance 12 and the accuracy 5 times narrower.
+    least = {"loss.value": 100, "sharpness.lambda_max": 50, "trace.trace": 12, "flatness.tolerance": 6}
+    for key, times in {**least, "loss.metric": 3}.items():
+        paired, apart = (
+            relative_change(here.estimates()[key], results.estimates()[key], kinds) for kinds in (baseline.paired, ())
+        )
+        assert apart.high - apart.low > times * (paired.high - paired.low), key

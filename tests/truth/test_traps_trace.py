@@ -11,7 +11,7 @@ from subjects import bench, measured
 from landscape_audit.checks.gradient import gradient
 from landscape_audit.checks.sharpness import sharpness
 from landscape_audit.checks.trace import trace
-from landscape_audit.statistics import t_quantile
+from landscape_audit.quantiles import t_quantile
 
 EIGHT = {"trace_probes": 8, "trace_tolerance": 1e-9}
 

@@ -60,6 +60,12 @@ class Sample:
         return replace(self, batches=tuple(map(joined, parts)), cuts=(1,) * len(self.cuts))
 
     @property
+    def sizes(self) -> str:
+        """The sizes of the batches in order, in words: `3 × 128, 1 × 66`."""
+        runs = ((size, len(list(run))) for size, run in itertools.groupby(batch.size for batch in self.batches))
+        return ", ".join(f"{length} × {size}" for size, length in runs)
+
+    @property
     def size(self) -> int:
         """N, the number of examples."""
         return sum(batch.size for batch in self.batches)

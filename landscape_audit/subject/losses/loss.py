@@ -25,7 +25,8 @@ class BatchLoss:
 
     `total` is a float64 scalar that gradients flow through; everything else is detached. Where the loss has them,
     `examples` (n,) are the examples' own mean losses and `example_weights` (n,) their weights, so that
-    `total = sum(examples * example_weights)`. `metric / metric_weight`, summed likewise, is the metric.
+    `total = sum(examples * example_weights)`. `metric / metric_weight`, summed likewise, is the metric, of which
+    `hits` and `counted` (n,) are the examples' shares.
     """
 
     total: Tensor
@@ -34,6 +35,8 @@ class BatchLoss:
     example_weights: Tensor | None = None
     metric: Tensor | None = None
     metric_weight: Tensor | None = None
+    hits: Tensor | None = None
+    counted: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -80,16 +83,24 @@ def summed(losses: Tensor, weights: Tensor, right: Tensor | None = None, counted
 
     `right` says where the prediction is, among the positions that are `counted`; without that among those of weight 1.
     """
-    each, own = (part.detach().to(ACCUMULATE).reshape(len(losses), -1).sum(1) for part in (losses, weights))
+    each, own = (_by_example(part) for part in (losses, weights))
     weight = own.sum()
+    hits = None if right is None else _by_example(right)
+    scored = own if counted is None else _by_example(counted)
     return BatchLoss(
         total=losses.sum(dtype=ACCUMULATE),
         weight=weight,
         examples=mean_of(each, own),
         example_weights=own,
-        metric=None if right is None else right.sum(dtype=ACCUMULATE),
-        metric_weight=None if right is None else weight if counted is None else counted.sum(dtype=ACCUMULATE),
+        metric=None if hits is None else hits.sum(),
+        metric_weight=None if hits is None else scored.sum(),
+        hits=hits,
+        counted=None if hits is None else scored,
     )
+
+
+def _by_example(part: Tensor) -> Tensor:
+    return part.detach().to(ACCUMULATE).reshape(len(part), -1).sum(1)
 
 
 def mean_of(sums: Tensor, weights: Tensor) -> Tensor:

@@ -1,0 +1,106 @@
+"""What changed between an audit and its baseline, number by number, in no stronger words than the intervals bear."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from landscape_audit.comparison import SHARE, absolute_change, change_from, is_paired, relative_change
+from landscape_audit.results import AuditResults, Baseline, Difference, Estimate
+from landscape_audit.text import number
+
+Word = Literal["higher", "lower", "the same", "no difference that can be told", "not comparable"]
+Tone = Literal["good", "bad", "plain", "open"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One number of both audits. `obstacles` say why the two are of different things, where they are."""
+
+    key: str
+    here: Estimate
+    there: Estimate
+    absolute: Estimate
+    relative: Estimate
+    paired: bool
+    obstacles: tuple[Difference, ...] = ()
+
+    @property
+    def word(self) -> Word:
+        """Higher or lower only where the whole interval of the difference is."""
+        low, high = self.absolute.low, self.absolute.high
+        if self.obstacles or self.absolute.value is None:
+            return "not comparable"
+        if low == high == 0:
+            return "the same"
+        return "higher" if low is not None and low > 0 else "lower" if high is not None and high < 0 else _UNTOLD
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it changed, whatever the uncertainty."""
+        return self.word in {"higher", "lower"}
+
+    @property
+    def tone(self) -> Tone:
+        """Better or worse, where that has a meaning."""
+        if self.word == "not comparable":
+            return "open"
+        if not self.is_certain or self.here.direction == "neither":
+            return "plain"
+        return "good" if self.word == self.here.direction else "bad"
+
+    @property
+    def shown(self) -> str:
+        """How much: as a share of the baseline where that has two bounds, else in the number's own unit."""
+        if self.word == "not comparable":
+            return ""
+        bounded = self.relative.value is not None and None not in {self.relative.low, self.relative.high}
+        return change_in_words(self.relative if bounded else self.absolute, digits=3)
+
+
+_UNTOLD: Word = "no difference that can be told"
+
+
+def changes(results: AuditResults, keys: Collection[str] | None = None) -> tuple[Change, ...]:
+    """Every number that the audit and its baseline both have, or those of `keys`, in the order of the report."""
+    baseline = results.baseline
+    if baseline is None:
+        return ()
+    both = {key: here for key, here in results.estimates().items() if key in baseline.estimates}
+    return tuple(_change(baseline, key, both[key]) for key in (both if keys is None else keys) if key in both)
+
+
+def _change(baseline: Baseline, key: str, here: Estimate) -> Change:
+    there = baseline.estimates[key]
+    return Change(
+        key=key,
+        here=here,
+        there=there,
+        absolute=change_from(baseline, key, here, absolute_change),
+        relative=change_from(baseline, key, here, relative_change),
+        paired=is_paired(here, there, baseline.paired),
+        obstacles=baseline.obstacles(key),
+    )
+
+
+def change_in_words(change: Estimate, digits: int = 4) -> str:
+    """`+8 % (+5 % to +11 %)`; in the number's own unit where the change is no share."""
+
+    def shown(by: float) -> str:
+        told = in_per_cent(by, digits) if change.unit == SHARE else number(by, digits)
+        return f"+{told}" if by > 0 else told
+
+    if change.value is None:
+        return "no change can be told"
+    if change.low == change.value == change.high:
+        return shown(change.value)
+    if change.low is None and change.high is None:
+        return f"{shown(change.value)} (no interval is known)"
+    low, high = ("unknown" if end is None else shown(end) for end in (change.low, change.high))
+    return f"{shown(change.value)} ({low} to {high})"
+
+
+def in_per_cent(share: float | None, digits: int = 4) -> str:
+    """`8 %` for 0.08."""
+    return f"{number(100 * (share or 0.0), digits)} %"

@@ -1,0 +1,105 @@
+"""`landscape-audit compare`: two audits side by side, from their results alone."""
+
+from __future__ import annotations
+
+import json as encoder
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from landscape_audit.cli.progress import tell
+from landscape_audit.cli.stored import read_stored
+from landscape_audit.results import AuditResults, Estimate
+
+if TYPE_CHECKING:
+    from landscape_audit.report.compare_view import ComparisonView
+    from landscape_audit.report.tables import TableView
+
+_HELP = "A results.json that an audit wrote, or its folder."
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help=_HELP, show_default=False)],
+    b: Annotated[Path, typer.Argument(metavar="B", help=_HELP, show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Also write compare.html and compare.md there.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every number, not only those that people ask for first.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="The comparison as JSON on stdout, of every number.")] = False,
+) -> None:
+    """Tell what changed from A to B: verdicts, numbers with the interval of their change, labels and settings.
+
+    Where both saw the same batches, or drew the same directions, numbers are compared piece by piece, which is far
+    tighter than holding two intervals together. What is of other data, another loss or another version of a check is
+    not compared, and the keys that differ are named. Nothing is judged: the exit code is 0 where both can be read.
+
+    **Example**
+
+        landscape-audit compare audit-main audit-branch --out site
+    """
+    there, here = read_stored(a), read_stored(b)
+    if json:
+        typer.echo(encoder.dumps(_data(there, here), indent=1))
+    else:
+        from landscape_audit.report.compare_view import comparison
+
+        typer.echo(_text(comparison(there, here, every=every)), nl=False)
+    if out is not None:
+        for path in _written(there, here, out, every=every):
+            tell(str(path))
+
+
+def _written(a: AuditResults, b: AuditResults, out: Path, *, every: bool) -> tuple[Path, ...]:
+    from landscape_audit.files import writable_folder, write_atomically
+    from landscape_audit.report.compare_view import comparison
+    from landscape_audit.report.render import comparison_html, comparison_markdown
+
+    folder, view = writable_folder(out), comparison(a, b, every=every)
+    written = {"compare.html": comparison_html(view), "compare.md": comparison_markdown(view)}
+    for name, text in written.items():
+        write_atomically(folder / name, text.encode())
+    return tuple(folder / name for name in written)
+
+
+def _text(view: ComparisonView) -> str:
+    head = (view.title, f"{view.word}. {view.sentence}", *(f"  {told}" for told in view.obstacles), "")
+    tables = (view.numbers, view.labels, view.verdicts, view.settings)
+    return "\n".join((*head, *(line for table in tables if table.rows for line in _lines(table))))
+
+
+def _lines(table: TableView) -> tuple[str, ...]:
+    rows = [table.headings, *table.rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    told = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return (table.title, *(f"  {line}" for line in told), *([table.more] if table.more else []), "")
+
+
+def _data(a: AuditResults, b: AuditResults) -> dict[str, Any]:
+    from landscape_audit.changes import changes
+    from landscape_audit.report.compare_view import compared
+
+    both = compared(a, b)
+    there = a.labels()
+    return {
+        "verdicts": {"a": a.verdict.model_dump(), "b": b.verdict.model_dump()},
+        "differences": [each.model_dump() for each in both.baseline.differences] if both.baseline else [],
+        "estimates": {
+            each.key: {
+                "word": each.word,
+                "paired": each.paired,
+                "a": _plain(each.there),
+                "b": _plain(each.here),
+                "absolute": _plain(each.absolute),
+                "relative": _plain(each.relative),
+            }
+            for each in changes(both)
+        },
+        "labels": {key: {"a": there[key].value, "b": label.value} for key, label in b.labels().items() if key in there},
+    }
+
+
+def _plain(estimate: Estimate) -> dict[str, Any]:
+    return estimate.model_dump(include={"value", "low", "high", "unit"})

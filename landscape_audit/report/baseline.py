@@ -1,0 +1,116 @@
+"""What changed since the baseline, as a reader sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from landscape_audit.changes import Change, changes
+from landscape_audit.demand import with_interval
+from landscape_audit.names import HEADLINES, name_of
+from landscape_audit.report.tables import TableView, capped
+from landscape_audit.results import AuditResults, Baseline, Difference, Estimate
+from landscape_audit.text import count, printable
+
+
+@dataclass(frozen=True)
+class BaselineView:
+    """The baseline in a sentence, what cannot be compared and why, and the numbers that can be."""
+
+    sentence: str
+    obstacles: tuple[str, ...]
+    certain: tuple[str, ...]
+    """What changed whatever the uncertainty, and how much."""
+    numbers: TableView
+    labels: TableView
+
+    @property
+    def in_short(self) -> str:
+        """The sentence with what changed for certain at its end."""
+        return f"{self.sentence.rstrip('.')}: {'; '.join(self.certain)}." if self.certain else self.sentence
+
+
+def baseline_of(results: AuditResults) -> BaselineView | None:
+    """The first page's block: the headline numbers, and every label that changed; None without a baseline."""
+    baseline = results.baseline
+    if baseline is None:
+        return None
+    found = changes(results, HEADLINES)
+    certain = sum(each.is_certain for each in found)
+    told = f"{certain} of {count(len(found), 'headline number')} changed for certain." if found else ""
+    return BaselineView(
+        sentence=f"{_measured(baseline)} {told}".strip(),
+        obstacles=obstacles_of(baseline),
+        certain=tuple(
+            f"{_name(each.key, results.data.metric)} {each.shown}, {each.word}" for each in found if each.is_certain
+        ),
+        numbers=numbers_of(found, results.data.metric),
+        labels=labels_of(results),
+    )
+
+
+def numbers_of(
+    found: Collection[Change], metric: str | None, *, before: str = "Baseline", now: str = "Now"
+) -> TableView:
+    """Each number there, here, and how much it changed."""
+    rows = [
+        [
+            _name(each.key, metric),
+            _shown(each.there),
+            _shown(each.here),
+            each.shown or "—",
+            each.word,
+            "piece by piece" if each.paired and not each.obstacles else "by their intervals",
+        ]
+        for each in found
+    ]
+    heads = ["Number", before, now, "Change", "So it is", "Compared"]
+    return capped("Numbers", "", heads, rows, numeric=[False, True, True, True, False, False])
+
+
+def labels_of(results: AuditResults, *, before: str = "Baseline", now: str = "Now") -> TableView:
+    """The words that are others now."""
+    there = {} if results.baseline is None else results.baseline.labels
+    rows = [
+        [_name(key, results.data.metric), printable(there[key].value), printable(label.value)]
+        for key, label in results.labels().items()
+        if key in there and there[key].value != label.value
+    ]
+    return capped("Labels that changed", "", ["Label", before, now], rows, numeric=[False] * 3)
+
+
+def obstacles_of(baseline: Baseline) -> tuple[str, ...]:
+    """Every hard difference in a line, with what it concerns."""
+    return tuple(
+        f"{key}: {there} there, {here} here. {'Nothing can be compared.' if None in of else _concerns(of)}"
+        for (key, there, here), of in together(each for each in baseline.differences if each.hard).items()
+    )
+
+
+def together(differences: Iterable[Difference]) -> dict[tuple[str, str, str], list[str | None]]:
+    """What each difference concerns, by its key and both values; one that concerns many checks is told once."""
+    found: dict[tuple[str, str, str], list[str | None]] = {}
+    for each in differences:
+        told = (printable(each.key), printable(each.there), printable(each.here))
+        found.setdefault(told, []).append(each.check)
+    return found
+
+
+def _concerns(of: Iterable[str | None]) -> str:
+    return f"It concerns {', '.join(printable(check) for check in of if check)}."
+
+
+def _measured(baseline: Baseline) -> str:
+    how = {
+        "stored": f"audited on {printable(baseline.finished[:10])}",
+        "together": "measured beside this checkpoint, on the same batches and directions",
+    }
+    return f"Compared with {printable(baseline.name, 80)}, {how[baseline.measured]}."
+
+
+def _name(key: str, metric: str | None) -> str:
+    return printable(name_of(key, metric))
+
+
+def _shown(estimate: Estimate) -> str:
+    return with_interval(estimate) if estimate.value is not None else f"not finite ({estimate.nonfinite})"

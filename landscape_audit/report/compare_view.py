@@ -1,0 +1,89 @@
+"""Two audits side by side, as a reader sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from landscape_audit.baseline import baseline_of
+from landscape_audit.changes import changes
+from landscape_audit.names import HEADLINES
+from landscape_audit.report.baseline import labels_of, numbers_of, obstacles_of, together
+from landscape_audit.report.provenance import identity_of
+from landscape_audit.report.tables import TableView, capped
+from landscape_audit.report.words import WORDS
+from landscape_audit.results import AuditResults
+from landscape_audit.text import count, printable
+
+
+@dataclass(frozen=True)
+class ComparisonView:
+    """From the audit A to the audit B."""
+
+    title: str
+    tone: str
+    word: str
+    sentence: str
+    obstacles: tuple[str, ...]
+    verdicts: TableView
+    numbers: TableView
+    labels: TableView
+    settings: TableView
+    identity: TableView
+    finished: str
+
+
+def compared(a: AuditResults, b: AuditResults) -> AuditResults:
+    """B with A as its baseline: everything that a comparison tells follows from that."""
+    return b.model_copy(update={"baseline": baseline_of(b, a)})
+
+
+def comparison(a: AuditResults, b: AuditResults, *, every: bool = False) -> ComparisonView:
+    """What changed from A to B: the headline numbers, or every number that both have."""
+    both = compared(a, b)
+    baseline = both.baseline
+    differences = baseline.differences if baseline else ()
+    found = changes(both, None if every else HEADLINES)
+    certain, incomparable = (
+        sum(each.is_certain for each in found),
+        sum(each.word == "not comparable" for each in found),
+    )
+    told = f"{certain} of {count(len(found), 'number')} changed for certain"
+    left_out = f"; {count(incomparable, 'number')} cannot be compared" if incomparable else ""
+    apart = bool(found) and incomparable == len(found)
+    return ComparisonView(
+        title=f"{_name(a)} → {_name(b)}",
+        tone="open" if incomparable else "plain",
+        word="Not comparable" if apart else "Comparable in part" if incomparable else "Comparable",
+        sentence=f"{told}{left_out}.",
+        obstacles=obstacles_of(baseline) if baseline else (),
+        verdicts=_verdicts(a, b),
+        numbers=numbers_of(found, b.data.metric, before="A", now="B"),
+        labels=labels_of(both, before="A", now="B"),
+        settings=capped(
+            "Settings and surroundings that changed",
+            "",
+            ["Setting", "A", "B"],
+            [list(told) for told in together(each for each in differences if not each.hard)],
+            numeric=[False] * 3,
+        ),
+        identity=_identity(a, b),
+        finished=b.run.finished,
+    )
+
+
+def _name(results: AuditResults) -> str:
+    return printable(results.subject.files[0].name, 80) if results.subject.files else "checkpoint"
+
+
+def _verdicts(a: AuditResults, b: AuditResults) -> TableView:
+    rows = [
+        [side, f"{WORDS[each.verdict.word][0]} {each.verdict.word}", printable(each.verdict.sentence, 600)]
+        for side, each in (("A", a), ("B", b))
+    ]
+    return capped("Verdicts", "", ["", "Verdict", "Why"], rows, numeric=[False] * 3)
+
+
+def _identity(a: AuditResults, b: AuditResults) -> TableView:
+    there, here = (dict(identity_of(each)) for each in (a, b))
+    rows = [[name, there.get(name, "—"), value] for name, value in here.items()]
+    return capped("What was audited", "", ["", "A", "B"], rows, numeric=[False] * 3)
