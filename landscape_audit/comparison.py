@@ -39,6 +39,4 @@ def _change(value: float | None, low: float | None, high: float | None, of: Esti
         return Estimate.exact(math.nan, unit=unit, direction=direction)
     kinds = dict.fromkeys(part.kind for part in of.parts) or {"sampling": None}
     parts = (IntervalPart(kind=next(iter(kinds)), low=low, high=high),) if (low, high) != (value, value) else ()
-    return Estimate(
-        value=value, low=low, high=high, parts=parts, level=of.level, unit=unit, direction=direction, n=of.n
-    )
+    return Estimate.within(value, parts, level=of.level, unit=unit, direction=direction, n=of.n)

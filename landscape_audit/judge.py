@@ -101,6 +101,8 @@ def _gate_result(results: AuditResults, policy: EffectivePolicy, ruled: Ruled, t
         waiver=waiver,
         consequence="pass" if waiver else _consequence(policy, ruled.gate, ruling.status),
         origin=policy.origins.get(ruled.key),
+        confidence=ruled.how.confidence if ruled.how and ruled.estimate and ruled.estimate.parts else None,
+        looks=ruled.how.looks if ruled.how else 1,
     )
 
 

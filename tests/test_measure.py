@@ -172,9 +172,9 @@ def test_how_fast_a_machine_is_decides_nothing_outside_the_run(project, monkeypa
 
     def timed(ratios, **gate):
         monkeypatch.setattr(forecast, "_time", lambda _: ratios)
-        protocol = {"preset": "quick", "max_extra_budget": 20.0, "budgets": few}
+        protocol = {"preset": "quick", "budgets": few}
         gates = {"sharpness.lambda_max": {"why": "a test", **gate}} if gate else {}
-        return audit(project, protocol=protocol, checks={"only": ["sharpness"]}, gates=gates)
+        return audit(project, protocol=protocol, checks={"only": ["sharpness"]}, gates=gates, max_extra_budget=20.0)
 
     found = timed((1.0, 1.0, 1.0)).checks[0].outcome.estimates["lambda_max"]
     residual = next(part for part in found.parts if part.kind == "residual")

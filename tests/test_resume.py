@@ -251,7 +251,7 @@ def project(tmp_path):
 
 
 FEW = {"only": ["loss"]}
-PROTOCOL = {"preset": "quick", "max_extra_budget": 200, "budgets": {"lanczos_steps": 4, "flatness_draws": 6}}
+PROTOCOL = {"preset": "quick", "budgets": {"lanczos_steps": 4, "flatness_draws": 6}}
 
 
 class Told(Silent):
@@ -267,6 +267,7 @@ def audited(project, out, *, again=False, progress=None, **tables):
         "model": {"factory": "model.py:build"},
         "data": {"loader": "data.py:batches"},
         "protocol": PROTOCOL,
+        "max_extra_budget": 200,
         "gates": {
             "sharpness.lambda_max": {"at_most": 0.9, "why": "a test"},
             "flatness.rise@0.3": {"at_most": 0.003, "why": "a test"},

@@ -95,17 +95,11 @@ def _scaled(estimate: Estimate, factor: float) -> Estimate:
     def by(bound: float | None) -> float | None:
         return None if bound is None else bound * factor
 
-    return Estimate(
-        value=by(estimate.value),
-        low=by(estimate.low),
-        high=by(estimate.high),
-        parts=tuple(IntervalPart(kind=part.kind, low=by(part.low), high=by(part.high)) for part in estimate.parts),
-        level=estimate.level,
-        unit="dimensionless",
-        direction="lower",
-        n=estimate.n,
-        nonfinite=estimate.nonfinite,
-    )
+    if estimate.value is None:
+        return Estimate.exact(math.nan, unit="dimensionless", direction="lower", n=estimate.n)
+    parts = tuple(IntervalPart(kind=part.kind, low=by(part.low), high=by(part.high)) for part in estimate.parts)
+    value, level = estimate.value * factor, estimate.level
+    return Estimate.within(value, parts, level=level, unit="dimensionless", direction="lower", n=estimate.n)
 
 
 def _caveats(krylov: KrylovSpace, rayleigh: RayleighSample, facts: Facts) -> tuple[str, ...]:
