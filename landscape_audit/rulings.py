@@ -78,7 +78,9 @@ def _on_estimate(results: AuditResults, policy: Policy, key: str, gate: Gate, es
     how = judging(policy, gate, estimate, grows, bought=results.protocol.looks > 1)
     judged = as_judged(estimate, how)
     if gate.has_limits:
-        ruling = _with_confidence(on_number(gate, judged), estimate, how)
+        ruling = on_number(gate, judged)
+        if gate.floor is not None or gate.ceiling is not None:
+            ruling = _with_confidence(ruling, estimate, how)
         yield Ruled(key, gate, in_words(gate), ruling, judged, floor=gate.floor, ceiling=gate.ceiling, how=how)
     if gate.no_worse_than_baseline is not None:
         ruled = _on_baseline(results, key, gate, judged, how)
@@ -87,7 +89,7 @@ def _on_estimate(results: AuditResults, policy: Policy, key: str, gate: Gate, es
 
 def _with_confidence(ruling: Ruling, estimate: Estimate, how: Judging) -> Ruling:
     """The ruling, saying at which confidence it is where that is not the audit's own."""
-    if how.confidence is None or not estimate.parts:
+    if how.confidence is None or not estimate.parts or ruling.status == "incomparable":
         return ruling
     sure = f"{number(100 * how.confidence, 6)} %"
     if not is_known(estimate, how):

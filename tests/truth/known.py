@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from subjects import measured
 
 from landscape_audit.checks import BATTERY, OPT_IN
 from landscape_audit.checks.stationarity import stationarity
+from landscape_audit.outcome import outcome_of
 from landscape_audit.probes.bench import Bench
-from landscape_audit.results import Estimate
+from landscape_audit.results import Estimate, Measured
 
 CHECKS = {check.id: check for check in (*BATTERY, *OPT_IN)}
 Reader = Callable[[Bench], Estimate]
@@ -120,5 +121,17 @@ def verdict(known: Known, seed: int) -> Verdict:
         check, _, label = key.partition(".")
         found = measured(placed.on, CHECKS[check]).labels[label].value
         wrong += [f"{key} is {found}"] if found != expected else []
+    wrong += [f"the interval of {key} is not what its parts make" for key in _loose(placed.on)]
     spent = sum(ledger.cost.in_gradients() for ledger in placed.on.ledgers.values())
     return Verdict(named, errors, tuple(wrong), spent)
+
+
+def _loose(on: Bench) -> Iterator[str]:
+    """Estimates, of all checks whose probes were taken, whose interval is not put together of its parts."""
+    for check in CHECKS.values():
+        outcome = outcome_of(on, check) if all(map(on.has, check.probes)) else None
+        for name, found in outcome.estimates.items() if isinstance(outcome, Measured) else ():
+            if found.value is not None:
+                again = Estimate.within(found.value, found.parts)
+                if (again.low, again.high) != (found.low, found.high):
+                    yield f"{check.id}.{name}"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib.util
+import math
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +15,13 @@ from safetensors.torch import load_file
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import nn
 
+from landscape_audit.confidence import Judging, as_judged, over_looks
 from landscape_audit.config_error import validated
 from landscape_audit.demo.train import write_project
+from landscape_audit.judge import judged
 from landscape_audit.measure import audit
-from landscape_audit.results import Estimate
+from landscape_audit.policy_file import BUILT_IN, read_policy
+from landscape_audit.results import AuditResults, Estimate
 from landscape_audit.spec import AuditSpec, ChecksSpec
 from landscape_audit.toml_file import read_toml
 
@@ -28,12 +35,17 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(project):
+def audited(project):
     spec = validated(AuditSpec, read_toml(project / "audit.toml"), "audit.toml")
     results = audit(spec, project / "model.safetensors", project)
     assert results.partial is None
     assert results.instrument.agrees
-    return results.estimates()
+    return results
+
+
+@pytest.fixture(scope="module")
+def found(audited):
+    return audited.estimates()
 
 
 class Reference:
@@ -127,3 +139,45 @@ def test_trained_on_with_sam_the_demo_is_flatter_by_every_measure_at_as_many_gra
     assert results.labels()["sam.flatter"].value == "flatter", results.labels()["sam.flatter"].reason
     for name in ("lambda_max_ratio", "rise_ratio", "one_step_ratio"):
         assert results.estimates()[f"sam.{name}"].high < 1
+
+
+def widths(part):
+    """The part's two ends by level, as distances that only grow; an open end is infinitely far."""
+    ends = [(each.level, each.low, each.high) for each in part.at]
+    return [(level, math.inf if low is None else -low, math.inf if high is None else high) for level, low, high in ends]
+
+
+def test_an_interval_is_wider_the_surer_it_is(found):
+    levelled = [part for estimate in found.values() for part in estimate.parts if part.at]
+    assert len(levelled) > 40
+    for part in levelled:
+        ladder = widths(part)
+        assert [level for level, *_ in ladder] == sorted({level for level, *_ in ladder})
+        for (_, low, high), (_, lower, higher) in pairwise(ladder):
+            assert low <= lower
+            assert high <= higher
+        if part.kind in {"sampling", "probe"}:
+            assert ladder[0] != ladder[-1]
+
+
+def test_what_is_bought_is_also_kept_at_the_level_of_one_look_and_what_samples_leave_open_is_not(found):
+    loss, rise = found["loss.value"].parts[0], found["flatness.rise@0.05"].parts[0]
+    assert over_looks(0.95) in {each.level for each in rise.at}
+    assert over_looks(0.95) not in {each.level for each in loss.at}
+
+
+@pytest.mark.parametrize("level", [0.8, 0.9, 0.99, 0.999])
+def test_an_interval_at_another_level_is_that_of_an_audit_at_that_level(project, found, level):
+    only = {"protocol": {"preset": "quick", "level": level}, "checks": {"only": ["loss", "gradient"]}}
+    spec = validated(AuditSpec, read_toml(project / "audit.toml") | only, "audit.toml")
+    there = audit(spec, project / "model.safetensors", project).estimates()
+    for key in ("loss.value", "loss.metric", "gradient.signal_norm", "gradient.noise_scale"):
+        mine = as_judged(found[key], Judging(level))
+        assert (mine.low, mine.high) == (there[key].low, there[key].high), key
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_stored_results_are_judged_as_those_that_were_just_measured(audited, name):
+    policy, today = read_policy(Path(name)), dt.date(2026, 1, 1)
+    stored = AuditResults.model_validate_json(audited.to_json())
+    assert judged(stored, policy, today) == judged(audited, policy, today)
