@@ -90,15 +90,20 @@ def on_number(gate: Gate, estimate: Estimate) -> Ruling:
     """
     if estimate.value is None:
         return Ruling("fail", f"not finite ({estimate.nonfinite})", "It is not a finite number.", math.inf)
+    status = settled(gate, estimate)
+    found = with_interval(estimate, digits=_telling_digits(gate, estimate))
+    return Ruling(status, found, _reason(gate, estimate, status), _excess(gate, estimate.value))
+
+
+def settled(gate: Gate, estimate: Estimate) -> GateStatus:
+    """What an interval says of limits; one side on which nothing is known is infinite."""
     low = -math.inf if estimate.low is None else estimate.low
     high = math.inf if estimate.high is None else estimate.high
     floor = -math.inf if gate.floor is None else gate.floor
     ceiling = math.inf if gate.ceiling is None else gate.ceiling
-    outside = low > ceiling or high < floor
-    inside = floor <= low and high <= ceiling
-    status: GateStatus = "fail" if outside else "pass" if inside else "undecided"
-    found = with_interval(estimate, digits=_telling_digits(gate, estimate))
-    return Ruling(status, found, _reason(gate, estimate, status), _excess(gate, estimate.value))
+    if low > ceiling or high < floor:
+        return "fail"
+    return "pass" if floor <= low and high <= ceiling else "undecided"
 
 
 def with_interval(estimate: Estimate, digits: int = 4) -> str:

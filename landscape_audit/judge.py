@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from landscape_audit.errors import CheckpointError, PolicyError
-from landscape_audit.names import name_of
+from landscape_audit.errors import CheckpointError
+from landscape_audit.ids import name_of
 from landscape_audit.policy import (
     Consequence,
     EffectivePolicy,
@@ -27,7 +26,7 @@ from landscape_audit.results import (
     Word,
 )
 from landscape_audit.rulings import Ruled, rulings
-from landscape_audit.text import count, did_you_mean, printable
+from landscape_audit.text import count, printable
 from landscape_audit.waiving import refuse_strays, waiver_of
 
 EXIT_CODES: dict[Word, int] = {"PASS": 0, "OBSERVED": 0, "FAIL": 1, "UNDECIDED": 3, "ERROR": 5}
@@ -45,24 +44,6 @@ def judged(results: AuditResults, policy: Policy, today: dt.date) -> AuditResult
     worst_first = sorted(found, key=lambda each: (_rank(each[0]), -each[1], each[0].key))
     gates = tuple(gate for gate, _ in worst_first)
     return results.model_copy(update={"policy": inforce, "gates": gates, "verdict": _verdict(results, gates)})
-
-
-def expect(policy: Policy, checks: Iterable[str], off: Collection[str] = ()) -> None:
-    """Before anything is measured: a gate or waiver that could never match is a `PolicyError` now, not hours later.
-
-    `checks` are those that will run, `off` those that would have to be enabled. What a check calls its numbers is
-    known only once it has measured.
-    """
-    refuse_strays(policy)
-    known = sorted(checks)
-    for key, gate in policy.gates.items():
-        name = key.partition(".")[0]
-        if gate.level != "off" and name not in known:
-            wanted = f"[checks.{name}] enabled = true" if name in off else did_you_mean(name, known)
-            raise PolicyError(
-                f"gate '{key}': no check '{name}' will run.",
-                remedy=f'{wanted} Or set level = "off".',
-            )
 
 
 def last_line(results: AuditResults, report: Path | None, code: int) -> str:

@@ -18,8 +18,9 @@ from landscape_audit.demand import (
     with_interval,
 )
 from landscape_audit.errors import PolicyError
+from landscape_audit.ids import declared
 from landscape_audit.policy import Gate, Policy, Requirement
-from landscape_audit.results import AuditResults, Estimate, Failed, Label, NotApplicable
+from landscape_audit.results import AuditResults, Estimate, Failed, Label, NotApplicable, Outcome
 from landscape_audit.text import did_you_mean, number
 
 
@@ -150,14 +151,21 @@ def _unmeasured(results: AuditResults, policy: Policy, key: str, gate: Gate) -> 
     if name in results.unreached:
         return Ruling("undecided", "nothing", f"The audit is partial: {name} was not reached.", math.inf)
     optional = 'Remove the gate, or set its level to "off".'
-    if isinstance(outcome, NotApplicable):
+    if absent := _why_absent(outcome, key):
         if (gate.on_not_applicable or policy.on_not_applicable) != "error":
-            return Ruling("not_applicable", "nothing", f"Not applicable here: {outcome.reason}", math.inf)
-        raise PolicyError(
-            f"gate '{key}': the check {name} does not apply here: {outcome.reason}",
-            remedy=f'{optional} Or on_not_applicable = "pass".',
-        )
+            return Ruling("not_applicable", "nothing", f"Not applicable here: {absent}", math.inf)
+        raise PolicyError(f"gate '{key}': {absent}", remedy=f'{optional} Or on_not_applicable = "pass".')
     if name in results.skipped:
         raise PolicyError(f"gate '{key}': the check {name} was left out of this audit.", remedy=f"Run it. {optional}")
     known = [*results.estimates(), *results.labels()]
     raise PolicyError(f"gate '{key}': this audit has nothing of that name.", remedy=did_you_mean(key, known))
+
+
+def _why_absent(outcome: Outcome | None, key: str) -> str:
+    """Why this model has no such number; nothing where no audit has."""
+    if isinstance(outcome, NotApplicable):
+        return f"the check {key.partition('.')[0]} does not apply here: {outcome.reason}"
+    what = declared(key)
+    if outcome is None or what is None:
+        return ""
+    return f"this audit has no such number; it needs {what.needs}." if what.needs else "this audit has no such number."

@@ -10,7 +10,7 @@ from typing import Any
 
 from landscape_audit.checks import Check
 from landscape_audit.confidence import BOUGHT, LOOKS, as_judged, judging
-from landscape_audit.demand import on_label, on_number
+from landscape_audit.demand import on_label, settled
 from landscape_audit.policy import Gate, Policy
 from landscape_audit.probes.bench import Bench
 from landscape_audit.probes.probe import Growth, Probe, ProbeFailedError, with_needs
@@ -132,7 +132,7 @@ def _wanted(policy: Policy, gate: Gate, estimate: Estimate, grows: Sequence[Inte
     Draws narrow their part with their root. What more products do cannot be told before: as many as can be paid for.
     """
     judged = as_judged(estimate, judging(policy, gate, estimate, grows))
-    if gate.one_of is not None or judged.value is None or on_number(gate, judged).status != "undecided":
+    if gate.one_of is not None or judged.value is None or settled(gate, judged) != "undecided":
         return {}
     kept = tuple(part for part in judged.parts if part.kind not in grows)
     if len(kept) == len(judged.parts) or _settles(gate, judged, kept) == "undecided":
@@ -141,7 +141,7 @@ def _wanted(policy: Policy, gate: Gate, estimate: Estimate, grows: Sequence[Inte
 
 
 def _settles(gate: Gate, judged: Estimate, parts: tuple[IntervalPart, ...]) -> GateStatus:
-    return on_number(gate, Estimate.within(judged.value or 0.0, parts)).status
+    return settled(gate, Estimate.within(judged.value or 0.0, parts))
 
 
 def _draws_needed(gate: Gate, judged: Estimate, kind: IntervalKind) -> float:

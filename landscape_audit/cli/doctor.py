@@ -120,7 +120,7 @@ def _fonts() -> str:
 def _gates(asked: options.Request) -> str:
     """What `run` asks of the gates before it measures."""
     from landscape_audit.checks import OPT_IN, chosen
-    from landscape_audit.judge import expect
+    from landscape_audit.lint import expect
 
     checks = [check.id for check in chosen(asked.spec.checks)]
     off = [check.id for check in OPT_IN if not getattr(asked.spec.checks, check.id).enabled]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from landscape_audit.names import name_of
+from landscape_audit.ids import name_of
 from landscape_audit.report.words import STATUS
 from landscape_audit.results import GateResult
 from landscape_audit.text import printable

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from known import loose, undeclared
 from safetensors.torch import load_file
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import nn
@@ -21,7 +22,7 @@ from landscape_audit.demo.train import write_project
 from landscape_audit.judge import judged
 from landscape_audit.measure import audit
 from landscape_audit.policy_file import BUILT_IN, read_policy
-from landscape_audit.results import AuditResults, Estimate
+from landscape_audit.results import AuditResults, Estimate, Measured
 from landscape_audit.spec import AuditSpec, ChecksSpec
 from landscape_audit.toml_file import read_toml
 
@@ -174,6 +175,13 @@ def test_an_interval_at_another_level_is_that_of_an_audit_at_that_level(project,
     for key in ("loss.value", "loss.metric", "gradient.signal_norm", "gradient.noise_scale"):
         mine = as_judged(found[key], Judging(level))
         assert (mine.low, mine.high) == (there[key].low, there[key].high), key
+
+
+def test_every_number_and_label_is_declared_and_every_interval_is_made_of_its_parts(audited):
+    for check in audited.checks:
+        if isinstance(check.outcome, Measured):
+            assert not list(undeclared(check.outcome, check.id))
+            assert not list(loose(check.outcome))
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
