@@ -33,6 +33,12 @@ def in_words(gate: Gate) -> str:
     return told or "a finite number"
 
 
+def demanded(gate: Gate, direction: Direction) -> str:
+    """Everything that a gate demands, where its number is better in that direction."""
+    own = [in_words(gate)] if gate.has_limits or gate.one_of else []
+    return "; ".join([*own, *([no_worse(gate, direction)[0]] if gate.no_worse_than_baseline else [])])
+
+
 def no_worse(gate: Gate, direction: Direction) -> tuple[str, Gate]:
     """What `no_worse_than_baseline` demands in words, and as a limit on how much the number changed."""
     allowed = gate.no_worse_than_baseline or Allowance(relative=0.0)

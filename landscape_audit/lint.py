@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from landscape_audit.errors import PolicyError
 from landscape_audit.ids import ANY, IDS, Id, declared, given_by
-from landscape_audit.policy import Gate, Policy
+from landscape_audit.policy import Gate, MalformedWaiver, Policy
 from landscape_audit.text import did_you_mean, listed
 from landscape_audit.waiving import refuse_strays
 
@@ -62,3 +62,13 @@ def _refuse_wrong_kind(gate: Gate, what: Id) -> None:
             f"gate '{what.key}': neither more nor less of it is better, so nothing is worse than the baseline.",
             remedy="Use between, at_most or at_least.",
         )
+
+
+def refuse_malformed_waivers(policy: Policy) -> None:
+    """An audit only tells of them, as they let nothing through; who writes one is better told at once."""
+    for waiver in policy.waivers:
+        if isinstance(waiver, MalformedWaiver):
+            raise PolicyError(
+                f"waiver of '{waiver.gate}': {waiver.problem}.",
+                remedy="It needs gate, reason, approver, expires and checkpoint_sha256.",
+            )

@@ -19,6 +19,7 @@ from landscape_audit.cli.doctor import doctor
 from landscape_audit.cli.gate import gate
 from landscape_audit.cli.init import init
 from landscape_audit.cli.plan import plan
+from landscape_audit.cli.policy import policy
 from landscape_audit.cli.progress import tell
 from landscape_audit.cli.report import report
 from landscape_audit.cli.run import run
@@ -75,6 +76,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "gate": gate,
     "report": report,
     "checks": checks,
+    "policy": policy,
     "schema": schema,
     "doctor": doctor,
     "demo": demo,

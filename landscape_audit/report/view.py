@@ -10,6 +10,7 @@ from landscape_audit.report.check import CheckView, FigureView, check_of
 from landscape_audit.report.cost import CostView, cost_of
 from landscape_audit.report.estimate import EstimateView, estimate_of, values_table
 from landscape_audit.report.gate import GateView, gate_of
+from landscape_audit.report.policy import PolicyView, policy_of
 from landscape_audit.report.provenance import identity_of, method_of, provenance_of
 from landscape_audit.report.tables import TableView
 from landscape_audit.report.verdict import banners_of, class_of_point, counts_of
@@ -47,6 +48,7 @@ class ReportView:
     method: tuple[tuple[str, str], ...]
     intervals: tuple[tuple[str, str], ...]
     cost: CostView
+    policy: PolicyView
     limits: tuple[str, ...]
     provenance: tuple[tuple[str, str], ...]
     values: TableView
@@ -82,6 +84,7 @@ def view(results: AuditResults) -> ReportView:
         method=method_of(results),
         intervals=INTERVALS,
         cost=cost_of(results),
+        policy=policy_of(results),
         limits=tuple(printable(limit, 600) for limit in results.limits),
         provenance=provenance_of(results),
         values=values_table(estimates),

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("init", "run", "plan", "gate", "report", "checks", "schema", "doctor", "demo")
+COMMANDS = ("init", "run", "plan", "gate", "report", "checks", "policy", "schema", "doctor", "demo")
 SIGNALLED = """import os, signal
 def build():
     os.kill(os.getpid(), signal.{name})
