@@ -11,7 +11,7 @@ from subjects import bench, cross_entropy, measured, subject
 from torch import nn
 
 from landscape_audit.checks import BATTERY
-from landscape_audit.confidence import asked_levels
+from landscape_audit.confidence import LOOKS, asked_levels, over_looks
 from landscape_audit.forecast import forecast
 from landscape_audit.outcome import outcome_of
 from landscape_audit.policy import Policy
@@ -78,6 +78,50 @@ def test_what_was_spent_is_told_and_stays_within_what_may_be_spent():
     assert "lanczos_steps from 3" in told
     assert float(told.split()[1]) <= 40
     assert on.budgets.lanczos_steps > 3
+
+
+def flat(on, budget, at_most):
+    checks = tuple(check for check in BATTERY if check.id == "flatness")
+    gates = {"flatness.rise@0.05": {"at_most": at_most, "why": "a test"}}
+    policy = Policy.model_validate({"gates": gates, "max_extra_budget": budget})
+
+    def found():
+        estimates = outcome_of(on, checks[0], asked_levels(policy, on.protocol.level)).estimates
+        return {f"flatness.{name}": estimate for name, estimate in estimates.items()}
+
+    before = found()["flatness.rise@0.05"]
+    spent = sum(ledger.cost.in_gradients() for ledger in on.ledgers.values())
+    settle(on, checks, policy, found)
+    spent = sum(ledger.cost.in_gradients() for ledger in on.ledgers.values()) - spent
+    return before, found()["flatness.rise@0.05"], spent
+
+
+@pytest.mark.parametrize("budget", [5.0, 30.0, 100.0])
+def test_a_gate_is_looked_at_three_times_at_most_and_never_spends_more_than_it_may(budget):
+    on = small(budgets={"flatness_draws": 3, "flatness_sigmas": (0.05,)})
+    value = flat(small(budgets={"flatness_draws": 60, "flatness_sigmas": (0.05,)}), 0.0, 1.0)[0].value
+    before, after, spent = flat(on, budget, value)  # a limit that no budget settles
+    assert on.looks == LOOKS
+    assert after.n > before.n
+    assert 0.5 * budget < spent <= budget
+
+
+def test_a_gate_that_is_settled_at_the_second_look_has_no_third():
+    on = small(budgets={"flatness_draws": 3, "flatness_sigmas": (0.05,)})
+    first = flat(small(budgets={"flatness_draws": 3, "flatness_sigmas": (0.05,)}), 0.0, 1.0)[0]
+    _, after, spent = flat(on, 100.0, first.high + 0.2 * (first.high - first.value))
+    assert on.looks == 2
+    assert 0 < spent < 50
+    assert after.n > first.n
+
+
+def test_an_interval_inside_at_its_own_level_is_open_at_the_level_of_one_look_of_three():
+    first = flat(small(budgets={"flatness_draws": 3, "flatness_sigmas": (0.05,)}), 0.0, 1.0)[0]
+    at = {each.level: each.high for each in first.parts[0].at}
+    limit = (first.high + at[over_looks(0.95)]) / 2
+    on = small(budgets={"flatness_draws": 3, "flatness_sigmas": (0.05,)})
+    assert first.high < limit < at[over_looks(0.95)]
+    assert flat(on, 100.0, limit)[2] > 0
 
 
 def test_nothing_is_spent_where_nothing_may_be_or_where_the_gate_is_decided():
