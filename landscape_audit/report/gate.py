@@ -59,7 +59,7 @@ def gate_of(gate: GateResult, metric: str | None) -> GateView:
 
 def _bar(gate: GateResult) -> GateBar | None:
     estimate = gate.estimate
-    if estimate is None or estimate.value is None:
+    if estimate is None or estimate.value is None or gate.limit_low is gate.limit_high is None:
         return None
     known = [
         bound
