@@ -61,7 +61,10 @@ def settle(bench: Bench, checks: Sequence[Check], policy: Policy, outcomes: Call
             for name, key in grown.items()
         )
         spent = _spent(bench) - before
-        bench.note(f"Spent {spent:.0f} gradients more on undecided gates, in {bench.looks} looks: {grew}.")
+        bench.note(
+            f"Spent {spent:.0f} gradients more on undecided gates, in {bench.looks} looks: {grew}. Gates are judged "
+            "with the error split over the looks; the intervals beside them are those of one look."
+        )
     return bool(grown)
 
 
