@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from landscape_audit.confidence import Judging, as_judged
 from landscape_audit.quantiles import t_quantile
 from landscape_audit.results import Baseline, Estimate, IntervalKind, IntervalPart
 
@@ -19,7 +20,7 @@ SHARE = "share of the baseline"
 _LEVEL = 0.95
 _LARGEST = 1e150  # whose square is finite
 _Side = float | None
-Change = Callable[[Estimate, Estimate, Collection[IntervalKind]], Estimate]
+Change = Callable[[Estimate, Estimate, Collection[IntervalKind], Judging | None], Estimate]
 """`absolute_change` or `relative_change`."""
 
 
@@ -64,45 +65,51 @@ class _Pair:
 
 def is_paired(here: Estimate, there: Estimate, paired: Collection[IntervalKind]) -> bool:
     """Whether the two are compared piece by piece, where pieces of the kinds `paired` are the same ones in both."""
-    return _pair(here, there, paired) is not None
+    return _pair(here, there, paired, _own(here)) is not None
 
 
-def absolute_change(here: Estimate, there: Estimate, paired: Collection[IntervalKind] = ()) -> Estimate:
-    """here − there, in their own unit.
+def absolute_change(
+    here: Estimate, there: Estimate, paired: Collection[IntervalKind] = (), how: Judging | None = None
+) -> Estimate:
+    """here − there, in their own unit, at the level that `how` asks for; by default at that of the audit.
 
     Student over the differences of the pieces that both share; both intervals in full where they share none.
     """
-    pair = _pair(here, there, paired)
+    how = how or _own(here)
+    pair, mine, theirs = _pair(here, there, paired, how), as_judged(here, how), as_judged(there, how)
     if pair is None:
-        low, high, n = _gap(here.low, there.high), _gap(here.high, there.low), here.n
+        low, high, n = _gap(mine.low, theirs.high), _gap(mine.high, theirs.low), here.n
     else:
         half = pair.quantile * pair.error(1.0)
         low = _gap(_gap(pair.ends_here[0], pair.ends_there[1]), half)
         high = _gap(_gap(pair.ends_here[1], pair.ends_there[0]), -half)
         n = pair.common
-    return _change(_gap(here.value, there.value), low, high, here, unit=here.unit, n=n)
+    return _change(_gap(here.value, there.value), low, high, mine, unit=here.unit, n=n)
 
 
-def relative_change(here: Estimate, there: Estimate, paired: Collection[IntervalKind] = ()) -> Estimate:
-    """(here − there) / |there|; unbounded where what it is a share of may be zero.
+def relative_change(
+    here: Estimate, there: Estimate, paired: Collection[IntervalKind] = (), how: Judging | None = None
+) -> Estimate:
+    """(here − there) / |there|, at the level that `how` asks for; unbounded where what it is a share of may be zero.
 
     Fieller's interval over the pieces that both share: exact for normal pieces, also where the baseline is known
     badly. It is taken at every corner of what the rest of both intervals leaves open. Source: Fieller 1954.
     """
-    pair, value = _pair(here, there, paired), _share(here.value, there.value)
+    how = how or _own(here)
+    pair, mine, theirs = _pair(here, there, paired, how), as_judged(here, how), as_judged(there, how)
     if pair is None:
-        low, high = _corners((here.low, here.high), (there.low, there.high), _point)
+        low, high = _corners((mine.low, mine.high), (theirs.low, theirs.high), _point)
         n = here.n
     else:
         low, high = _corners(pair.ends_here, pair.ends_there, lambda a, b: _fieller(pair, a, b))
         n = pair.common
-    return _change(value, low, high, here, unit=SHARE, n=n)
+    return _change(_share(here.value, there.value), low, high, mine, unit=SHARE, n=n)
 
 
-def change_from(baseline: Baseline, key: str, here: Estimate, change: Change) -> Estimate:
+def change_from(baseline: Baseline, key: str, here: Estimate, change: Change, how: Judging | None = None) -> Estimate:
     """The change of one number from the baseline's: none at all where both are of the same weights and equal."""
     there = baseline.estimates[key]
-    found = change(here, there, baseline.paired)
+    found = change(here, there, baseline.paired, how)
     if baseline.same and here == there and here.value is not None:
         return Estimate.exact(0.0, unit=found.unit, direction=here.direction, n=here.n)
     return found
@@ -111,16 +118,19 @@ def change_from(baseline: Baseline, key: str, here: Estimate, change: Change) ->
 # ------------------------------------------------------------------------------------------------------------- pairing
 
 
-def _pair(here: Estimate, there: Estimate, paired: Collection[IntervalKind]) -> _Pair | None:
+def _own(here: Estimate) -> Judging:
+    return Judging(here.level or _LEVEL)
+
+
+def _pair(here: Estimate, there: Estimate, paired: Collection[IntervalKind], how: Judging) -> _Pair | None:
     for mine, theirs in product(here.parts, there.parts):
         alike = mine.kind == theirs.kind and mine.kind in paired
         # Batches and examples are all there in both; of probes and draws the first are the same.
         enough = len(mine.pieces) == len(theirs.pieces) or mine.kind == "probe"
         known = min(len(mine.pieces), len(theirs.pieces)) > 1 and _have_squares(*mine.pieces, *theirs.pieces)
         if alike and enough and known:
-            level = here.level or _LEVEL
-            ends = (_left(here, mine), _left(there, theirs))
-            return _Pair(mine.kind, mine.pieces, theirs.pieces, *ends, level, max(mine.grain, theirs.grain))
+            ends = (_left(here, mine, how), _left(there, theirs, how))
+            return _Pair(mine.kind, mine.pieces, theirs.pieces, *ends, how.of(mine), max(mine.grain, theirs.grain))
     return None
 
 
@@ -128,11 +138,13 @@ def _have_squares(*pieces: float) -> bool:
     return all(abs(piece) < _LARGEST for piece in pieces)
 
 
-def _left(estimate: Estimate, told: IntervalPart) -> tuple[_Side, _Side]:
+def _left(estimate: Estimate, told: IntervalPart, how: Judging) -> tuple[_Side, _Side]:
     """The interval without what the pieces of one part say: the other parts, and what that part is wider by."""
     value, more = estimate.value or 0.0, _wider(estimate, told)
-    below = [_gap(value, part.low) for part in estimate.parts if part is not told]
-    above = [_gap(part.high, value) for part in estimate.parts if part is not told]
+    judged = zip(estimate.parts, as_judged(estimate, how).parts, strict=True)
+    others = [part for own, part in judged if own is not told]
+    below = [_gap(value, part.low) for part in others]
+    above = [_gap(part.high, value) for part in others]
     low = None if told.low is None or None in below else math.fsum((more, *(max(gap or 0.0, 0.0) for gap in below)))
     high = None if told.high is None or None in above else math.fsum((more, *(max(gap or 0.0, 0.0) for gap in above)))
     return None if low is None else value - low, None if high is None else value + high
@@ -215,6 +227,4 @@ def _change(value: _Side, low: _Side, high: _Side, of: Estimate, *, unit: str, n
     kinds = dict.fromkeys(part.kind for part in of.parts) or {"sampling": None}
     low, high = (None if low is None else min(low, value)), (None if high is None else max(high, value))
     parts = (IntervalPart(kind=next(iter(kinds)), low=low, high=high),) if (low, high) != (value, value) else ()
-    return Estimate(
-        value=value, low=low, high=high, parts=parts, level=of.level, unit=unit, direction=of.direction, n=n
-    )
+    return Estimate.within(value, parts, level=of.level, unit=unit, direction=of.direction, n=n)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from landscape_audit.changes import in_per_cent
 from landscape_audit.comparison import absolute_change, change_from, relative_change
+from landscape_audit.confidence import Judging
 from landscape_audit.policy import Allowance, Gate
 from landscape_audit.results import Baseline, Direction, Estimate, GateStatus, Label
 from landscape_audit.text import number
@@ -34,6 +35,12 @@ def in_words(gate: Gate) -> str:
     return told or "a finite number"
 
 
+def demanded(gate: Gate, direction: Direction) -> str:
+    """Everything that a gate demands, where its number is better in that direction."""
+    own = [in_words(gate)] if gate.has_limits or gate.one_of else []
+    return "; ".join([*own, *([no_worse(gate, direction)[0]] if gate.no_worse_than_baseline else [])])
+
+
 def no_worse(gate: Gate, direction: Direction) -> tuple[str, Gate]:
     """What `no_worse_than_baseline` demands in words, and as a limit on how much the number changed."""
     allowed = gate.no_worse_than_baseline or Allowance(relative=0.0)
@@ -45,11 +52,11 @@ def no_worse(gate: Gate, direction: Direction) -> tuple[str, Gate]:
     return demand, Gate(at_most=worst, why=gate.why) if side == "above" else Gate(at_least=-worst, why=gate.why)
 
 
-def changed(gate: Gate, baseline: Baseline, key: str, here: Estimate) -> Estimate:
+def changed(gate: Gate, baseline: Baseline, key: str, here: Estimate, how: Judging) -> Estimate:
     """How much a number differs from the baseline's, in the unit in which the gate allows it."""
     allowed = gate.no_worse_than_baseline
     change = relative_change if allowed and allowed.relative is not None else absolute_change
-    return change_from(baseline, key, here, change)
+    return change_from(baseline, key, here, change, how)
 
 
 def on_label(gate: Gate, label: Label) -> Ruling:
@@ -68,15 +75,20 @@ def on_number(gate: Gate, estimate: Estimate) -> Ruling:
     """
     if estimate.value is None:
         return Ruling("fail", f"not finite ({estimate.nonfinite})", "It is not a finite number.", math.inf)
+    status = settled(gate, estimate)
+    found = with_interval(estimate, digits=_telling_digits(gate, estimate))
+    return Ruling(status, found, _reason(gate, estimate, status), _excess(gate, estimate.value))
+
+
+def settled(gate: Gate, estimate: Estimate) -> GateStatus:
+    """What an interval says of limits; one side on which nothing is known is infinite."""
     low = -math.inf if estimate.low is None else estimate.low
     high = math.inf if estimate.high is None else estimate.high
     floor = -math.inf if gate.floor is None else gate.floor
     ceiling = math.inf if gate.ceiling is None else gate.ceiling
-    outside = low > ceiling or high < floor
-    inside = floor <= low and high <= ceiling
-    status: GateStatus = "fail" if outside else "pass" if inside else "undecided"
-    found = with_interval(estimate, digits=_telling_digits(gate, estimate))
-    return Ruling(status, found, _reason(gate, estimate, status), _excess(gate, estimate.value))
+    if low > ceiling or high < floor:
+        return "fail"
+    return "pass" if floor <= low and high <= ceiling else "undecided"
 
 
 def with_interval(estimate: Estimate, digits: int = 4) -> str:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from landscape_audit.errors import CheckpointError, PolicyError
-from landscape_audit.names import name_of
+from landscape_audit.errors import CheckpointError
+from landscape_audit.ids import name_of
 from landscape_audit.policy import (
     Consequence,
     EffectivePolicy,
@@ -28,7 +27,7 @@ from landscape_audit.results import (
 )
 from landscape_audit.rulings import Ruled, rulings
 from landscape_audit.seal import unsealed
-from landscape_audit.text import count, did_you_mean, printable
+from landscape_audit.text import count, printable
 from landscape_audit.waiving import refuse_strays, waiver_of
 
 EXIT_CODES: dict[Word, int] = {"PASS": 0, "OBSERVED": 0, "FAIL": 1, "UNDECIDED": 3, "ERROR": 5}
@@ -48,24 +47,6 @@ def judged(results: AuditResults, policy: Policy, today: dt.date) -> AuditResult
     worst_first = sorted(found, key=lambda each: (_rank(each[0]), -each[1], each[0].key))
     gates = tuple(gate for gate, _ in worst_first)
     return results.model_copy(update={"policy": in_force, "gates": gates, "verdict": _verdict(results, gates)})
-
-
-def expect(policy: Policy, checks: Iterable[str], off: Collection[str] = ()) -> None:
-    """Before anything is measured: a gate or waiver that could never match is a `PolicyError` now, not hours later.
-
-    `checks` are those that will run, `off` those that would have to be enabled. What a check calls its numbers is
-    known only once it has measured.
-    """
-    refuse_strays(policy)
-    known = sorted(checks)
-    for key, gate in policy.gates.items():
-        name = key.partition(".")[0]
-        if gate.level != "off" and name not in known:
-            wanted = f"[checks.{name}] enabled = true" if name in off else did_you_mean(name, known)
-            raise PolicyError(
-                f"gate '{key}': no check '{name}' will run.",
-                remedy=f'{wanted} Or set level = "off".',
-            )
 
 
 def day_of(results: AuditResults) -> dt.date:
@@ -109,6 +90,8 @@ def _gate_result(results: AuditResults, policy: EffectivePolicy, ruled: Ruled, t
         waiver=waiver,
         consequence="pass" if waiver else _consequence(policy, ruled.gate, ruling.status),
         origin=policy.origins.get(ruled.key),
+        confidence=ruled.how.confidence if ruled.how and ruled.estimate and ruled.estimate.parts else None,
+        looks=ruled.how.looks if ruled.how else 1,
     )
 
 

@@ -1,4 +1,4 @@
-"""An audit: the battery run on a subject. The only place that carries on after an unknown error."""
+"""An audit: the battery run on a subject."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 
 from landscape_audit.checks import Check, chosen, offered
 from landscape_audit.checks.sam import sam
+from landscape_audit.confidence import asked_levels
 from landscape_audit.errors import UsageError
 from landscape_audit.forecast import forecast
 from landscape_audit.interruption import signal_of
 from landscape_audit.judge import UNJUDGED
 from landscape_audit.machine import device_of, environment, exact_arithmetic, memory_for
+from landscape_audit.outcome import outcome_of
 from landscape_audit.plan import Plan, Progress, Silent
 from landscape_audit.policy import Policy
-from landscape_audit.probes.bench import Bench, ProcessFailedError
+from landscape_audit.probes.bench import Bench
 from landscape_audit.probes.instrument import Agreement, InstrumentTrial
 from landscape_audit.probes.probe import ProbeFailedError, with_needs
 from landscape_audit.probes.ranks import Ranks, joined
@@ -163,13 +164,16 @@ def _run(bench: Bench, plan: Plan, checks: Sequence[Check], policy: Policy) -> _
     try:
         with contextlib.suppress(ProbeFailedError):
             bench.take(InstrumentTrial())  # first in every audit, also where its check is not asked for
+        asked = asked_levels(policy, bench.protocol.level)
         for check in checks:
             if bench.has_time_for(check.probes, plan):
-                results[check.id] = _result(check, _outcome(bench, check))
+                results[check.id] = _result(check, outcome_of(bench, check, asked))
             if bench.stopped:
                 raise bench.stopped
-        if settle(bench, checks, policy, lambda: _found(bench, checks, results)):
-            results = {check.id: _result(check, _outcome(bench, check)) for check in checks if check.id in results}
+        if settle(bench, checks, policy, lambda: _found(bench, checks, results, asked)):
+            results = {
+                check.id: _result(check, outcome_of(bench, check, asked)) for check in checks if check.id in results
+            }
         if bench.out_of_time():
             bench.note(
                 f"Out of time after {bench.protocol.max_time}: what can stop early did, with the interval so far."
@@ -186,9 +190,11 @@ def _run(bench: Bench, plan: Plan, checks: Sequence[Check], policy: Policy) -> _
     return _Run(found)
 
 
-def _found(bench: Bench, checks: Sequence[Check], reached: Mapping[str, object]) -> dict[str, Found]:
+def _found(
+    bench: Bench, checks: Sequence[Check], reached: Mapping[str, object], asked: Sequence[float]
+) -> dict[str, Found]:
     """Every estimate and label as the probes stand now."""
-    outcomes = {check.id: _outcome(bench, check) for check in checks if check.id in reached}
+    outcomes = {check.id: outcome_of(bench, check, asked) for check in checks if check.id in reached}
     found: dict[str, Found] = {}
     for name, outcome in outcomes.items():
         if isinstance(outcome, Measured):
@@ -206,26 +212,8 @@ def _result(check: Check, outcome: Outcome) -> CheckResult:
         source=check.source,
         outcome=outcome,
         probes=tuple(probe.name for probe in with_needs(check.probes)),
+        grows=check.grows,
     )
-
-
-def _outcome(bench: Bench, check: Check) -> Outcome:
-    try:
-        return check.measure(*(bench.take(probe) for probe in check.probes))
-    except ProcessFailedError:
-        raise
-    except ProbeFailedError as error:
-        return Failed(error=printable(error, limit=1000))
-    except ValidationError as error:
-        return Failed(error=f"what was measured is no result: {_first(error)}")
-    except Exception as error:  # noqa: BLE001 - one check that breaks must not take the others with it
-        return Failed(error=described(error, limit=1000))
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    return printable(f"{where + ': ' if where else ''}{first['msg']}", limit=1000)
 
 
 def _protocol(bench: Bench, plan: Plan) -> ProtocolInfo:
@@ -243,6 +231,7 @@ def _protocol(bench: Bench, plan: Plan) -> ProtocolInfo:
         hvp_engine=bench.landscape.engine,
         mode=bench.subject.mode,
         adjustments=(*bench.subject.adjustments, *bench.adjustments),
+        looks=bench.looks,
     )
 
 

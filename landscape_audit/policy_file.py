@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,8 @@ BUILT_IN = ("observe", "recommended", "strict")
 """Policies that come with the tool; `extends` and `--policy` know them by name."""
 
 _FOLDER = Path(__file__).parent / "policies"
+_OF_AN_AUDIT = {"checkpoint", "checks", "data", "loss", "model", "protocol"}
+"""Tables that an audit.toml has and a policy has not."""
 _DEEPEST = 8
 _KNOWN = f"Built in: {', '.join(BUILT_IN)}; or a path from the file's own folder."
 
@@ -36,6 +39,19 @@ def read_policy(path: Path) -> EffectivePolicy:
     """The built-in policy of that name, or the one in a file, over all that it extends."""
     found = _named(str(path)) if str(path) in BUILT_IN else _in_file(path)
     return effective(found, str(path))
+
+
+def read_gates(path: Path) -> EffectivePolicy:
+    """The policy in a file of its own or among the tables of an audit.toml, or the built-in one of that name."""
+    if str(path) in BUILT_IN or not read_toml(path).keys() & _OF_AN_AUDIT:
+        return read_policy(path)
+    return effective(layers(read_toml(path), path), str(path))
+
+
+def about(name: str) -> str:
+    """What a built-in policy says of itself, in the comment that it begins with."""
+    lines = (_FOLDER / f"{name}.toml").read_text(encoding="utf-8").splitlines()
+    return " ".join(line.removeprefix("# ") for line in itertools.takewhile(lambda line: line.startswith("#"), lines))
 
 
 def effective(found: Layers, origin: str) -> EffectivePolicy:
@@ -59,7 +75,7 @@ def _named(name: str, above: tuple[str, ...] = ()) -> Layers:
 
 def _in_file(path: Path, above: tuple[str, ...] = ()) -> Layers:
     values = read_toml(path)
-    if foreign := sorted(values.keys() & {"checkpoint", "checks", "data", "loss", "model", "protocol"}):
+    if foreign := sorted(values.keys() & _OF_AN_AUDIT):
         raise PolicyError(
             f"{path}: a policy holds gates and waivers only, and this has [{foreign[0]}].",
             remedy="If it is an audit.toml, name it with --config.",

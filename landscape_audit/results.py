@@ -40,6 +40,14 @@ Direction = Literal["lower", "higher", "neither"]
 Nonfinite = Literal["nan", "inf", "-inf"]
 
 
+class Bounds(Record):
+    """What a part of an interval would be at another level."""
+
+    level: float
+    low: float | None
+    high: float | None
+
+
 class IntervalPart(Record):
     """One source of uncertainty by itself; `None` is a side on which nothing is known."""
 
@@ -53,6 +61,11 @@ class IntervalPart(Record):
     )
     grain: float = Field(
         default=0.0, ge=0, description="Of a proportion: what one example that comes out otherwise would move it by."
+    )
+    at: tuple[Bounds, ...] = Field(
+        default=(),
+        description="The same at other levels, lowest first, for gates that ask for another confidence; empty where "
+        "it holds at any.",
     )
 
 
@@ -319,6 +332,9 @@ class CheckResult(Record):
     source: str
     outcome: Outcome
     probes: tuple[str, ...] = Field(description="Names in `protocol.probes` of what this check rests on.")
+    grows: tuple[IntervalKind, ...] = Field(
+        default=(), description="The parts of its intervals that an undecided gate may buy to be narrower."
+    )
 
 
 # ------------------------------------------------------------------------------------------- what was audited, and how
@@ -422,6 +438,9 @@ class ProtocolInfo(Record):
     hvp_engine: str = Field(description="How second derivatives were taken.")
     mode: tuple[str, ...] = Field(description="What was done to the model so that its loss is one smooth function.")
     adjustments: tuple[str, ...] = Field(description="Whatever was done differently from what was asked.")
+    looks: int = Field(
+        default=1, description="How often the gates were looked at; more than 1: intervals were bought in between."
+    )
 
     @property
     def cost(self) -> Cost:
@@ -505,6 +524,10 @@ class GateResult(Record):
         description="error: the audit cannot pass; warn: it can, and says so; pass: nothing.",
     )
     origin: Origin | None = Field(default=None, description="Where the gate is written down.")
+    confidence: float | None = Field(default=None, description="Of the interval that decided; null: it is exact.")
+    looks: int = Field(
+        default=1, description="Looks that share the error of what can be bought: 1, or 3 where the gate may buy."
+    )
 
 
 Word = Literal["PASS", "FAIL", "UNDECIDED", "ERROR", "OBSERVED"]

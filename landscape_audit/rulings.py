@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from landscape_audit.changes import change_in_words
+from landscape_audit.confidence import Judging, as_judged, is_known, judging
 from landscape_audit.demand import (
     Ruling,
     changed,
@@ -17,9 +18,10 @@ from landscape_audit.demand import (
     with_interval,
 )
 from landscape_audit.errors import PolicyError
+from landscape_audit.ids import declared
 from landscape_audit.policy import Gate, Policy, Requirement
-from landscape_audit.results import AuditResults, Estimate, Failed, Label, NotApplicable
-from landscape_audit.text import did_you_mean
+from landscape_audit.results import AuditResults, Estimate, Failed, Label, NotApplicable, Outcome
+from landscape_audit.text import did_you_mean, number
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Ruled:
     label: Label | None = None
     floor: float | None = None
     ceiling: float | None = None
+    how: Judging | None = None
 
 
 def rulings(results: AuditResults, policy: Policy) -> Iterator[Ruled]:
@@ -51,7 +54,7 @@ def _gates(results: AuditResults, policy: Policy) -> Iterator[Ruled]:
         if label is not None:
             yield Ruled(key, gate, in_words(gate), on_label(gate, label), label=label)
         elif estimate is not None:
-            yield from _on_estimate(results, key, gate, estimate)
+            yield from _on_estimate(results, policy, key, gate, estimate)
         else:
             yield Ruled(key, gate, in_words(gate), _unmeasured(results, policy, key, gate))
 
@@ -71,22 +74,42 @@ def _is_of_its_kind(key: str, gate: Gate, estimate: Estimate | None, label: Labe
         )
 
 
-def _on_estimate(results: AuditResults, key: str, gate: Gate, estimate: Estimate) -> Iterator[Ruled]:
+def _on_estimate(results: AuditResults, policy: Policy, key: str, gate: Gate, estimate: Estimate) -> Iterator[Ruled]:
+    grows = next(check.grows for check in results.checks if check.id == key.partition(".")[0])
+    how = judging(policy, gate, estimate, grows, bought=results.protocol.looks > 1)
+    judged = as_judged(estimate, how)
     if gate.has_limits:
-        ruling = on_number(gate, estimate)
-        yield Ruled(key, gate, in_words(gate), ruling, estimate, floor=gate.floor, ceiling=gate.ceiling)
+        ruling = on_number(gate, judged)
+        if gate.floor is not None or gate.ceiling is not None:
+            ruling = _with_confidence(ruling, estimate, how)
+        yield Ruled(key, gate, in_words(gate), ruling, judged, floor=gate.floor, ceiling=gate.ceiling, how=how)
     if gate.no_worse_than_baseline is not None:
-        yield _on_baseline(results, key, gate, estimate)
+        ruled = _on_baseline(results, key, gate, estimate, how)
+        yield replace(ruled, ruling=_with_confidence(ruled.ruling, estimate, how), how=how)
 
 
-def _on_baseline(results: AuditResults, key: str, gate: Gate, estimate: Estimate) -> Ruled:
+def _with_confidence(ruling: Ruling, estimate: Estimate, how: Judging) -> Ruling:
+    """The ruling, saying at which confidence it is where that is not the audit's own."""
+    if how.confidence is None or not estimate.parts or ruling.status == "incomparable":
+        return ruling
+    sure = f"{number(100 * how.confidence, 6)} %"
+    if not is_known(estimate, how):
+        level = f"[protocol] level = {number(how.confidence, 6)}"
+        reason = f"The audit has no interval at {sure}: measure with this policy, or with  {level}"
+        return replace(ruling, reason=reason) if ruling.status == "undecided" else ruling
+    if how.looks > 1:
+        return replace(ruling, reason=f"{ruling.reason} At {sure}, the error split over up to {how.looks} looks.")
+    return ruling if how.confidence == estimate.level else replace(ruling, reason=f"{ruling.reason} At {sure}.")
+
+
+def _on_baseline(results: AuditResults, key: str, gate: Gate, estimate: Estimate, how: Judging) -> Ruled:
     """How much worse it may be is the limit; how much worse it is, with its interval, is held against that."""
     demand, limit = no_worse(gate, estimate.direction)
     found = with_interval(estimate) if estimate.value is not None else f"not finite ({estimate.nonfinite})"
     obstacle = _why_incomparable(results, key)
     if obstacle or results.baseline is None:
         return Ruled(key, gate, demand, Ruling("incomparable", found, obstacle, math.inf), estimate)
-    change = changed(gate, results.baseline, key, estimate)
+    change = changed(gate, results.baseline, key, estimate, how)
     ruling = on_number(limit, change if estimate.value is not None else estimate)
     if change.value is None and estimate.value is not None:
         what = "zero" if results.baseline.estimates[key].value == 0 else "no finite number"
@@ -131,14 +154,21 @@ def _unmeasured(results: AuditResults, policy: Policy, key: str, gate: Gate) -> 
     if name in results.unreached:
         return Ruling("undecided", "nothing", f"The audit is partial: {name} was not reached.", math.inf)
     optional = 'Remove the gate, or set its level to "off".'
-    if isinstance(outcome, NotApplicable):
+    if absent := _why_absent(outcome, key):
         if (gate.on_not_applicable or policy.on_not_applicable) != "error":
-            return Ruling("not_applicable", "nothing", f"Not applicable here: {outcome.reason}", math.inf)
-        raise PolicyError(
-            f"gate '{key}': the check {name} does not apply here: {outcome.reason}",
-            remedy=f'{optional} Or on_not_applicable = "pass".',
-        )
+            return Ruling("not_applicable", "nothing", f"Not applicable here: {absent}", math.inf)
+        raise PolicyError(f"gate '{key}': {absent}", remedy=f'{optional} Or on_not_applicable = "pass".')
     if name in results.skipped:
         raise PolicyError(f"gate '{key}': the check {name} was left out of this audit.", remedy=f"Run it. {optional}")
     known = [*results.estimates(), *results.labels()]
     raise PolicyError(f"gate '{key}': this audit has nothing of that name.", remedy=did_you_mean(key, known))
+
+
+def _why_absent(outcome: Outcome | None, key: str) -> str:
+    """Why this model has no such number; nothing where no audit has."""
+    if isinstance(outcome, NotApplicable):
+        return f"the check {key.partition('.')[0]} does not apply here: {outcome.reason}"
+    what = declared(key)
+    if outcome is None or what is None:
+        return ""
+    return f"this audit has no such number; it needs {what.needs}." if what.needs else "this audit has no such number."

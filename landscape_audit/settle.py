@@ -1,22 +1,25 @@
-"""A gate that its interval leaves open may cost more: the budgets that would narrow it grow until it is settled."""
+"""A gate that its interval leaves open may cost more: twice at most, the budgets that would narrow it grow."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import bisect
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from landscape_audit.checks import Check
-from landscape_audit.demand import on_label, on_number
+from landscape_audit.confidence import BOUGHT, LOOKS, as_judged, judging
+from landscape_audit.demand import on_label, settled
 from landscape_audit.policy import Gate, Policy
 from landscape_audit.probes.bench import Bench
 from landscape_audit.probes.probe import Growth, Probe, ProbeFailedError, with_needs
-from landscape_audit.results import Cost, Estimate, IntervalKind, Label
+from landscape_audit.results import Cost, Estimate, GateStatus, IntervalKind, IntervalPart, Label
 
-GROWTH = 1.5
-"""How much a budget grows at once: three rounds triple it."""
-BOUGHT: tuple[IntervalKind, ...] = ("residual", "probe")
-"""What more products or draws make narrower; more examples and more digits are not for sale here."""
+MOST = 16
+"""How many times as large a budget may get at one look: a standard error falls to a quarter."""
+MARGIN = 1.3
+"""How many more draws are bought than would do if the next were like the first: their spread is only an estimate."""
 
 Found = Estimate | Label
 """What a gate can be on."""
@@ -24,84 +27,155 @@ Found = Estimate | Label
 
 @dataclass(frozen=True)
 class _Open:
+    """An undecided gate, the probe that could settle it, and how many times its draws should do that."""
+
     key: str
     probe: Probe[Any]
     growth: Growth
+    needed: float
 
 
 def settle(bench: Bench, checks: Sequence[Check], policy: Policy, outcomes: Callable[[], dict[str, Found]]) -> bool:
     """Spend up to `max_extra_budget` gradients on gates that are undecided for want of products or draws.
 
-    Counted, not timed, by what `Cost.in_gradients` says: a machine's load must decide no number. `outcomes` gives the
-    estimates and the labels as they stand. True where something was measured again, and told on the bench.
+    In two more looks at most, as each look takes its share of the error that a gate may make (`confidence.Judging`).
+    What may be spent is half for the second look and the rest for the third, shared by the probes that the open gates
+    rest on; a standard error falls with the root of the draws, which says how many should do. Counted, not timed, by
+    what `Cost.in_gradients` says: a machine's load must decide no number. `outcomes` gives the estimates and the
+    labels as they stand. True where something was measured again, and told on the bench.
     """
-    allowance, before = policy.max_extra_budget, _spent(bench)
+    before, first = _spent(bench), bench.budgets
     grown: dict[str, str] = {}
-    while not bench.out_of_time():
-        found = next(_open_gates(checks, policy, outcomes()), None)
-        spent = _spent(bench) - before
-        if found is None or spent + _price(bench, found).in_gradients() > allowance:
+    for look in range(2, LOOKS + 1):
+        left = policy.max_extra_budget - (_spent(bench) - before)
+        if left <= 0 or bench.out_of_time():
             break
-        start = getattr(bench.budgets, found.growth.budget)
-        bench.budgets = bench.grown(found.growth, GROWTH)
-        grown.setdefault(found.growth.budget, f"{found.growth.budget} from {start}, for the gate on {found.key}")
-        try:
-            bench.retake(found.probe)
-        except ProbeFailedError:
+        bought = _buy(bench, _open_gates(checks, policy, outcomes()), left / (LOOKS + 1 - look), left)
+        if not bought:
             break
+        grown = bought | grown
+        bench.looks = look
     if grown:
+        grew = ", ".join(
+            f"{name} from {getattr(first, name)}, for the gate on {key}, to {getattr(bench.budgets, name)}"
+            for name, key in grown.items()
+        )
         spent = _spent(bench) - before
-        grew = ", ".join(f"{words}, to {getattr(bench.budgets, name)}" for name, words in grown.items())
-        bench.note(f"Spent {spent:.0f} gradients more on undecided gates: {grew}.")
+        bench.note(
+            f"Spent {spent:.0f} gradients more on undecided gates, in {bench.looks} looks: {grew}. Gates are judged "
+            "with the error split over the looks; the intervals beside them are those of one look."
+        )
     return bool(grown)
 
 
-def _open_gates(checks: Sequence[Check], policy: Policy, found: dict[str, Found]) -> Iterator[_Open]:
-    """Undecided gates that would be decided without the parts that can be bought, and the probe that sells them."""
+def _buy(bench: Bench, gates: Sequence[_Open], share: float, left: float) -> dict[str, str]:
+    """Grow every probe once, within this look's share; where that buys nothing, within all that is left.
+
+    Gives the budgets that grew, each with the gate that it grew for.
+    """
+    for purse in (share, left):
+        before, bought = _spent(bench), {}
+        for index, gate in enumerate(gates):
+            size = _affordable(bench, gate, (purse - (_spent(bench) - before)) / (len(gates) - index))
+            if size is None or bench.out_of_time():
+                continue
+            bench.budgets = bench.grown(gate.growth, size)
+            bought[gate.growth.budget] = gate.key
+            try:
+                bench.retake(gate.probe)
+            except ProbeFailedError:
+                return bought
+        if bought:
+            return bought
+    return {}
+
+
+def _affordable(bench: Bench, gate: _Open, purse: float) -> int | None:
+    """The budget that should do, or as much of it as can be paid for; None where that is no more than there is."""
+    start = getattr(bench.budgets, gate.growth.budget)
+    wanted = range(start + 1, math.ceil(start * min(gate.needed, MOST)) + 1)
+    paid = bisect.bisect_right(wanted, purse, key=lambda size: _price(bench, gate, size).in_gradients())
+    return wanted[paid - 1] if paid else None
+
+
+def _open_gates(checks: Sequence[Check], policy: Policy, found: dict[str, Found]) -> list[_Open]:
+    """Undecided gates that would be decided without the parts that can be bought; each probe once, at its largest."""
+    opened: dict[str, _Open] = {}
     for key, gate in policy.gates.items():
         judged = found.get(key)
         if judged is None or gate.level == "off":
             continue
         check = next(check for check in checks if check.id == key.partition(".")[0])
-        kinds = _wanted_of_label(gate, judged) if isinstance(judged, Label) else _wanted(gate, judged)
-        # A label rests on many probes: the last to grow is the one that was made for it.
-        probes = reversed(with_needs(check.probes)) if isinstance(judged, Label) else check.probes
+        if isinstance(judged, Label):  # rests on many probes: the last to grow is the one that was made for it
+            kinds, probes = _wanted_of_label(gate, judged), with_needs(check.probes)[::-1]
+        else:
+            kinds, probes = _wanted(policy, gate, judged, check.grows), check.probes
         for probe in probes:
             growth: Growth | None = getattr(probe, "GROWTH", None)
             if growth is not None and growth.kind in kinds:
-                yield _Open(key, probe, growth)
+                each = _Open(key, probe, growth, kinds[growth.kind])
+                opened[probe.name] = max(opened.get(probe.name, each), each, key=lambda one: one.needed)
+                break
+    return list(opened.values())
 
 
-def _wanted(gate: Gate, estimate: Estimate) -> set[IntervalKind]:
-    bought = gate.one_of is None and _can_be_bought(gate, estimate)
-    return {part.kind for part in estimate.parts} if bought else set()
+def _wanted_of_label(gate: Gate, label: Label) -> dict[IntervalKind, float]:
+    """What an undecided label says would settle it, if that is for sale and the gate asks for a label.
 
-
-def _wanted_of_label(gate: Gate, label: Label) -> set[IntervalKind]:
-    """What an undecided label says would settle it, if that is for sale and the gate asks for a label."""
+    Labels are as sure as the audit's level at every look: what opens them is the solver's part, whose bound fails where
+    the random start has next to nothing along an eigenvector. That is one event, whatever is bought.
+    """
     asked = gate.one_of is not None and on_label(gate, label).status == "undecided"
-    return {label.open} & set(BOUGHT) if asked and label.open else set()
+    return {label.open: math.inf} if asked and label.open in BOUGHT else {}
 
 
-def _can_be_bought(gate: Gate, estimate: Estimate) -> bool:
-    if estimate.value is None or on_number(gate, estimate).status != "undecided":
-        return False
-    kept = tuple(part for part in estimate.parts if part.kind not in BOUGHT)
-    rest = Estimate.within(estimate.value, kept, level=estimate.level)
-    return len(kept) < len(estimate.parts) and on_number(gate, rest).status != "undecided"
+def _wanted(policy: Policy, gate: Gate, estimate: Estimate, grows: Sequence[IntervalKind]) -> dict[IntervalKind, float]:
+    """The kinds that would settle an undecided gate, and how many times as much of each should; nothing if none could.
+
+    Draws narrow their part with their root. What more products do cannot be told before: as many as can be paid for.
+    """
+    judged = as_judged(estimate, judging(policy, gate, estimate, grows))
+    if gate.one_of is not None or judged.value is None or settled(gate, judged) != "undecided":
+        return {}
+    kept = tuple(part for part in judged.parts if part.kind not in grows)
+    if len(kept) == len(judged.parts) or _settles(gate, judged, kept) == "undecided":
+        return {}
+    return {kind: _draws_needed(gate, judged, kind) if kind == "probe" else math.inf for kind in grows}
 
 
-def _price(bench: Bench, found: _Open) -> Cost:
-    """What one more round costs at most: what the grown probe has not spent yet, and all that follows it again."""
-    grown = replace(bench.size, budgets=bench.grown(found.growth, GROWTH))
+def _settles(gate: Gate, judged: Estimate, parts: tuple[IntervalPart, ...]) -> GateStatus:
+    return settled(gate, Estimate.within(judged.value or 0.0, parts))
+
+
+def _draws_needed(gate: Gate, judged: Estimate, kind: IntervalKind) -> float:
+    """How many times the draws there should be for the gate to be settled, if the value stays where it is."""
+    times = 1.0
+    while times < MOST:
+        narrow = tuple(_narrower(part, judged.value or 0.0, times, kind) for part in judged.parts)
+        if _settles(gate, judged, narrow) != "undecided":
+            return times * MARGIN
+        times *= MARGIN
+    return MOST
+
+
+def _narrower(part: IntervalPart, value: float, times: float, kind: IntervalKind) -> IntervalPart:
+    if part.kind != kind:
+        return part
+    low, high = (None if end is None else value + (end - value) / math.sqrt(times) for end in (part.low, part.high))
+    return IntervalPart(kind=kind, low=low, high=high)
+
+
+def _price(bench: Bench, gate: _Open, size: int) -> Cost:
+    """What a larger budget costs at most: what the grown probe has not spent yet, and all that follows it again."""
+    grown = replace(bench.size, budgets=bench.grown(gate.growth, size))
     # A probe that is planned at nothing, as it is rarely needed, says what it costs where it is.
-    most, spent = getattr(found.probe, "if_needed", found.probe.cost)(grown), bench.ledgers[found.probe.name].cost
+    most, spent = getattr(gate.probe, "if_needed", gate.probe.cost)(grown), bench.ledgers[gate.probe.name].cost
     more = Cost(
         forwards=max(0.0, most.forwards - spent.forwards),
         gradients=max(0.0, most.gradients - spent.gradients),
         hvps=max(0.0, most.hvps - spent.hvps),
     )
-    return sum((follower.cost(bench.size) for follower in bench.followers(found.probe)), more)
+    return sum((follower.cost(bench.size) for follower in bench.followers(gate.probe)), more)
 
 
 def _spent(bench: Bench) -> float:

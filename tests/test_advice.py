@@ -18,8 +18,8 @@ from landscape_audit import demand
 from landscape_audit.advice import Advice, OfAudit, OfEstimate, OfGate, OfLabel, advice, advised, following_from
 from landscape_audit.checks import BATTERY, OPT_IN, classification
 from landscape_audit.cli.main import app
+from landscape_audit.ids import name_of
 from landscape_audit.judge import judged
-from landscape_audit.names import name_of
 from landscape_audit.policy import Gate, Policy, Waiver
 from landscape_audit.report.advice import FIRST
 from landscape_audit.report.render import html, markdown

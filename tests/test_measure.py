@@ -172,9 +172,9 @@ def test_how_fast_a_machine_is_decides_nothing_outside_the_run(project, monkeypa
 
     def timed(ratios, **gate):
         monkeypatch.setattr(forecast, "_time", lambda _: ratios)
-        protocol = {"preset": "quick", "max_extra_budget": 20.0, "budgets": few}
+        protocol = {"preset": "quick", "budgets": few}
         gates = {"sharpness.lambda_max": {"why": "a test", **gate}} if gate else {}
-        return audit(project, protocol=protocol, checks={"only": ["sharpness"]}, gates=gates)
+        return audit(project, protocol=protocol, checks={"only": ["sharpness"]}, gates=gates, max_extra_budget=20.0)
 
     found = timed((1.0, 1.0, 1.0)).checks[0].outcome.estimates["lambda_max"]
     residual = next(part for part in found.parts if part.kind == "residual")
@@ -183,6 +183,32 @@ def test_how_fast_a_machine_is_decides_nothing_outside_the_run(project, monkeypa
     assert any("undecided gates" in line for line in cheap.protocol.adjustments)
     assert cheap.run.hvp_seconds != dear.run.hvp_seconds
     assert cheap.model_dump(exclude={"run"}) == dear.model_dump(exclude={"run"})
+
+
+@pytest.mark.parametrize("budget", [0.0, 4.0, 40.0])
+def test_stored_results_are_judged_as_they_were_when_intervals_were_bought(project, budget):
+    """What the gate that bought took for settled is settled, and no look is judged as if it had been the only one."""
+    import datetime as dt
+
+    from landscape_audit.judge import judged
+    from landscape_audit.policy import Policy
+
+    protocol = {"preset": "quick", "budgets": {"flatness_draws": 3, "flatness_sigmas": (0.1,)}}
+    only = {"protocol": protocol, "checks": {"only": ["flatness"]}}
+    first = audit(project, **only, max_extra_budget=0.0).estimates()["flatness.rise@0.1"]
+    limit = first.value + 0.7 * (first.high - first.value)
+    gates = {"flatness.rise@0.1": {"at_most": limit, "why": "a test"}}
+    found = audit(project, **only, gates=gates, max_extra_budget=budget)
+    stored = AuditResults.model_validate_json(found.to_json())
+    policy, today = Policy.model_validate({"gates": gates, "max_extra_budget": budget}), dt.date(2026, 1, 1)
+    (gate,) = judged(stored, policy, today).gates
+    assert judged(found, policy, today).gates == (gate,)
+    assert gate.looks == (3 if budget else 1)
+    assert (found.protocol.looks > 1) == (budget > 0)
+    assert gate.status == "undecided" or budget
+    # Another policy that may buy nothing is not told that this was the first look.
+    (other,) = judged(stored, policy.model_copy(update={"max_extra_budget": 0.0}), today).gates
+    assert other.looks == gate.looks
 
 
 def test_a_gate_on_a_check_that_time_left_out_is_undecided(project):

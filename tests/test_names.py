@@ -7,7 +7,8 @@ import pytest
 from results_factory import an_audit
 
 from landscape_audit import probes
-from landscape_audit.names import _DOING, doing, name_of
+from landscape_audit.ids import name_of
+from landscape_audit.names import _DOING, doing
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ from subjects import bench, cross_entropy, measured, subject
 from torch import nn
 
 from landscape_audit.checks import BATTERY
+from landscape_audit.confidence import LOOKS, asked_levels, over_looks
 from landscape_audit.forecast import forecast
+from landscape_audit.outcome import outcome_of
 from landscape_audit.policy import Policy
 from landscape_audit.probes.krylov import HessianKrylov, KrylovTrace
 from landscape_audit.probes.probe import ProbeFailedError
@@ -31,7 +33,8 @@ def small(**protocol):
 
 
 def estimates(on):
-    outcomes = {check.id: check.measure(*(on.take(probe) for probe in check.probes)) for check in CHECKS}
+    asked = asked_levels(Policy(), on.protocol.level)
+    outcomes = {check.id: outcome_of(on, check, asked) for check in CHECKS}
     return {
         f"{name}.{key}": estimate
         for name, outcome in outcomes.items()
@@ -40,9 +43,10 @@ def estimates(on):
     }
 
 
-def settled(on, key, **limits):
+def settled(on, key, max_extra_budget=100.0, **limits):
     before = estimates(on)[key]
-    policy = Policy.model_validate({"gates": {key: {"why": "a test", **limits}}})
+    gates = {key: {"why": "a test", **limits}}
+    policy = Policy.model_validate({"gates": gates, "max_extra_budget": max_extra_budget})
     grew = settle(on, CHECKS, policy, lambda: estimates(on))
     return grew, before, estimates(on)[key]
 
@@ -68,18 +72,63 @@ def test_a_limit_inside_the_solvers_interval_is_settled_by_more_products():
 
 
 def test_what_was_spent_is_told_and_stays_within_what_may_be_spent():
-    on = small(max_extra_budget=40.0)
-    settled(on, "sharpness.lambda_max", at_most=solver_edge(small()))
+    on = small()
+    settled(on, "sharpness.lambda_max", max_extra_budget=40.0, at_most=solver_edge(small()))
     (told,) = [note for note in on.adjustments if "undecided gates" in note]
     assert "lanczos_steps from 3" in told
     assert float(told.split()[1]) <= 40
     assert on.budgets.lanczos_steps > 3
 
 
+def flat(on, budget, at_most):
+    checks = tuple(check for check in BATTERY if check.id == "flatness")
+    gates = {"flatness.rise@0.05": {"at_most": at_most, "why": "a test"}}
+    policy = Policy.model_validate({"gates": gates, "max_extra_budget": budget})
+
+    def found():
+        estimates = outcome_of(on, checks[0], asked_levels(policy, on.protocol.level)).estimates
+        return {f"flatness.{name}": estimate for name, estimate in estimates.items()}
+
+    before = found()["flatness.rise@0.05"]
+    spent = sum(ledger.cost.in_gradients() for ledger in on.ledgers.values())
+    settle(on, checks, policy, found)
+    spent = sum(ledger.cost.in_gradients() for ledger in on.ledgers.values()) - spent
+    return before, found()["flatness.rise@0.05"], spent
+
+
+@pytest.mark.parametrize("budget", [5.0, 30.0, 100.0])
+def test_a_gate_is_looked_at_three_times_at_most_and_never_spends_more_than_it_may(budget):
+    on = small(budgets={"flatness_draws": 3, "flatness_sigmas": (0.05,)})
+    value = flat(small(budgets={"flatness_draws": 60, "flatness_sigmas": (0.05,)}), 0.0, 1.0)[0].value
+    before, after, spent = flat(on, budget, value)  # a limit that no budget settles
+    assert on.looks == LOOKS
+    assert after.n > before.n
+    assert 0.5 * budget < spent <= budget
+
+
+def test_a_gate_that_is_settled_at_the_second_look_has_no_third():
+    on = small(budgets={"flatness_draws": 3, "flatness_sigmas": (0.05,)})
+    first = flat(small(budgets={"flatness_draws": 3, "flatness_sigmas": (0.05,)}), 0.0, 1.0)[0]
+    _, after, spent = flat(on, 100.0, first.high + 0.2 * (first.high - first.value))
+    assert on.looks == 2
+    assert 0 < spent < 50
+    assert after.n > first.n
+
+
+def test_an_interval_inside_at_its_own_level_is_open_at_the_level_of_one_look_of_three():
+    first = flat(small(budgets={"flatness_draws": 3, "flatness_sigmas": (0.05,)}), 0.0, 1.0)[0]
+    at = {each.level: each.high for each in first.parts[0].at}
+    limit = (first.high + at[over_looks(0.95)]) / 2
+    on = small(budgets={"flatness_draws": 3, "flatness_sigmas": (0.05,)})
+    assert first.high < limit < at[over_looks(0.95)]
+    assert flat(on, 100.0, limit)[2] > 0
+
+
 def test_nothing_is_spent_where_nothing_may_be_or_where_the_gate_is_decided():
     limit = solver_edge(small())
-    for on, at_most in ((small(max_extra_budget=0.0), limit), (small(), 1e6), (small(), 1e-6)):
-        grew, before, after = settled(on, "sharpness.lambda_max", at_most=at_most)
+    for budget, at_most in ((0.0, limit), (100.0, 1e6), (100.0, 1e-6)):
+        on = small()
+        grew, before, after = settled(on, "sharpness.lambda_max", max_extra_budget=budget, at_most=at_most)
         assert not grew
         assert before == after
         assert on.budgets.lanczos_steps == 3
@@ -178,12 +227,13 @@ def bowl_with_a_hidden_end():
     spectrum = torch.cat([torch.tensor([0.02]), torch.linspace(0.5, 40.0, 79)]).double()
     audited = landscape(lambda t: 0.01 + 0.5 * (spectrum.to(t) * t * t).sum(), [0.0] * 80)
     budgets = {"lanczos_steps": 8, "top_k": 1, "eigen_tolerance": 1e-12}
-    return bench(audited, preset="quick", dtype="float64", budgets=budgets, max_extra_budget=1000.0)
+    return bench(audited, preset="quick", dtype="float64", budgets=budgets)
 
 
-def label_settled(on, **gate):
+def label_settled(on, max_extra_budget=1000.0, **gate):
     checks = tuple(check for check in BATTERY if check.id == "stationarity")
-    policy = Policy.model_validate({"gates": {"stationarity.class": {"why": "a test", **gate}}})
+    gates = {"stationarity.class": {"why": "a test", **gate}}
+    policy = Policy.model_validate({"gates": gates, "max_extra_budget": max_extra_budget})
 
     def found():
         return {f"stationarity.{name}": label for name, label in measured(on, checks[0]).labels.items()}
@@ -204,8 +254,7 @@ def test_a_class_that_is_open_for_want_of_products_buys_them():
 
 def test_a_class_buys_nothing_where_nothing_may_be_spent_or_no_product_would_settle_it():
     on = bowl_with_a_hidden_end()
-    on.protocol = on.protocol.model_copy(update={"max_extra_budget": 0.0})
-    grew, before, after = label_settled(on, one_of=["minimum"])
+    grew, before, after = label_settled(on, max_extra_budget=0.0, one_of=["minimum"])
     assert not grew
     assert before == after
     on = bowl_with_a_hidden_end()

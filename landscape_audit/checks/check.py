@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from landscape_audit.probes.probe import Probe
-from landscape_audit.results import Measured, NotApplicable
+from landscape_audit.results import IntervalKind, Measured, NotApplicable
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,12 @@ class Check:
     def explanation(self) -> str:
         """The definition, the interval and the caveats, as `landscape-audit checks NAME` prints them."""
         return inspect.getdoc(self.measure) or ""
+
+    @property
+    def grows(self) -> tuple[IntervalKind, ...]:
+        """The kinds of interval that one of its probes makes narrower with a larger budget."""
+        growths = (getattr(probe, "GROWTH", None) for probe in self.probes)
+        return tuple(dict.fromkeys(growth.kind for growth in growths if growth))
 
 
 def check(

@@ -167,19 +167,10 @@ class Pairs:
             return Estimate.exact(math.nan, unit="ratio", direction="lower", n=n)
         logs = weighted_mean([math.log(measure(b) / measure(a)) for a, b in self.both], [1.0] * n)
         left = sum(_log_error(measure(twin), error(twin)) for pair in self.both for twin in pair) / n
-        half = logs.half_width(self.level)
-        parts = [_factor("probe", logs.value, half), *([_factor("residual", logs.value, left)] if left else [])]
-        whole = _factor("probe", logs.value, half + left)
-        return Estimate(
-            value=math.exp(logs.value),
-            low=whole.low,
-            high=whole.high,
-            parts=tuple(parts),
-            level=self.level,
-            unit="ratio",
-            direction="lower",
-            n=n,
-        )
+        half, value = logs.half_width(self.level), math.exp(logs.value)
+        seeds, whole = _factor("probe", logs.value, half), _factor("residual", logs.value, half + left)
+        parts = (seeds, _beyond(value, seeds, whole)) if left else (seeds,)
+        return Estimate.within(value, parts, level=self.level, unit="ratio", direction="lower", n=n)
 
 
 def _metric(twin: TwinFound) -> float:
@@ -195,6 +186,13 @@ def _factor(kind: IntervalKind, log: float, half: float) -> IntervalPart:
     if not half < _MOST_LOG:
         return IntervalPart(kind=kind, low=None, high=None)
     return IntervalPart(kind=kind, low=math.exp(log - half), high=math.exp(log + half))
+
+
+def _beyond(value: float, inner: IntervalPart, whole: IntervalPart) -> IntervalPart:
+    """What the whole interval has beyond an inner one, as a part of its own: factors multiply, and parts are added."""
+    low = None if whole.low is None or inner.low is None else value - (inner.low - whole.low)
+    high = None if whole.high is None or inner.high is None else value + (whole.high - inner.high)
+    return IntervalPart(kind=whole.kind, low=low, high=high)
 
 
 # ------------------------------------------------------------------------------------------------------------- tables

@@ -91,21 +91,10 @@ def _shifted(part: IntervalPart, by: float) -> IntervalPart:
 
 def _scaled(estimate: Estimate, factor: float) -> Estimate:
     """λ_max · η / 2: full-batch gradient descent at rate η is unstable above 1."""
-
-    def by(bound: float | None) -> float | None:
-        return None if bound is None else bound * factor
-
-    return Estimate(
-        value=by(estimate.value),
-        low=by(estimate.low),
-        high=by(estimate.high),
-        parts=tuple(_scaled_part(part, factor) for part in estimate.parts),
-        level=estimate.level,
-        unit="dimensionless",
-        direction="lower",
-        n=estimate.n,
-        nonfinite=estimate.nonfinite,
-    )
+    if estimate.value is None:
+        return Estimate.exact(math.nan, unit="dimensionless", direction="lower", n=estimate.n)
+    value, parts = estimate.value * factor, tuple(_scaled_part(part, factor) for part in estimate.parts)
+    return Estimate.within(value, parts, level=estimate.level, unit="dimensionless", direction="lower", n=estimate.n)
 
 
 def _scaled_part(part: IntervalPart, factor: float) -> IntervalPart:

@@ -16,13 +16,14 @@ def checks(
 ) -> None:
     """List the checks of the battery, or explain one.
 
-    The explanation holds the definition, what its interval means, its caveats, the source, what it rests on and what
-    that costs, and the advice that can follow from it.
+    The explanation holds the definition, what its interval means, its caveats, the ids that gates can be on, the
+    source, what it rests on and what that costs, and the advice that can follow from it.
 
     Example:  landscape-audit checks sharpness
     """
     from landscape_audit.advice import following_from
     from landscape_audit.checks import BATTERY, OPT_IN
+    from landscape_audit.ids import ANY, given_by
     from landscape_audit.probes.probe import with_needs
 
     known = (*BATTERY, *OPT_IN)
@@ -37,7 +38,14 @@ def checks(
             f"checks: there is no check '{name}'.", remedy=did_you_mean(name, (check.id for check in known))
         )
     typer.echo(f"{found.id}, version {found.version}: {found.title}\n{found.question}\n\n{found.explanation}\n")
-    typer.echo(f"Source: {found.source}\n\nRests on, each measured once for all checks:")
+    typer.echo("Gives, for gates:")
+    given = given_by(found.id)
+    width = max((len(each.key) for each in given), default=0)
+    for each in given:
+        words = f": {', '.join(each.words)}" if each.words and each.words != ANY else ""
+        needs = f" (needs {each.needs})" if each.needs else ""
+        typer.echo(f"  {each.key:<{width}}  {each.name.replace('{}', '<number>')}{words}{needs}")
+    typer.echo(f"\nSource: {found.source}\n\nRests on, each measured once for all checks:")
     probes = with_needs(found.probes)
     width = max(len(probe.name) for probe in probes)
     for probe in probes:

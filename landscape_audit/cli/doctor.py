@@ -29,6 +29,9 @@ def doctor(
         Path | None, typer.Option("--out", "-o", help="Where the audit is to write; by default audit-NAME here.")
     ] = None,
     device: options.Device = None,
+    policy: Annotated[
+        Path | None, typer.Option("--policy", help="The policy that the audit is to be held against.")
+    ] = None,
     no_code: options.NoCode = False,
 ) -> None:
     """Tell whether an audit would start: on this machine, and with a checkpoint or audit.toml also that audit.
@@ -54,12 +57,19 @@ def doctor(
     steps.take("PDF", _pango, str)
     steps.take("fonts", _fonts, str)
     if checkpoint or config or Path(CONFIG_NAME).is_file():
-        _audit(steps, checkpoint, config, out, device, no_code=no_code)
+        _audit(steps, checkpoint, config, out, device, policy, no_code=no_code)
     raise typer.Exit(steps.exit_code)
 
 
 def _audit(
-    steps: Steps, checkpoint: Path | None, config: Path | None, out: Path | None, device: str | None, *, no_code: bool
+    steps: Steps,
+    checkpoint: Path | None,
+    config: Path | None,
+    out: Path | None,
+    device: str | None,
+    policy: Path | None,
+    *,
+    no_code: bool,
 ) -> None:
     flags = {"protocol": {"device": device}} if device else {}
     asked = steps.take(
@@ -68,7 +78,7 @@ def _audit(
     if asked.result is None:
         return
     found = asked.get()
-    steps.take("gates", lambda: _gates(found), str)
+    steps.take("gates", lambda: _gates(found, policy), str)
     steps.take("output", lambda: _output(out or Path(f"audit-{found.checkpoint.stem}")), str)
     from landscape_audit.cli.rehearsal import rehearse
 
@@ -117,15 +127,17 @@ def _fonts() -> str:
         return ", ".join(sorted(path.stem for path in fonts()))
 
 
-def _gates(asked: options.Request) -> str:
+def _gates(asked: options.Request, policy: Path | None) -> str:
     """What `run` asks of the gates before it measures."""
     from landscape_audit.checks import OPT_IN, chosen
-    from landscape_audit.judge import expect
+    from landscape_audit.lint import expect
+    from landscape_audit.policy_file import read_policy
 
     checks = [check.id for check in chosen(asked.spec.checks)]
     off = [check.id for check in OPT_IN if not getattr(asked.spec.checks, check.id).enabled]
-    expect(asked.policy, checks, off)
-    gates = asked.policy.gates
+    demanded = asked.policy if policy is None else read_policy(policy)
+    expect(demanded, checks, off)
+    gates = demanded.gates
     return f"{', '.join(gates)}: of checks that will run" if gates else "none: everything is observed, nothing fails"
 
 

@@ -22,6 +22,7 @@ from landscape_audit.cli.doctor import doctor
 from landscape_audit.cli.gate import gate
 from landscape_audit.cli.init import init
 from landscape_audit.cli.plan import plan
+from landscape_audit.cli.policy import policy
 from landscape_audit.cli.progress import tell
 from landscape_audit.cli.report import report
 from landscape_audit.cli.run import run
@@ -83,6 +84,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "verify": verify,
     "compare": compare,
     "checks": checks,
+    "policy": policy,
     "schema": schema,
     "doctor": doctor,
     "demo": demo,

@@ -23,7 +23,8 @@ from landscape_audit.cli.summary import failures, summary
 from landscape_audit.errors import UsageError
 from landscape_audit.files import room_held, sweep, writable_folder, write_atomically
 from landscape_audit.interruption import EXIT_CODES
-from landscape_audit.judge import day_of, expect, judged, last_line
+from landscape_audit.judge import day_of, judged, last_line
+from landscape_audit.lint import expect
 from landscape_audit.lock import locked
 from landscape_audit.policy import EffectivePolicy
 from landscape_audit.results import AuditResults

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from landscape_audit.names import name_of
+from landscape_audit.ids import name_of
 from landscape_audit.policy import Origin
 from landscape_audit.report.words import STATUS
 from landscape_audit.results import AuditResults, Failed, GateResult

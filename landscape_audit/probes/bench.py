@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -66,6 +65,7 @@ class Bench:
         self.stopped: KeyboardInterrupt | None = None
         self.keeping: Keeping | None = None
         self.gradient_rounding: float = 0.0
+        self.looks = 1
         self._taken: dict[Probe[Any], Any] = {}
         self._before: dict[Probe[Any], Any] = {}
         self._open: list[str] = []
@@ -111,9 +111,9 @@ class Bench:
         """The probes that were taken and say that they follow this one when it grows."""
         return tuple(taken for taken in self._taken if type(probe) in getattr(taken, "FOLLOWS", ()))
 
-    def grown(self, growth: Growth, factor: float) -> Budgets:
+    def grown(self, growth: Growth, size: int) -> Budgets:
         """The budgets with one that is larger and, where there is one, a tolerance that no longer stops short of it."""
-        changed = {growth.budget: math.ceil(factor * getattr(self.budgets, growth.budget))}
+        changed: dict[str, float] = {growth.budget: size}
         if growth.tolerance:
             changed[growth.tolerance] = getattr(self.budgets, growth.tolerance) / 10
         return self.budgets.model_copy(update=changed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -116,17 +116,21 @@ class RandomPerturbation:
 
         space, layout = bench.take(HessianKrylov()), bench.subject.layout
         expected = inside(space, weights=bench.scale.variances(layout)).weighted
-        here = bench.evaluate()
-        sigmas = sorted(bench.budgets.flatness_sigmas or ())
-        start = FlatnessSample(tuple(Cloud(sigma, (), (), ()) for sigma in sigmas), here.loss, here.metric)
-        found = bench.before(self) or start
+        found = bench.before(self) or _start(bench)
         most, tolerance = bench.budgets.flatness_draws or 0, bench.budgets.flatness_tolerance or 0.0
         while found.draws < most and not (found.draws >= self.LEAST and found.settled(tolerance)):
             direction = bench.scale.direction(layout, bench.generator(f"{self.name}:{found.draws}"))
             surprise = form(space, direction) - expected
-            clouds = tuple(_grown(bench, cloud, direction, surprise, here.loss) for cloud in found.clouds)
-            found = FlatnessSample(clouds, here.loss, here.metric)
+            clouds = tuple(_grown(bench, cloud, direction, surprise, found.loss) for cloud in found.clouds)
+            found = replace(found, clouds=clouds)
         return found
+
+
+def _start(bench: Bench) -> FlatnessSample:
+    """The loss at θ, and no draw yet."""
+    here = bench.evaluate()
+    sigmas = sorted(bench.budgets.flatness_sigmas or ())
+    return FlatnessSample(tuple(Cloud(sigma, (), (), ()) for sigma in sigmas), here.loss, here.metric)
 
 
 def _grown(bench: Bench, cloud: Cloud, direction: Tensor, surprise: float, here: float) -> Cloud:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from landscape_audit.demand import with_interval
-from landscape_audit.names import name_of
+from landscape_audit.ids import name_of
 from landscape_audit.report.tables import TableView, capped, cell
 from landscape_audit.results import Estimate
 from landscape_audit.text import number, printable

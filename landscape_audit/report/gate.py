@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from landscape_audit.names import name_of
+from landscape_audit.ids import name_of
 from landscape_audit.report.words import STATUS
 from landscape_audit.results import GateResult
 from landscape_audit.text import printable
@@ -59,7 +59,7 @@ def gate_of(gate: GateResult, metric: str | None) -> GateView:
 
 def _bar(gate: GateResult) -> GateBar | None:
     estimate = gate.estimate
-    if estimate is None or estimate.value is None:
+    if estimate is None or estimate.value is None or gate.limit_low is gate.limit_high is None:
         return None
     known = [
         bound

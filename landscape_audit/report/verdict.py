@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from landscape_audit.names import name_of
+from landscape_audit.ids import name_of
 from landscape_audit.results import AuditResults, Failed, Verdict
 from landscape_audit.text import printable
 

@@ -11,6 +11,7 @@ from landscape_audit.report.check import CheckView, FigureView, check_of
 from landscape_audit.report.cost import CostView, cost_of
 from landscape_audit.report.estimate import EstimateView, estimate_of, values_table
 from landscape_audit.report.gate import GateView, gate_of
+from landscape_audit.report.policy import PolicyView, policy_of
 from landscape_audit.report.provenance import identity_of, method_of, provenance_of
 from landscape_audit.report.tables import TableView
 from landscape_audit.report.verdict import banners_of, class_of_point, counts_of
@@ -57,6 +58,7 @@ class ReportView(FirstPage):
     method: tuple[tuple[str, str], ...]
     intervals: tuple[tuple[str, str], ...]
     cost: CostView
+    policy: PolicyView
     provenance: tuple[tuple[str, str], ...]
     values: TableView
     glossary: tuple[tuple[str, str], ...]
@@ -99,6 +101,7 @@ def view(results: AuditResults) -> ReportView:
         method=method_of(results),
         intervals=INTERVALS,
         cost=cost_of(results),
+        policy=policy_of(results),
         provenance=provenance_of(results),
         values=values_table(results.estimates()),
         glossary=GLOSSARY,

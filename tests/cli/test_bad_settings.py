@@ -53,8 +53,6 @@ CONFIGS = [
     (CONFIG + GATE.replace("at_most = 3", "at_most = 1\nat_least = 2"), "nothing can pass"),
     (CONFIG + GATE.replace("at_most = 3", 'at_most = 1\none_of = ["a"]'), "a gate needs"),
     (CONFIG + GATE.replace("a test", ""), "why is '': it must not be empty"),
-    (CONFIG + GATE + WAIVER.format("'soon'", "0" * 64), "waivers[0].expires is 'soon': it must be a day"),
-    (CONFIG + GATE + WAIVER.format("2030-01-01", "0" * 63), "waivers[0].checkpoint_sha256"),
     (CONFIG + 'on_undecided = "pass"\n', "unknown setting protocol.on_undecided"),
     (CONFIG * 2, "audit.toml: not TOML"),
 ]

@@ -42,6 +42,31 @@ def test_flags_choose_the_parameters_and_a_folder_stands_for_its_only_checkpoint
     assert "Auditing 24 parameters on 40 examples" in out
 
 
+MISSPELT = [
+    ('[gates."flatness.tolerence"]\nat_least = 1', "Did you mean 'flatness.tolerance'?"),
+    ('[gates."stationarity.class"]\none_of = ["minima"]', "Did you mean 'minimum'?"),
+    ('[gates."loss.reason"]\none_of = ["none"]', "loss gives nothing of that name"),
+]
+
+
+@pytest.mark.parametrize(("gate", "says"), MISSPELT)
+@pytest.mark.parametrize("command", ["run", "doctor"])
+def test_a_misspelt_gate_is_told_before_the_checkpoint_is_looked_for(command, gate, says, folder, monkeypatch, capsys):
+    (folder / "policy.toml").write_text(f'{gate}\nwhy = "w"\n')
+    (folder / "model.safetensors").unlink()
+    code, out, err = outcome([command, "model.safetensors", "--policy", "policy.toml"], monkeypatch, capsys)
+    assert code == 2
+    assert says in out + err
+    assert command == "doctor" or "no such file" not in err
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("name", ["observe", "recommended", "strict"])
+def test_a_built_in_policy_is_named_like_a_file(name, monkeypatch, capsys):
+    _, out, _ = outcome(["doctor", "model.safetensors", "--policy", name], monkeypatch, capsys)
+    assert "✓ gates" in out
+
+
 def a_plan() -> Plan:
     probes = (
         PlannedProbe("first_probe", Cost(gradients=10), ("loss",)),

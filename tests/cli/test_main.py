@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from landscape_audit.cli import main
+
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("init", "run", "plan", "gate", "calibrate", "report", "checks", "schema", "doctor", "demo")
+COMMANDS = tuple(main.COMMANDS)
 SIGNALLED = """import os, signal
 def build():
     os.kill(os.getpid(), signal.{name})

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from subjects import measured
 
 from landscape_audit.checks import BATTERY, OPT_IN
 from landscape_audit.checks.stationarity import stationarity
+from landscape_audit.ids import ANY, declared
+from landscape_audit.outcome import outcome_of
 from landscape_audit.probes.bench import Bench
-from landscape_audit.results import Estimate
+from landscape_audit.results import Estimate, Measured
 
 CHECKS = {check.id: check for check in (*BATTERY, *OPT_IN)}
 Reader = Callable[[Bench], Estimate]
@@ -120,5 +122,31 @@ def verdict(known: Known, seed: int) -> Verdict:
         check, _, label = key.partition(".")
         found = measured(placed.on, CHECKS[check]).labels[label].value
         wrong += [f"{key} is {found}"] if found != expected else []
+    for check in CHECKS.values():
+        outcome = outcome_of(placed.on, check) if all(map(placed.on.has, check.probes)) else None
+        if isinstance(outcome, Measured):
+            wrong += [f"the interval of {check.id}.{name} is not what its parts make" for name in loose(outcome)]
+            wrong += [f"{check.id}.{name} is not declared so" for name in undeclared(outcome, check.id)]
     spent = sum(ledger.cost.in_gradients() for ledger in placed.on.ledgers.values())
     return Verdict(named, errors, tuple(wrong), spent)
+
+
+def loose(outcome: Measured) -> Iterator[str]:
+    """Estimates whose interval is not put together of its parts."""
+    for name, found in outcome.estimates.items():
+        if found.value is not None:
+            again = Estimate.within(found.value, found.parts)
+            if (again.low, again.high) != (found.low, found.high):
+                yield name
+
+
+def undeclared(outcome: Measured, check: str) -> Iterator[str]:
+    """What a check gives and `ids` does not have, or has otherwise."""
+    for name, found in outcome.estimates.items():
+        what = declared(f"{check}.{name}")
+        if what is None or what.words or what.direction != found.direction:
+            yield name
+    for name, label in outcome.labels.items():
+        what = declared(f"{check}.{name}")
+        if what is None or not {label.value, *ANY} & {*what.words}:
+            yield name

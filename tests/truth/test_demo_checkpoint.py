@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib.util
+import math
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from known import loose, undeclared
 from safetensors.torch import load_file, save_file
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import nn
 
 from landscape_audit.baseline import baseline_of
 from landscape_audit.comparison import relative_change
+from landscape_audit.confidence import Judging, as_judged, over_looks
 from landscape_audit.config_error import validated
 from landscape_audit.demo.train import write_project
+from landscape_audit.judge import judged
 from landscape_audit.measure import audit
-from landscape_audit.results import Estimate
+from landscape_audit.policy_file import BUILT_IN, read_policy
+from landscape_audit.results import AuditResults, Estimate, Measured
 from landscape_audit.spec import AuditSpec, ChecksSpec
 from landscape_audit.toml_file import read_toml
 
@@ -30,7 +38,7 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def results(project):
+def audited(project):
     spec = validated(AuditSpec, read_toml(project / "audit.toml"), "audit.toml")
     results = audit(spec, project / "model.safetensors", project)
     assert results.partial is None
@@ -39,8 +47,8 @@ def results(project):
 
 
 @pytest.fixture(scope="module")
-def found(results):
-    return results.estimates()
+def found(audited):
+    return audited.estimates()
 
 
 class Reference:
@@ -136,7 +144,7 @@ def test_trained_on_with_sam_the_demo_is_flatter_by_every_measure_at_as_many_gra
         assert results.estimates()[f"sam.{name}"].high < 1
 
 
-def test_piece_by_piece_a_few_steps_more_change_the_demo_by_what_two_intervals_could_never_tell(project, results):
+def test_piece_by_piece_a_few_steps_more_change_the_demo_by_what_two_intervals_could_never_tell(project, audited):
     later = Reference(project).model.float()
     stored = np.load(project / "digits.npz")
     inputs, targets = (torch.from_numpy(stored[f"train_{name}"]) for name in ("inputs", "targets"))
@@ -149,12 +157,61 @@ def test_piece_by_piece_a_few_steps_more_change_the_demo_by_what_two_intervals_c
     spec = validated(AuditSpec, read_toml(project / "audit.toml"), "audit.toml")
     spec = spec.model_copy(update={"checks": ChecksSpec(only=("instrument", "loss", "sharpness", "trace", "flatness"))})
     here = audit(spec, project / "later.safetensors", project)
-    baseline = baseline_of(here, results, "together")
+    baseline = baseline_of(here, audited, "together")
     assert baseline.paired == ("sampling", "probe")
     # As measured, the loss 500, lambda_max 190, the trace 35, the tolerance 12 and the accuracy 5 times narrower.
     least = {"loss.value": 100, "sharpness.lambda_max": 50, "trace.trace": 12, "flatness.tolerance": 6}
     for key, times in {**least, "loss.metric": 3}.items():
         paired, apart = (
-            relative_change(here.estimates()[key], results.estimates()[key], kinds) for kinds in (baseline.paired, ())
+            relative_change(here.estimates()[key], audited.estimates()[key], kinds) for kinds in (baseline.paired, ())
         )
         assert apart.high - apart.low > times * (paired.high - paired.low), key
+
+
+def widths(part):
+    """The part's two ends by level, as distances that only grow; an open end is infinitely far."""
+    ends = [(each.level, each.low, each.high) for each in part.at]
+    return [(level, math.inf if low is None else -low, math.inf if high is None else high) for level, low, high in ends]
+
+
+def test_an_interval_is_wider_the_surer_it_is(found):
+    levelled = [part for estimate in found.values() for part in estimate.parts if part.at]
+    assert len(levelled) > 40
+    for part in levelled:
+        ladder = widths(part)
+        assert [level for level, *_ in ladder] == sorted({level for level, *_ in ladder})
+        for (_, low, high), (_, lower, higher) in pairwise(ladder):
+            assert low <= lower
+            assert high <= higher
+        if part.kind in {"sampling", "probe"}:
+            assert ladder[0] != ladder[-1]
+
+
+def test_what_is_bought_is_also_kept_at_the_level_of_one_look_and_what_samples_leave_open_is_not(found):
+    loss, rise = found["loss.value"].parts[0], found["flatness.rise@0.05"].parts[0]
+    assert over_looks(0.95) in {each.level for each in rise.at}
+    assert over_looks(0.95) not in {each.level for each in loss.at}
+
+
+@pytest.mark.parametrize("level", [0.8, 0.9, 0.99, 0.999])
+def test_an_interval_at_another_level_is_that_of_an_audit_at_that_level(project, found, level):
+    only = {"protocol": {"preset": "quick", "level": level}, "checks": {"only": ["loss", "gradient"]}}
+    spec = validated(AuditSpec, read_toml(project / "audit.toml") | only, "audit.toml")
+    there = audit(spec, project / "model.safetensors", project).estimates()
+    for key in ("loss.value", "loss.metric", "gradient.signal_norm", "gradient.noise_scale"):
+        mine = as_judged(found[key], Judging(level))
+        assert (mine.low, mine.high) == (there[key].low, there[key].high), key
+
+
+def test_every_number_and_label_is_declared_and_every_interval_is_made_of_its_parts(audited):
+    for check in audited.checks:
+        if isinstance(check.outcome, Measured):
+            assert not list(undeclared(check.outcome, check.id))
+            assert not list(loose(check.outcome))
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_stored_results_are_judged_as_those_that_were_just_measured(audited, name):
+    policy, today = read_policy(Path(name)), dt.date(2026, 1, 1)
+    stored = AuditResults.model_validate_json(audited.to_json())
+    assert judged(stored, policy, today) == judged(audited, policy, today)

@@ -1,0 +1,84 @@
+"""What the battery gives is declared, so that a misspelt gate is told before anything is measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from results_factory import a_check, an_audit
+
+from landscape_audit.errors import PolicyError
+from landscape_audit.ids import IDS, declared
+from landscape_audit.lint import CHECKS, expect
+from landscape_audit.policy import Policy
+from landscape_audit.policy_file import BUILT_IN, read_policy
+from landscape_audit.results import Measured
+
+
+def gate(key: str, **demand: Any) -> Policy:
+    return Policy.model_validate({"gates": {key: {"why": "a test", **(demand or {"at_most": 1})}}})
+
+
+@pytest.mark.parametrize(
+    ("policy", "says"),
+    [
+        (gate("sharpnes.lambda_max"), "Did you mean 'sharpness'?"),
+        (gate("sharpness.lambda_mx"), "Did you mean 'sharpness.lambda_max'?"),
+        (gate("sharpness.lambda_two"), "gives nothing of that name"),
+        (gate("flatness.rise@wide"), "gives nothing of that name"),
+        (gate("quantisation.rise@int3"), "Did you mean 'quantisation.rise@int"),
+        (gate("stationarity.class", one_of=["minimun"]), "Did you mean 'minimum'?"),
+        (gate("stationarity.class", at_most=1), "it is a label; limits are for numbers."),
+        (gate("loss.value", one_of=["small"]), "it is a number; one_of is for labels."),
+        (gate("gradient.noise_scale", no_worse_than_baseline=0.1), "neither more nor less of it is better"),
+        (gate("sam.loss_difference"), r"\[checks.sam\] enabled = true"),
+    ],
+)
+def test_a_gate_that_could_never_match_is_refused_before_anything_is_measured(policy: Policy, says: str) -> None:
+    with pytest.raises(PolicyError, match=says):
+        expect(policy, (check for check in CHECKS if check != "sam"), ["sam"])
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        gate("flatness.rise@0.05"),
+        gate("flatness.rise@1e-05"),
+        gate("sharpness.lambda_7"),
+        gate("layer_curvature.sharpest", one_of=["layers.0.weight"]),
+        gate("stationarity.class", one_of=["minimum", "undecided"]),
+        gate("sharpness.nothing", at_most=1, level="off"),
+        gate("someones.number"),
+        *(read_policy(name) for name in BUILT_IN),
+    ],
+)
+def test_a_gate_that_may_match_is_let_be(policy: Policy) -> None:
+    expect(policy, (*CHECKS, "someones"))
+
+
+def test_every_id_stands_for_itself_and_for_no_other() -> None:
+    for each in IDS:
+        key = each.key.replace("<number>", "3")
+        assert declared(key) is each
+        assert sum(bool(other.matches(key)) for other in IDS) == 1
+    assert len({each.name for each in IDS}) == len(IDS)
+
+
+def test_what_is_declared_but_not_there_does_not_apply_and_says_what_it_needs() -> None:
+    import datetime as dt
+
+    from landscape_audit.judge import judged
+
+    audit = an_audit().model_copy(update={"checks": (a_check("sharpness", Measured()),)})
+    policy = gate("sharpness.edge_of_stability")
+    with pytest.raises(PolicyError, match=r"it needs \[protocol\] learning_rate"):
+        judged(audit, policy, dt.date(2026, 3, 2))
+    (held,) = judged(audit, policy.model_copy(update={"on_not_applicable": "pass"}), dt.date(2026, 3, 2)).gates
+    assert (held.status, held.consequence) == ("not_applicable", "pass")
+    assert "learning_rate" in held.reason
+
+
+def test_the_checks_of_the_table_are_those_of_the_battery() -> None:
+    from landscape_audit.checks import BATTERY, OPT_IN
+
+    assert set(CHECKS) == {check.id for check in (*BATTERY, *OPT_IN)}
