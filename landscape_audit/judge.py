@@ -44,7 +44,7 @@ def judged(results: AuditResults, policy: Policy, today: dt.date) -> AuditResult
     refuse_strays(policy)
     in_force = EffectivePolicy.of(policy)
     found = [(_gate_result(results, in_force, each, today), each.ruling.excess) for each in rulings(results, policy)]
-    worst_first = sorted(found, key=lambda each: (_rank(each[0]), -each[1], each[0].key))
+    worst_first = sorted(found, key=lambda each: (*_rank(each[0]), -each[1], each[0].key))
     gates = tuple(gate for gate, _ in worst_first)
     return results.model_copy(update={"policy": in_force, "gates": gates, "verdict": _verdict(results, gates)})
 
@@ -107,10 +107,10 @@ def _consequence(policy: Policy, gate: Gate, status: GateStatus) -> Consequence:
     return "warn" if gate.level == "warn" and said[status] == "error" else said[status]
 
 
-def _rank(gate: GateResult) -> int:
-    """Where a gate stands: failed, undecided, waived, warned, ignored, passed."""
+def _rank(gate: GateResult) -> tuple[int, int]:
+    """Where a gate stands, failed first and passed last; of those alike first what the policy minds most."""
     kinds = ("failed", "undecided", "waived", "warned", "ignored", "passed")
-    return kinds.index(_counted_as(gate))
+    return kinds.index(_counted_as(gate)), ("error", "warn", "pass").index(gate.consequence)
 
 
 def _counted_as(gate: GateResult) -> str:
