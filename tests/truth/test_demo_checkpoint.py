@@ -159,8 +159,8 @@ def test_piece_by_piece_a_few_steps_more_change_the_demo_by_what_two_intervals_c
     here = audit(spec, project / "later.safetensors", project)
     baseline = baseline_of(here, audited, "together")
     assert baseline.paired == ("sampling", "probe")
-    # As measured, the loss 500, lambda_max 190, the trace 35, the tolerance 12 and the accuracy 5 times narrower.
-    least = {"loss.value": 100, "sharpness.lambda_max": 50, "trace.trace": 12, "flatness.tolerance": 6}
+    # As measured, the loss 500, lambda_max 190, the trace 35, the tolerance 49 and the accuracy 5 times narrower.
+    least = {"loss.value": 100, "sharpness.lambda_max": 50, "trace.trace": 12, "flatness.tolerance": 15}
     for key, times in {**least, "loss.metric": 3}.items():
         paired, apart = (
             relative_change(here.estimates()[key], audited.estimates()[key], kinds) for kinds in (baseline.paired, ())

@@ -6,12 +6,18 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from landscapes import DOUBLE, regression
 from scipy import stats
 from subjects import bench
+from user_files import subject_in
 
 from landscape_audit.checks import chosen
+from landscape_audit.checks.loss import loss as check_loss
 from landscape_audit.checks.tolerance import tolerance
+from landscape_audit.probes.evaluation import losses_at, passes
+from landscape_audit.probes.facts import AuditFacts
+from landscape_audit.probes.losses import CheckpointLoss, by_example
 from landscape_audit.probes.perturbations import Cloud
 from landscape_audit.quantiles import t_quantile
 from landscape_audit.results import Measured
@@ -67,3 +73,20 @@ def test_the_pieces_of_the_tolerance_are_as_wide_as_the_edges_of_its_curve():
     assert np.mean(part.pieces) == pytest.approx(estimate.value)
     half = t_quantile(0.95, len(part.pieces) - 1) * stats.sem(part.pieces)
     assert (part.high - part.low) / 2 == pytest.approx(half, rel=0.01)  # the pieces are of first order
+
+
+@pytest.mark.parametrize("most", [7, 1000])
+def test_the_metric_is_told_example_by_example_however_batches_are_joined_or_cut(tmp_path, most):
+    audited = subject_in(tmp_path)
+    over = passes(audited.sample.batches, range(len(audited.sample.batches)), most)
+    on = bench(audited)
+    told = by_example(on, losses_at(audited, audited.theta, over))
+    batches, views = audited.sample.batches, audited.layout.views(audited.theta)
+    outputs = torch.cat([audited.outputs(views, batch) for batch in batches])
+    targets = torch.cat([batch.targets for batch in batches])
+    assert told.hits == tuple((outputs.argmax(1) == targets).double().tolist())
+    assert told.counted == (1.0,) * 50
+    found = check_loss.measure(on.take(CheckpointLoss()), on.take(AuditFacts())).estimates["metric"]
+    (part,) = found.parts
+    assert np.mean(part.pieces) == pytest.approx(found.value)
+    assert part.grain == 1 / 50
