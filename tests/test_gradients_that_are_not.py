@@ -12,7 +12,8 @@ from user_files import subject_in, trained
 
 from landscape_audit.checks.loss import loss
 from landscape_audit.errors import LossError, ModelError
-from landscape_audit.measure import _outcome, audit
+from landscape_audit.measure import audit
+from landscape_audit.outcome import outcome_of
 from landscape_audit.probes.gradients import BatchGradients
 from landscape_audit.probes.instrument import InstrumentTrial
 from landscape_audit.probes.probe import ProbeFailedError
@@ -73,7 +74,7 @@ def test_a_probe_says_so_in_one_sentence(tmp_path: Path) -> None:
 
 def test_a_result_that_is_none_is_told_in_one_sentence(tmp_path: Path) -> None:
     broken = replace(loss, measure=lambda *_: Estimate(value=float("nan"), unit="", direction="lower"))
-    outcome = _outcome(bench(subject_in(tmp_path)), broken)
+    outcome = outcome_of(bench(subject_in(tmp_path)), broken)
     assert isinstance(outcome, Failed)
     assert outcome.error.startswith("what was measured is no result: ")
     assert "pydantic" not in outcome.error

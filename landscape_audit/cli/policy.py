@@ -51,7 +51,10 @@ def policy(
         return
     wrong = [file for file in files if not _is_right(file)]
     if wrong:
-        raise PolicyError(f"{len(wrong)} of {count(len(files), 'policy', 'policies')} cannot be used.", remedy="")
+        raise PolicyError(
+            f"{len(wrong)} of {count(len(files), 'policy', 'policies')} cannot be used.",
+            remedy="Mend them as told above.",
+        )
 
 
 def _right(file: Path) -> EffectivePolicy:

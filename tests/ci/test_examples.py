@@ -93,9 +93,7 @@ def test_waived_gates_stay_visible_and_fail_again_on_the_day_after(walked):
     assert "3 waived" in waived.stderr.splitlines()[-1]
     waive(folder, TODAY - dt.timedelta(days=1))
     command = [sys.executable, "-m", "landscape_audit", "gate", "spoilt", "--policy", "waived.toml", "--json"]
-    again = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    again = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert again.returncode == 1
     assert "Its waiver expired on" in again.stdout
 
