@@ -51,10 +51,8 @@ def policy(
         return
     wrong = [file for file in files if not _is_right(file)]
     if wrong:
-        raise PolicyError(
-            f"{len(wrong)} of {count(len(files), 'policy', 'policies')} cannot be used.",
-            remedy="Mend them as told above.",
-        )
+        told = f"{len(wrong)} of {count(len(files), 'policy', 'policies')} cannot be used."
+        raise PolicyError(told, remedy="Mend what is told above.")
 
 
 def _right(file: Path) -> EffectivePolicy:

@@ -73,4 +73,5 @@ def _appended(variable: str, text: Callable[[], str]) -> Iterator[OutputError]:
         with Path(path).open("a", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text())
     except OSError as error:
-        yield OutputError(f"${variable}: {path}: cannot be written: {error.strerror or error}.")
+        what = f"${variable}: {path}: cannot be written: {error.strerror or error}."
+        yield OutputError(what, remedy="The annotations are on stdout all the same.")
