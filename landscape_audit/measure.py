@@ -16,8 +16,8 @@ from landscape_audit.checks.sam import sam
 from landscape_audit.confidence import asked_levels
 from landscape_audit.errors import UsageError
 from landscape_audit.forecast import forecast
+from landscape_audit.gates.judge import UNJUDGED
 from landscape_audit.interruption import signal_of
-from landscape_audit.judge import UNJUDGED
 from landscape_audit.machine import device_of, environment, exact_arithmetic, memory_for
 from landscape_audit.outcome import outcome_of
 from landscape_audit.plan import Plan, Progress, Silent

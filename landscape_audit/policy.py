@@ -1,4 +1,4 @@
-"""What is demanded: gates, their reasons, and waivers. Pure data; `judge.py` holds it against an audit."""
+"""What is demanded: gates, their reasons, and waivers. Pure data; `gates/judge.py` holds it against an audit."""
 
 from __future__ import annotations
 

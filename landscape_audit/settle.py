@@ -10,7 +10,7 @@ from typing import Any
 
 from landscape_audit.checks import Check
 from landscape_audit.confidence import BOUGHT, LOOKS, as_judged, judging
-from landscape_audit.demand import on_label, settled
+from landscape_audit.gates.demand import on_label, settled
 from landscape_audit.policy import Gate, Policy
 from landscape_audit.probes.bench import Bench
 from landscape_audit.probes.probe import Growth, Probe, ProbeFailedError, with_needs

@@ -7,7 +7,7 @@ from typing import Any
 
 from results_factory import a_check, an_audit, between
 
-from landscape_audit.judge import judged
+from landscape_audit.gates.judge import judged
 from landscape_audit.policy import Gate, Policy
 from landscape_audit.results import (
     AuditResults,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from results_factory import SHA256, a_check, an_audit, an_estimate
 
-from landscape_audit.judge import day_of, judged
+from landscape_audit.gates.judge import day_of, judged
 from landscape_audit.policy import EffectivePolicy
 from landscape_audit.report.pdf import pdf
 from landscape_audit.report.view import view

@@ -14,12 +14,12 @@ from pydantic import ValidationError
 from results_factory import OUTCOMES, SHA256, an_audit, between
 from typer.testing import CliRunner
 
-from landscape_audit import demand
 from landscape_audit.advice import Advice, OfAudit, OfEstimate, OfGate, OfLabel, advice, advised, following_from
 from landscape_audit.checks import BATTERY, OPT_IN, classification
 from landscape_audit.cli.main import app
+from landscape_audit.gates import demand
+from landscape_audit.gates.judge import judged
 from landscape_audit.ids import name_of
-from landscape_audit.judge import judged
 from landscape_audit.policy import Gate, Policy, Waiver
 from landscape_audit.report.advice import FIRST
 from landscape_audit.report.render import html, markdown

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from results_factory import a_check, an_audit
 
 from landscape_audit.confidence import LOOKS, Judging, as_judged, over_looks
-from landscape_audit.judge import judged
+from landscape_audit.gates.judge import judged
 from landscape_audit.policy import Policy
 from landscape_audit.results import Bounds, Estimate, GateResult, IntervalKind, IntervalPart, Measured, spread
 

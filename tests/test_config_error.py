@@ -7,7 +7,7 @@ import pytest
 
 from landscape_audit.config_error import validated
 from landscape_audit.errors import AuditError
-from landscape_audit.policy_file import effective, layers, read_policy
+from landscape_audit.gates.policy_file import effective, layers, read_policy
 from landscape_audit.spec import AuditSpec
 from landscape_audit.toml_file import read_toml
 

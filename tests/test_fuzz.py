@@ -22,10 +22,10 @@ from results_factory import an_audit, between
 from landscape_audit.checks import chosen
 from landscape_audit.config_error import validated
 from landscape_audit.errors import AuditError
-from landscape_audit.judge import judged
-from landscape_audit.lint import expect
+from landscape_audit.gates.judge import judged
+from landscape_audit.gates.lint import expect
+from landscape_audit.gates.policy_file import read_policy
 from landscape_audit.policy import Policy
-from landscape_audit.policy_file import read_policy
 from landscape_audit.report.render import html, markdown
 from landscape_audit.report.view import view
 from landscape_audit.results import AuditResults, Measured, read_results

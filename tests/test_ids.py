@@ -8,10 +8,10 @@ import pytest
 from results_factory import a_check, an_audit
 
 from landscape_audit.errors import PolicyError
+from landscape_audit.gates.lint import CHECKS, expect
+from landscape_audit.gates.policy_file import BUILT_IN, read_policy
 from landscape_audit.ids import IDS, declared
-from landscape_audit.lint import CHECKS, expect
 from landscape_audit.policy import Policy
-from landscape_audit.policy_file import BUILT_IN, read_policy
 from landscape_audit.results import Measured
 
 
@@ -67,7 +67,7 @@ def test_every_id_stands_for_itself_and_for_no_other() -> None:
 def test_what_is_declared_but_not_there_does_not_apply_and_says_what_it_needs() -> None:
     import datetime as dt
 
-    from landscape_audit.judge import judged
+    from landscape_audit.gates.judge import judged
 
     audit = an_audit().model_copy(update={"checks": (a_check("sharpness", Measured()),)})
     policy = gate("sharpness.edge_of_stability")

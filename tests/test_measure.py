@@ -190,7 +190,7 @@ def test_stored_results_are_judged_as_they_were_when_intervals_were_bought(proje
     """What the gate that bought took for settled is settled, and no look is judged as if it had been the only one."""
     import datetime as dt
 
-    from landscape_audit.judge import judged
+    from landscape_audit.gates.judge import judged
     from landscape_audit.policy import Policy
 
     protocol = {"preset": "quick", "budgets": {"flatness_draws": 3, "flatness_sigmas": (0.1,)}}
@@ -214,7 +214,7 @@ def test_stored_results_are_judged_as_they_were_when_intervals_were_bought(proje
 def test_a_gate_on_a_check_that_time_left_out_is_undecided(project):
     import datetime as dt
 
-    from landscape_audit.judge import judged
+    from landscape_audit.gates.judge import judged
     from landscape_audit.policy import Policy
 
     found = audit(project, protocol={"preset": "quick", "max_time": "0.0001s"})

@@ -66,7 +66,7 @@ def test_the_configuration_in_the_readme_is_one():
 
 
 def test_exit_codes_in_the_readme_are_those_of_the_program():
-    from landscape_audit.judge import EXIT_CODES
+    from landscape_audit.gates.judge import EXIT_CODES
 
     listed = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", README, re.MULTILINE) for code in row.split(",")}
     assert listed >= set(EXIT_CODES.values())

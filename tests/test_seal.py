@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from results_factory import an_audit
 from sealed_audit import a_sealed_audit
 
-from landscape_audit.judge import judged
+from landscape_audit.gates.judge import judged
 from landscape_audit.policy import Policy
 from landscape_audit.results import AuditResults
 from landscape_audit.seal import broken, is_sealed, sealed

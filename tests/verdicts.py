@@ -10,7 +10,7 @@ from typing import Any
 from hostile_audit import HOSTILE, an_audit_with_everything
 from results_factory import SHA256, an_audit
 
-from landscape_audit.judge import judged
+from landscape_audit.gates.judge import judged
 from landscape_audit.policy import EffectivePolicy, Gate, Origin, Waiver
 from landscape_audit.results import AuditResults, Failed, InstrumentInfo, NotApplicable, RunInfo, WaiverRecord
 

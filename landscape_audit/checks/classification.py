@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from landscape_audit.checks.evidence import Evidence
 from landscape_audit.checks.gradient import DISTINGUISHABLE, FEWEST_GROUPS
-from landscape_audit.demand import UNDECIDED
+from landscape_audit.gates.demand import UNDECIDED
 from landscape_audit.probes.walks import SMALL
 from landscape_audit.results import Estimate, IntervalKind
 from landscape_audit.text import number

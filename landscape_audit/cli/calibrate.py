@@ -157,8 +157,8 @@ def _clear(folder: Path) -> None:
 
 
 def _calibrated(asked: options.Request, n: int, false_alarm: float, *, family: bool, quiet: bool) -> Calibration:
-    from landscape_audit.calibrate import repeated_audits
     from landscape_audit.calibration.calibration import calibration
+    from landscape_audit.repeats import repeated_audits
 
     progress = _Counting(n, quiet=quiet)
     with stdout_kept_clean():

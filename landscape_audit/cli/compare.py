@@ -78,7 +78,7 @@ def _lines(table: TableView) -> tuple[str, ...]:
 
 
 def _data(a: AuditResults, b: AuditResults) -> dict[str, Any]:
-    from landscape_audit.changes import changes
+    from landscape_audit.comparison.changes import changes
     from landscape_audit.report.compare_view import compared
 
     both = compared(a, b)

@@ -130,8 +130,8 @@ def _fonts() -> str:
 def _gates(asked: options.Request, policy: Path | None) -> str:
     """What `run` asks of the gates before it measures."""
     from landscape_audit.checks import OPT_IN, chosen
-    from landscape_audit.lint import expect
-    from landscape_audit.policy_file import read_policy
+    from landscape_audit.gates.lint import expect
+    from landscape_audit.gates.policy_file import read_policy
 
     checks = [check.id for check in chosen(asked.spec.checks)]
     off = [check.id for check in OPT_IN if not getattr(asked.spec.checks, check.id).enabled]

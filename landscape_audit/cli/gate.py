@@ -48,13 +48,13 @@ def gate(
 
     Example:  landscape-audit gate out/results.json --policy policy.toml
     """
-    from landscape_audit.judge import judged, last_line
+    from landscape_audit.gates.judge import judged, last_line
 
     names = chosen_formats(formats, json=json)
     path = results_file(results)
     stored = read_stored(path)
     if baseline is not None:
-        from landscape_audit.baseline import baseline_of
+        from landscape_audit.comparison.baseline import baseline_of
 
         stored = stored.model_copy(update={"baseline": baseline_of(stored, read_stored(baseline))})
     verdict = judged(stored, _policy(stored, policy, config), dt.datetime.now(dt.UTC).date())
@@ -71,7 +71,7 @@ def gate(
 
 
 def _policy(stored: AuditResults, policy: Path | None, config: Path | None) -> EffectivePolicy:
-    from landscape_audit.policy_file import effective, layers, read_policy
+    from landscape_audit.gates.policy_file import effective, layers, read_policy
     from landscape_audit.toml_file import read_toml
 
     if policy is not None and config is not None:

@@ -13,9 +13,9 @@ import typer
 
 from landscape_audit.config_error import validated
 from landscape_audit.errors import CheckpointError, ConfigError, UsageError
+from landscape_audit.gates.policy_file import effective, layers
 from landscape_audit.no_code import refuse_code
 from landscape_audit.policy import EffectivePolicy
-from landscape_audit.policy_file import effective, layers
 from landscape_audit.spec import CONFIG_NAME, AuditSpec
 from landscape_audit.toml_file import read_toml
 

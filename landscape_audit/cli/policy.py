@@ -39,7 +39,7 @@ def policy(
 
     **Exit codes:** 0 all are right, 2 one is not.
     """
-    from landscape_audit.policy_file import BUILT_IN, about
+    from landscape_audit.gates.policy_file import BUILT_IN, about
 
     if not files:
         for name in BUILT_IN:
@@ -57,8 +57,8 @@ def policy(
 
 def _right(file: Path) -> EffectivePolicy:
     """The policy in a file, or the first error in it."""
-    from landscape_audit.lint import expect, refuse_malformed_waivers
-    from landscape_audit.policy_file import read_gates
+    from landscape_audit.gates.lint import expect, refuse_malformed_waivers
+    from landscape_audit.gates.policy_file import read_gates
 
     found = read_gates(file)
     try:

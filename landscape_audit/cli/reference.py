@@ -32,7 +32,7 @@ class Reference:
 
     def of(self, measured: AuditResults, folder: Path, measure: Measure) -> tuple[AuditResults, Signal | None]:
         """`measured` with its baseline, and what stopped the measuring of that: it is then left out, and told."""
-        from landscape_audit.baseline import baseline_of
+        from landscape_audit.comparison.baseline import baseline_of
 
         if self.stored is not None:
             return measured.model_copy(update={"baseline": baseline_of(measured, self.stored)}), None

@@ -22,9 +22,9 @@ from landscape_audit.cli.streams import stdout_kept_clean
 from landscape_audit.cli.summary import failures, summary
 from landscape_audit.errors import UsageError
 from landscape_audit.files import room_held, sweep, writable_folder, write_atomically
+from landscape_audit.gates.judge import day_of, judged, last_line
+from landscape_audit.gates.lint import expect
 from landscape_audit.interruption import EXIT_CODES
-from landscape_audit.judge import day_of, judged, last_line
-from landscape_audit.lint import expect
 from landscape_audit.lock import locked
 from landscape_audit.policy import EffectivePolicy
 from landscape_audit.results import AuditResults
@@ -256,7 +256,7 @@ def _claimed(folder: Path, formats: Iterable[str]) -> Iterator[Callable[[], None
 def _policy(asked: options.Request, path: Path | None) -> EffectivePolicy:
     if path is None:
         return asked.policy
-    from landscape_audit.policy_file import read_policy
+    from landscape_audit.gates.policy_file import read_policy
 
     return read_policy(path)
 

@@ -1,6 +1,6 @@
 """What an audit has to say to another program: a finding a gate, and one for whatever went wrong besides.
 
-Nothing is decided here: `judge.py` did, and what stops a merge is an `error` here, in every format alike.
+Nothing is decided here: `gates/judge.py` did, and what stops a merge is an `error` here, in every format alike.
 """
 
 from __future__ import annotations

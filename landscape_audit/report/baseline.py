@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from landscape_audit.changes import Change, changes
-from landscape_audit.demand import with_interval
+from landscape_audit.comparison.changes import Change, changes
+from landscape_audit.gates.demand import with_interval
 from landscape_audit.ids import name_of
 from landscape_audit.names import HEADLINES
 from landscape_audit.report.tables import TableView, capped

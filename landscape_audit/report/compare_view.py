@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from landscape_audit.baseline import baseline_of
-from landscape_audit.changes import changes
+from landscape_audit.comparison.baseline import baseline_of
+from landscape_audit.comparison.changes import changes
 from landscape_audit.names import HEADLINES
 from landscape_audit.report.baseline import labels_of, numbers_of, obstacles_of, together
 from landscape_audit.report.provenance import identity_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from landscape_audit.demand import with_interval
+from landscape_audit.gates.demand import with_interval
 from landscape_audit.ids import name_of
 from landscape_audit.report.tables import TableView, capped, cell
 from landscape_audit.results import Estimate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from landscape_audit.demand import demanded
+from landscape_audit.gates.demand import demanded
 from landscape_audit.ids import declared
 from landscape_audit.policy import EffectivePolicy, Gate, MalformedWaiver, Waiver
 from landscape_audit.report.tables import TableView, capped

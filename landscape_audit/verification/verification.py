@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from landscape_audit.errors import CapabilityError, PolicyError, ResultsError
-from landscape_audit.judge import UNJUDGED, day_of, judged
+from landscape_audit.gates.judge import UNJUDGED, day_of, judged
 from landscape_audit.policy import Waiver
 from landscape_audit.reading import hash_of, read_bytes
 from landscape_audit.results import AuditResults, FileRecord, parsed_results

@@ -11,7 +11,7 @@ from command_line import assert_one_message, outcome
 from safetensors.torch import load_file, save_file
 
 from landscape_audit import measure
-from landscape_audit.changes import changes
+from landscape_audit.comparison.changes import changes
 from landscape_audit.results import read_results
 
 RUN = ("run", "model.safetensors", "--no-pdf", "--only", "instrument", "--only", "loss", "--only", "sharpness")

@@ -15,7 +15,7 @@ import torch
 from command_line import CODE, assert_one_message, outcome
 from safetensors.torch import save_file
 
-from landscape_audit import calibrate as calibrating
+from landscape_audit import repeats
 from landscape_audit.policy import Policy
 from landscape_audit.schema import schema_text
 
@@ -130,7 +130,7 @@ def test_what_it_will_cost_and_what_was_found_is_told(monkeypatch, capsys):
 @pytest.mark.parametrize(("done", "limits"), [(5, True), (3, False)])
 @pytest.mark.usefixtures("regression")
 def test_an_interruption_keeps_what_is_finished_and_proposes_from_five_audits_on(done, limits, monkeypatch, capsys):
-    audit, calls = calibrating.audit, []
+    audit, calls = repeats.audit, []
 
     def interrupted(*given, **named):
         calls.append(given)
@@ -138,7 +138,7 @@ def test_an_interruption_keeps_what_is_finished_and_proposes_from_five_audits_on
             raise KeyboardInterrupt
         return audit(*given, **named)
 
-    monkeypatch.setattr(calibrating, "audit", interrupted)
+    monkeypatch.setattr(repeats, "audit", interrupted)
     code, _, err = outcome(ONE, monkeypatch, capsys)
     assert code == 130
     assert f"Interrupted: {done} of 6 audits ended" in err
@@ -150,7 +150,7 @@ def test_an_interruption_keeps_what_is_finished_and_proposes_from_five_audits_on
 def test_an_audit_that_fails_is_left_out_and_told_unless_it_is_the_one_as_configured(monkeypatch, capsys):
     from landscape_audit.errors import LossError
 
-    audit, calls = calibrating.audit, []
+    audit, calls = repeats.audit, []
 
     def failing(*given, **named):
         calls.append(given)
@@ -158,7 +158,7 @@ def test_an_audit_that_fails_is_left_out_and_told_unless_it_is_the_one_as_config
             raise LossError("mse: the loss of batch 0 is inf, which is no height.", remedy="…")
         return audit(*given, **named)
 
-    monkeypatch.setattr(calibrating, "audit", failing)
+    monkeypatch.setattr(repeats, "audit", failing)
     code, _, err = outcome(ONE, monkeypatch, capsys)
     assert code == 0
     assert "Audit 3 of 6 has no results: mse: the loss of batch 0 is inf" in err

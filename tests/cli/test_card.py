@@ -18,7 +18,7 @@ from huggingface_hub import ModelCard
 from model_cards import CARDS
 from results_factory import OUTCOMES, SHA256, an_audit
 
-from landscape_audit.judge import judged
+from landscape_audit.gates.judge import judged
 from landscape_audit.names import HEADLINES
 from landscape_audit.policy import Policy
 from landscape_audit.results import FileRecord

@@ -15,8 +15,8 @@ from typer.testing import CliRunner, Result
 
 from landscape_audit.cli.policy import policy
 from landscape_audit.errors import PolicyError
-from landscape_audit.judge import judged
-from landscape_audit.policy_file import BUILT_IN, read_policy
+from landscape_audit.gates.judge import judged
+from landscape_audit.gates.policy_file import BUILT_IN, read_policy
 from landscape_audit.report.policy import policy_of
 from landscape_audit.results import Estimate, Label, Measured
 

@@ -7,7 +7,7 @@ import datetime as dt
 from results_factory import OUTCOMES, an_audit, an_estimate
 
 from landscape_audit.cli.summary import summary
-from landscape_audit.judge import judged
+from landscape_audit.gates.judge import judged
 from landscape_audit.policy import Gate, Policy
 from landscape_audit.report.advice import advice_of
 from landscape_audit.results import Label, Measured

@@ -13,7 +13,7 @@ import pytest
 from command_line import assert_one_message, outcome
 from hostile_audit import an_audit_with_everything
 
-from landscape_audit.judge import judged
+from landscape_audit.gates.judge import judged
 from landscape_audit.policy import Policy
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from results_factory import a_check, an_audit, an_estimate
 from verdicts import DEMANDS, TODAY, WHY, a_hostile_verdict, verdict_of
 
 from landscape_audit.formats.github import github, leave_for_the_job
-from landscape_audit.judge import judged
+from landscape_audit.gates.judge import judged
 from landscape_audit.policy import EffectivePolicy, Gate, Origin
 from landscape_audit.results import Failed, Measured
 

@@ -10,9 +10,9 @@ from results_factory import an_audit
 from verdicts import DEMANDS, TODAY, WHY, a_hostile_verdict, every_verdict, verdict_of
 
 from landscape_audit.formats.sarif import sarif
-from landscape_audit.judge import judged
+from landscape_audit.gates.judge import judged
+from landscape_audit.gates.policy_file import read_policy
 from landscape_audit.policy import EffectivePolicy, Gate, Origin
-from landscape_audit.policy_file import read_policy
 
 SCHEMA = Draft4Validator(json.loads(Path(__file__).with_name("sarif-2.1.0-rtm.5.json").read_text()))
 

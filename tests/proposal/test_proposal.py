@@ -394,8 +394,8 @@ def test_the_last_layer_is_told_by_its_name_or_number_or_not_at_all(shapes, head
 
 def test_the_gates_that_are_offered_are_ones_that_can_be_held():
     from landscape_audit.checks import chosen
+    from landscape_audit.gates.lint import expect
     from landscape_audit.ids import declared
-    from landscape_audit.lint import expect
     from landscape_audit.policy import Policy
     from landscape_audit.spec import ChecksSpec
 

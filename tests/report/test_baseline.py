@@ -6,8 +6,8 @@ import re
 
 from results_factory import an_audit, an_estimate
 
-from landscape_audit.baseline import baseline_of
 from landscape_audit.cli.summary import summary
+from landscape_audit.comparison.baseline import baseline_of
 from landscape_audit.report.render import html, markdown
 from landscape_audit.report.view import view
 from landscape_audit.results import Label, Measured

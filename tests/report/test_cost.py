@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 from results_factory import an_audit
 
-from landscape_audit.judge import judged
+from landscape_audit.gates.judge import judged
 from landscape_audit.policy import Policy
 from landscape_audit.report.cost import cost_of, in_gradients
 from landscape_audit.report.render import html

@@ -21,10 +21,10 @@ from markdown_it import MarkdownIt
 from pydantic import ValidationError
 from results_factory import an_audit, between
 
-from landscape_audit.baseline import baseline_of
 from landscape_audit.card.card import card_with
 from landscape_audit.cli.summary import failures, summary
-from landscape_audit.judge import judged, last_line
+from landscape_audit.comparison.baseline import baseline_of
+from landscape_audit.gates.judge import judged, last_line
 from landscape_audit.policy import Policy
 from landscape_audit.report.pdf import pdf
 from landscape_audit.report.render import html, markdown

@@ -17,7 +17,7 @@ from hostile_audit import DETAILS, an_audit_with_everything, policy
 from results_factory import a_check, an_audit, between
 
 from landscape_audit.figures import drawn
-from landscape_audit.judge import judged
+from landscape_audit.gates.judge import judged
 from landscape_audit.policy import Policy
 from landscape_audit.report.render import html, markdown
 from landscape_audit.report.tables import MOST_ROWS

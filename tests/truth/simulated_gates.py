@@ -14,7 +14,7 @@ from torch import nn
 
 from landscape_audit.checks.check import Check
 from landscape_audit.confidence import as_judged, judging
-from landscape_audit.demand import on_number
+from landscape_audit.gates.demand import on_number
 from landscape_audit.outcome import outcome_of
 from landscape_audit.policy import Policy
 from landscape_audit.probes.bench import Bench

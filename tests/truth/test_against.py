@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 from user_files import write
 
-from landscape_audit.baseline import baseline_of
-from landscape_audit.changes import changes
+from landscape_audit.comparison.baseline import baseline_of
+from landscape_audit.comparison.changes import changes
 from landscape_audit.measure import audit
 from landscape_audit.spec import AuditSpec
 

@@ -18,8 +18,8 @@ from landscape_audit.checks.flatness import flatness
 from landscape_audit.checks.tolerance import tolerance
 from landscape_audit.config_error import validated
 from landscape_audit.curvature.trace import form, inside
-from landscape_audit.demand import on_number
 from landscape_audit.errors import ConfigError
+from landscape_audit.gates.demand import on_number
 from landscape_audit.policy import Gate, Policy
 from landscape_audit.probes.ascent import BallAscent
 from landscape_audit.probes.krylov import HessianKrylov, KrylovTrace

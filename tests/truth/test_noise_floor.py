@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save_file
 from user_files import write
 
-from landscape_audit.calibrate import Repeats, repeated_audits, seed_of
 from landscape_audit.calibration.calibration import calibration
 from landscape_audit.calibration.record import Noise
 from landscape_audit.plan import Silent
+from landscape_audit.repeats import Repeats, repeated_audits, seed_of
 from landscape_audit.spec import AuditSpec
 from landscape_audit.subject.data.draw import drawn, with_replacement
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from landscape_audit.errors import PolicyError
+from landscape_audit.gates.waiving import refuse_strays
 from landscape_audit.ids import ANY, IDS, Id, declared, given_by
 from landscape_audit.policy import Gate, MalformedWaiver, Policy
 from landscape_audit.text import did_you_mean, listed
-from landscape_audit.waiving import refuse_strays
 
 CHECKS = tuple(dict.fromkeys(each.check for each in IDS))
 """The checks of the battery, and those that can be enabled, in the order of the report."""

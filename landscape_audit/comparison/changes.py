@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from landscape_audit.comparison import SHARE, absolute_change, change_from, is_paired, relative_change
+from landscape_audit.comparison.comparison import SHARE, absolute_change, change_from, is_paired, relative_change
 from landscape_audit.results import AuditResults, Baseline, Difference, Estimate
 from landscape_audit.text import number
 

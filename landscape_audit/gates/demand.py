@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from landscape_audit.changes import in_per_cent
-from landscape_audit.comparison import absolute_change, change_from, relative_change
+from landscape_audit.comparison.changes import in_per_cent
+from landscape_audit.comparison.comparison import absolute_change, change_from, relative_change
 from landscape_audit.confidence import Judging
 from landscape_audit.policy import Allowance, Gate
 from landscape_audit.results import Baseline, Direction, Estimate, GateStatus, Label

@@ -7,9 +7,9 @@ import datetime as dt
 import pytest
 from results_factory import an_audit, an_estimate, checks_with
 
-from landscape_audit.baseline import baseline_of
-from landscape_audit.changes import changes
-from landscape_audit.judge import judged
+from landscape_audit.comparison.baseline import baseline_of
+from landscape_audit.comparison.changes import changes
+from landscape_audit.gates.judge import judged
 from landscape_audit.policy import EffectivePolicy
 from landscape_audit.results import AuditResults, InstrumentInfo, IntervalPart, Measured
 

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from landscape_audit.changes import change_in_words
+from landscape_audit.comparison.changes import change_in_words
 from landscape_audit.confidence import Judging, as_judged, is_known, judging
-from landscape_audit.demand import (
+from landscape_audit.errors import PolicyError
+from landscape_audit.gates.demand import (
     Ruling,
     changed,
     in_words,
@@ -17,7 +18,6 @@ from landscape_audit.demand import (
     on_number,
     with_interval,
 )
-from landscape_audit.errors import PolicyError
 from landscape_audit.ids import declared
 from landscape_audit.policy import Gate, Policy, Requirement
 from landscape_audit.results import AuditResults, Estimate, Failed, Label, NotApplicable, Outcome

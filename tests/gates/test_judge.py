@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from results_factory import SHA256, an_audit, between
 
-from landscape_audit.demand import on_label, on_number
 from landscape_audit.errors import PolicyError
-from landscape_audit.judge import judged, last_line
+from landscape_audit.gates.demand import on_label, on_number
+from landscape_audit.gates.judge import judged, last_line
 from landscape_audit.policy import Gate, Policy
 from landscape_audit.results import (
     AuditResults,

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from landscape_audit.errors import AuditError
+from landscape_audit.gates.policy_file import BUILT_IN, read_policy
 from landscape_audit.policy import EffectivePolicy
-from landscape_audit.policy_file import BUILT_IN, read_policy
 
 HOUSE = """
 on_undecided = "warn"

@@ -10,6 +10,8 @@ from collections import Counter
 from pathlib import Path
 
 from landscape_audit.errors import CheckpointError
+from landscape_audit.gates.rulings import Ruled, rulings
+from landscape_audit.gates.waiving import refuse_strays, waiver_of
 from landscape_audit.ids import name_of
 from landscape_audit.policy import (
     Consequence,
@@ -25,10 +27,8 @@ from landscape_audit.results import (
     Verdict,
     Word,
 )
-from landscape_audit.rulings import Ruled, rulings
 from landscape_audit.seal import unsealed
 from landscape_audit.text import count, printable
-from landscape_audit.waiving import refuse_strays, waiver_of
 
 EXIT_CODES: dict[Word, int] = {"PASS": 0, "OBSERVED": 0, "FAIL": 1, "UNDECIDED": 3, "ERROR": 5}
 UNJUDGED = Verdict(word="OBSERVED", sentence="Measured; no policy was applied.", exit_code=0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from landscape_audit.checks.loss import proportion
-from landscape_audit.comparison import absolute_change, is_paired, relative_change
+from landscape_audit.comparison.comparison import absolute_change, is_paired, relative_change
 from landscape_audit.results import Estimate, IntervalPart, spread
 from landscape_audit.statistics import weighted_mean
 

@@ -1,0 +1,1 @@
+"""Two audits side by side: whether they can be compared, and how much every number changed."""
