@@ -213,6 +213,19 @@ IDS: tuple[Id, ...] = (
 )
 """In the order of the report."""
 
+HEADLINES = (
+    "loss.value",
+    "loss.metric",
+    "gradient.norm",
+    "sharpness.lambda_max",
+    "sharpness.edge_of_stability",
+    "negative_curvature.lambda_min",
+    "trace.trace",
+    "flatness.tolerance",
+    "flatness.worst_case",
+)
+"""The estimates that people ask for first, in the terminal and on the first page."""
+
 
 @functools.cache
 def declared(key: str) -> Id | None:

@@ -10,7 +10,7 @@ from results_factory import a_check, an_audit
 from landscape_audit.errors import PolicyError
 from landscape_audit.gates.lint import CHECKS, expect
 from landscape_audit.gates.policy_file import BUILT_IN, read_policy
-from landscape_audit.ids import IDS, declared
+from landscape_audit.ids import IDS, declared, name_of
 from landscape_audit.policy import Policy
 from landscape_audit.results import Measured
 
@@ -82,3 +82,23 @@ def test_the_checks_of_the_table_are_those_of_the_battery() -> None:
     from landscape_audit.checks import BATTERY, OPT_IN
 
     assert set(CHECKS) == {check.id for check in (*BATTERY, *OPT_IN)}
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("sharpness.lambda_max", "the largest Hessian eigenvalue"),
+        ("sharpness.lambda_3", "Hessian eigenvalue 3 from the top"),
+        ("flatness.rise@0.05", "the mean rise of the loss at radius 0.05"),
+        ("quantisation.rise@int8", "the rise of the loss with weights in int8"),
+        ("someones.plugin_number", "someones.plugin_number"),
+    ],
+)
+def test_an_id_has_a_name_that_people_read_or_is_its_own(key: str, name: str) -> None:
+    assert name_of(key) == name
+
+
+def test_everything_that_is_gated_often_has_a_name() -> None:
+    audit = an_audit()
+    unnamed = [key for key in (*audit.estimates(), *audit.labels()) if name_of(key) == key]
+    assert all(key.startswith("instrument.") for key in unnamed)

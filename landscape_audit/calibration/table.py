@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from landscape_audit.calibration.calibration import how_resampled
 from landscape_audit.calibration.gates import rates
 from landscape_audit.calibration.record import Calibration, Noise
-from landscape_audit.names import HEADLINES
+from landscape_audit.ids import HEADLINES
 from landscape_audit.text import count, number, printable
 
 HEAD = ("number", "value", "SD", "SD, %", "stated ±", "stated / noise", "limit")

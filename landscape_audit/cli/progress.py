@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from landscape_audit.names import doing
+from landscape_audit.cli.doing import doing
 from landscape_audit.plan import Plan, Silent
 from landscape_audit.plan import Progress as Listener
 from landscape_audit.results import Cost

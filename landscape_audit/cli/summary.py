@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from landscape_audit.comparison.changes import changes
 from landscape_audit.gates.demand import with_interval
-from landscape_audit.names import HEADLINES
+from landscape_audit.ids import HEADLINES
 from landscape_audit.report.advice import advice_of
 from landscape_audit.report.baseline import baseline_of
 from landscape_audit.report.verdict import class_of_point

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from landscape_audit.comparison.changes import Change, changes
 from landscape_audit.gates.demand import with_interval
-from landscape_audit.ids import name_of
-from landscape_audit.names import HEADLINES
+from landscape_audit.ids import HEADLINES, name_of
 from landscape_audit.report.tables import TableView, capped
 from landscape_audit.results import AuditResults, Baseline, Difference, Estimate
 from landscape_audit.text import count, printable

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from landscape_audit.comparison.baseline import baseline_of
 from landscape_audit.comparison.changes import changes
-from landscape_audit.names import HEADLINES
+from landscape_audit.ids import HEADLINES
 from landscape_audit.report.baseline import labels_of, numbers_of, obstacles_of, together
 from landscape_audit.report.provenance import identity_of
 from landscape_audit.report.tables import TableView, capped

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from landscape_audit.names import HEADLINES
+from landscape_audit.ids import HEADLINES
 from landscape_audit.report.advice import AdviceListView, advice_of
 from landscape_audit.report.baseline import BaselineView, baseline_of
 from landscape_audit.report.check import CheckView, FigureView, check_of

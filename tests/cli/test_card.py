@@ -19,7 +19,7 @@ from model_cards import CARDS
 from results_factory import OUTCOMES, SHA256, an_audit
 
 from landscape_audit.gates.judge import judged
-from landscape_audit.names import HEADLINES
+from landscape_audit.ids import HEADLINES
 from landscape_audit.policy import Policy
 from landscape_audit.results import FileRecord
 

@@ -15,7 +15,7 @@ import pytest
 from command_line import fill
 from forked import Forks
 
-from landscape_audit.names import doing
+from landscape_audit.cli.doing import doing
 
 KILLS, CHAINS = 20, 5
 RUN = ("run", "model.safetensors", "--no-pdf", "--only", "loss", "--only", "sharpness", "--only", "flatness")

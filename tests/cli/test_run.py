@@ -16,7 +16,7 @@ from command_line import outcome
 from safetensors.torch import save_file
 from torch import nn
 
-from landscape_audit.names import doing
+from landscape_audit.cli.doing import doing
 from landscape_audit.results import AuditResults
 
 ROOT = Path(__file__).parents[2]

@@ -1,19 +1,6 @@
-"""What comes first where numbers are shown, and what a person who waits is told."""
+"""What a person who waits is told of each probe."""
 
 from __future__ import annotations
-
-HEADLINES = (
-    "loss.value",
-    "loss.metric",
-    "gradient.norm",
-    "sharpness.lambda_max",
-    "sharpness.edge_of_stability",
-    "negative_curvature.lambda_min",
-    "trace.trace",
-    "flatness.tolerance",
-    "flatness.worst_case",
-)
-"""The estimates that people ask for first, in the terminal and on the first page."""
 
 _DOING = {
     "around": "what is around the checkpoint, put together",
@@ -43,7 +30,6 @@ _DOING = {
     "trust_region": "the best steps within reach",
     "watched_forward": "activations of every layer",
 }
-"""What a person who waits is told of a probe."""
 
 
 def doing(probe: str) -> str:
