@@ -16,8 +16,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from landscape_audit.gates.demand import with_interval
 from landscape_audit.ids import name_of
+from landscape_audit.intervals import with_interval
 from landscape_audit.results import AuditResults, Estimate, Failed, IntervalKind
 from landscape_audit.strict import Strict
 

@@ -173,6 +173,10 @@ def finite_or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
+UNDECIDED = "undecided"
+"""The word of a label whose check could not settle its own question."""
+
+
 class Label(Record):
     """A word out of a closed list, and the sentence that led to it."""
 

@@ -59,7 +59,7 @@ def described(raised: BaseException, limit: int = 500) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """` Did you mean 'x'?`, or the known words where nothing is close, for the end of a message."""
+    """`Did you mean 'x'?`, or the known words where nothing is close, for the end of a message."""
     choices = sorted(known)
     if not choices:
         return "There are none."
@@ -83,6 +83,11 @@ def number(value: float | None, digits: int = 4) -> str:
     if value is None:
         return "not finite"
     return f"{value:.{digits}g}".replace("-", "−").replace("+", "")
+
+
+def percent(share: float, digits: int = 4) -> str:
+    """`8 %` for 0.08."""
+    return f"{number(100 * share, digits)} %"
 
 
 def mebibytes(size: float) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from landscape_audit.calibration.calibration import how_resampled
 from landscape_audit.calibration.record import Calibration, LabelNoise, Noise
 from landscape_audit.proposal.toml import comment, quoted, setting
-from landscape_audit.text import count, number
+from landscape_audit.text import count, number, percent
 
 
 def gates_toml(found: Calibration) -> str:
@@ -25,11 +25,13 @@ def rates(found: Calibration) -> str:
         return "No number has a limit."
     each, limits = found.limited[0].limit, count(len(found.limited), "limit")
     assert each is not None  # noqa: S101 - that is what `limited` selects
-    rates = f"{_percent(each.false_alarm)} for each of {limits}, at most {_percent(found.together)} for all together"
+    rates = (
+        f"{percent(each.false_alarm, 3)} for each of {limits}, at most {percent(found.together, 3)} for all together"
+    )
     if found.family:
         return f"False alarms: {rates} (--family: Bonferroni)."
-    less = _percent(found.false_alarm / len(found.limited))
-    return f"False alarms: {rates}; with --family {less} and {_percent(found.false_alarm)}."
+    less = percent(found.false_alarm / len(found.limited), 3)
+    return f"False alarms: {rates}; with --family {less} and {percent(found.false_alarm, 3)}."
 
 
 def _head(found: Calibration) -> Iterator[str]:
@@ -38,7 +40,7 @@ def _head(found: Calibration) -> Iterator[str]:
     yield rates(found)
     yield "They hold for audits of this model on these data by this protocol, and mean nothing for others:"
     yield f"data {found.data.source}, {found.data.n_samples} examples, fingerprint {found.data.fingerprint}"
-    yield f"loss {found.data.loss}, preset {found.preset}, {found.dtype}, intervals of {_percent(found.level)}"
+    yield f"loss {found.data.loss}, preset {found.preset}, {found.dtype}, intervals of {percent(found.level, 3)}"
     yield from found.told
 
 
@@ -59,7 +61,7 @@ def _why(found: Calibration, floor: Noise) -> str:
         return f"{made}: {number(floor.value)}. {floor.remark}"
     return (
         f"{made}: {number(floor.value)} ± {number(floor.sd, 2)}. An audit of this checkpoint on another validation set "
-        f"of this size passes with a probability of at least {_percent(1 - limit.false_alarm)} (one-sided prediction "
+        f"of this size passes with a probability of at least {percent(1 - limit.false_alarm, 3)} (one-sided prediction "
         f"limit of the interval's {end} end: Student's t, n = {floor.n}, {limit.scale} scale)."
     )
 
@@ -79,7 +81,3 @@ def _checkpoint(found: Calibration) -> str:
     file = found.files[0]
     more = f" and {count(len(found.files) - 1, 'more file')}" if len(found.files) > 1 else ""
     return f"{file.name} (sha256 {file.sha256[:12]}…){more}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"

@@ -10,9 +10,8 @@ from statistics import NormalDist
 from landscape_audit.calibration.limit import Side, prediction_limit, spread_of
 from landscape_audit.calibration.record import FEWEST, LabelNoise, Noise, Resampling
 from landscape_audit.calibration.repeat import Repeat
-from landscape_audit.gates.demand import UNDECIDED
 from landscape_audit.ids import HEADLINES
-from landscape_audit.results import AuditResults, Estimate
+from landscape_audit.results import UNDECIDED, AuditResults, Estimate
 from landscape_audit.text import count
 
 GATED_LABELS = ("stationarity.class",)

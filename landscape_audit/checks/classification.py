@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from landscape_audit.checks.evidence import Evidence
 from landscape_audit.checks.gradient import DISTINGUISHABLE, FEWEST_GROUPS
-from landscape_audit.gates.demand import UNDECIDED
 from landscape_audit.probes.walks import SMALL
-from landscape_audit.results import Estimate, IntervalKind
-from landscape_audit.text import number
+from landscape_audit.results import UNDECIDED, Estimate, IntervalKind
+from landscape_audit.text import number, percent
 
 LARGE = 0.3
 """A plateau must stay level out to this share."""
@@ -103,7 +102,7 @@ def _not_critical(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
     chance = Condition("chance of no mean gradient ≤", seen.probability, DISTINGUISHABLE, seen.gradient_real is True)
     return (
         (_above("drop by a first-order step", drop, seen.delta, seen.half(seen.slope_drop)), chance),
-        f"A first-order step within {number(100 * SMALL)} % of the filters' norms lowers the loss by "
+        f"A first-order step within {percent(SMALL)} of the filters' norms lowers the loss by "
         f"{_worth(drop, seen)}; the mean gradient is {real} (p = {number(seen.probability, 2)}, "
         f"threshold {DISTINGUISHABLE}).",
     )
@@ -136,8 +135,8 @@ def _plateau(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
     level = Condition("level out to ≥", seen.level_out_to, LARGE, seen.level_out_to >= LARGE)
     return (
         (*_flat(seen), level),
-        f"Within {number(100 * SMALL)} % the gradient is worth at most {number(seen.gradient_worth)} and curvature "
-        f"{number(seen.curvature_worth)}; the loss stays within δ out to {number(100 * seen.level_out_to)} %.",
+        f"Within {percent(SMALL)} the gradient is worth at most {number(seen.gradient_worth)} and curvature "
+        f"{number(seen.curvature_worth)}; the loss stays within δ out to {percent(seen.level_out_to)}.",
     )
 
 

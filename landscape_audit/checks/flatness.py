@@ -24,7 +24,7 @@ from landscape_audit.results import (
     finite_or_none,
     spread,
 )
-from landscape_audit.text import count, number
+from landscape_audit.text import count, number, percent
 
 TOLERATED = 0.10
 """The rise, as a share of the loss, at which the tolerance is read off."""
@@ -127,7 +127,7 @@ def _curve(sample: FlatnessSample, curvature: TraceFound, target: float, level: 
     return Line(
         name="rise",
         title="Mean rise of the loss under random perturbation",
-        finding=f"Moving every filter by {number(100 * last.sigma)} % of its norm changes the loss by "
+        finding=f"Moving every filter by {percent(last.sigma)} of its norm changes the loss by "
         f"{number(finite_or_none(last.rise.value))} on average, from {number(sample.loss)}.",
         expected="far below the loss up to some per cent, and as curvature predicts; the two part at the kinks of a "
         "network of ReLUs and where higher orders begin",

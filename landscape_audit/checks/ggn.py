@@ -9,7 +9,7 @@ from landscape_audit.probes.gauss_newton import GaussNewtonKrylov, GaussNewtonSa
 from landscape_audit.probes.rayleigh import RayleighSample, RitzRayleigh
 from landscape_audit.results import Column, Estimate, IntervalPart, Measured, NotApplicable, Table, spread
 from landscape_audit.statistics import ratio, weighted_mean
-from landscape_audit.text import number
+from landscape_audit.text import number, percent
 
 
 @check(
@@ -68,7 +68,7 @@ def _table(sample: GaussNewtonSample, rayleigh: RayleighSample) -> Table:
         for rank, (h, g) in enumerate(zip(rayleigh.top, sample.forms, strict=True), start=1)
     )
     share = rows[0][3]
-    told = f"{number(100 * share, 3)} %" if share is not None else "nothing"
+    told = percent(share, 3) if share is not None else "nothing"
     return Table(
         name="explained",
         title="The Gauss-Newton part along the Hessian's top eigenvectors",

@@ -27,7 +27,7 @@ from landscape_audit.results import (
     Measured,
 )
 from landscape_audit.statistics import FLIPS, Floats, Mean, jackknife, sign_flip_p, wilson
-from landscape_audit.text import count, number
+from landscape_audit.text import count, percent
 
 UNIT = "loss per unit of parameter"
 FEWEST_GROUPS = 6
@@ -136,7 +136,7 @@ def _reason(sample: GradientSample, probability: float, facts: Facts) -> Label:
     if gone:
         return Label(value="vanishing layers", reason=f"Next to no gradient reaches {_listed(gone)}.")
     if lost >= facts.materiality:
-        found = f"{number(100 * lost, 3)} % of |g| would be zero in {sample.held} without loss scaling."
+        found = f"{percent(lost, 3)} of |g| would be zero in {sample.held} without loss scaling."
         return Label(value="underflow", reason=found)
     if distinguishable(sample, probability) is False:
         return Label(value="noise", reason="The batches' gradients show no common direction.")
@@ -165,7 +165,7 @@ def _distinguishable(sample: GradientSample, probability: float) -> tuple[str, s
     found = distinguishable(sample, probability)
     if found is None:
         return "undecided", f"{count(len(sample.weights), 'batch', 'batches')}: too few to tell a gradient from noise."
-    chance = f"batches without a common direction do this in {number(100 * probability, 3)} % of cases"
+    chance = f"batches without a common direction do this in {percent(probability, 3)} of cases"
     return ("nonzero", f"The mean gradient is real: {chance}.") if found else ("noise", f"It may be noise: {chance}.")
 
 

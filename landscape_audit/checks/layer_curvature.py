@@ -19,7 +19,7 @@ from landscape_audit.results import (
     Table,
     finite_or_none,
 )
-from landscape_audit.text import number
+from landscape_audit.text import number, percent
 
 
 @check(
@@ -71,7 +71,7 @@ def _table(layers: tuple[LayerTop, ...], trace: TraceFound, facts: Facts) -> Tab
     return Table(
         name="layers",
         title="Curvature of each layer's own block",
-        finding=f"{number(100 * heaviest.weight_in_top, 3)} % of the sharpest direction lies in layer {heaviest.name}.",
+        finding=f"{percent(heaviest.weight_in_top, 3)} of the sharpest direction lies in layer {heaviest.name}.",
         expected="no single layer far above the rest, unless it is the last",
         columns=(
             Column(name="layer", title="Layer"),

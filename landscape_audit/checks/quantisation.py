@@ -24,7 +24,7 @@ from landscape_audit.results import (
     finite_or_none,
     spread,
 )
-from landscape_audit.text import number
+from landscape_audit.text import number, percent
 
 
 @check(
@@ -155,7 +155,7 @@ def _compared(sample: QuantisationSample, flatness: FlatnessSample, facts: Facts
     if last.sigma is None or not math.isfinite(last.sigma):
         return f"{last.title}: a rise of {number(finite_or_none(last.rise.value))}."
     rise = number(finite_or_none(last.rise.value - last.slope))
-    moved = f"{last.title} moves the filters by {number(100 * last.sigma, 3)} % of their norms; beyond the slope"
+    moved = f"{last.title} moves the filters by {percent(last.sigma, 3)} of their norms; beyond the slope"
     sweep = predicted(flatness.clouds, last.sigma, facts.level)
     if sweep is None:
         return f"{moved} the loss rises by {rise}, and the flatness sweep does not go that far."

@@ -12,7 +12,7 @@ from landscape_audit.probes.krylov import HessianKrylov
 from landscape_audit.probes.rayleigh import RayleighSample, RitzRayleigh
 from landscape_audit.results import Column, Estimate, IntervalPart, Label, Measured, Table, spread
 from landscape_audit.statistics import Mean
-from landscape_audit.text import number
+from landscape_audit.text import number, percent
 
 if TYPE_CHECKING:
     from landscape_audit.curvature.lanczos import KrylovSpace
@@ -63,7 +63,7 @@ def _convergence(top: Estimate, krylov: KrylovSpace) -> Label:
     if top.value is None or solver is None or solver.high is None:
         return Label(value="undecided", reason="Nothing bounds λ_max from above.", open="residual")
     room = solver.high - top.value
-    reason = f"The solver leaves {number(100 * room / scale if scale else 0.0, 2)} % of λ_max open."
+    reason = f"The solver leaves {percent(room / scale if scale else 0.0, 2)} of λ_max open."
     if room <= CONVERGED * scale:
         return Label(value="converged", reason=reason)
     return Label(value="undecided", reason=reason, open="residual")

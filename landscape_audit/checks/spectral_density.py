@@ -14,7 +14,7 @@ from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.krylov import HessianKrylov
 from landscape_audit.quantiles import normal_quantile
 from landscape_audit.results import Axis, Bar, Estimate, IntervalPart, Measured, Spectrum
-from landscape_audit.text import count, number
+from landscape_audit.text import count, number, percent
 
 if TYPE_CHECKING:
     from landscape_audit.curvature.lanczos import KrylovSpace
@@ -64,7 +64,7 @@ def spectral_density(krylov: KrylovSpace, facts: Facts) -> Measured:
             Spectrum(
                 name="density",
                 title="Density of Hessian eigenvalues",
-                finding=f"About {number(100 * (near.value or 0.0), 3)} % of the eigenvalues are within 1 % of zero; "
+                finding=f"About {percent(near.value or 0.0, 3)} of the eigenvalues are within 1 % of zero; "
                 f"{count(len(bars), 'eigenvalue stands', 'eigenvalues stand')} out.",
                 expected="nearly all of the mass at zero, a short negative tail, a few positive outliers",
                 x=Axis(label="Eigenvalue", unit=UNIT, scale="symlog"),

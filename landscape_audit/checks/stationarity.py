@@ -9,11 +9,11 @@ from landscape_audit.checks.check import check
 from landscape_audit.checks.classification import Branch, decide, undecided
 from landscape_audit.checks.data import reason_of as reason_of_sample
 from landscape_audit.checks.evidence import Evidence, gather
-from landscape_audit.gates.demand import UNDECIDED
 from landscape_audit.probes.causes import Causes, CausesFound
 from landscape_audit.probes.surroundings import Around, InDouble, Surroundings
 from landscape_audit.probes.walks import Walk
 from landscape_audit.results import (
+    UNDECIDED,
     Axis,
     Column,
     Estimate,

@@ -8,7 +8,7 @@ from landscape_audit.checks.check import check
 from landscape_audit.checks.walk_line import RADIUS, walk_line
 from landscape_audit.probes.walks import Plane, RandomPlane, Slices, Walk
 from landscape_audit.results import Axis, Estimate, Line, Mark, Measured, Surface, finite_or_none
-from landscape_audit.text import count, number
+from landscape_audit.text import count, number, percent
 
 _EXPECTED = {
     "v_max": "the steepest valley through the checkpoint, rising on both sides",
@@ -87,7 +87,7 @@ def _telling(walk: Walk, loss: float) -> float:
 
 def _slice(walk: Walk, loss: float) -> Line:
     best = walk.best()
-    where = f"{number(100 * best.radius, 3)} % of the filters' norms away" if best.drop > 0 else "the checkpoint itself"
+    where = f"{percent(best.radius, 3)} of the filters' norms away" if best.drop > 0 else "the checkpoint itself"
     return walk_line(
         walk,
         name="slice_" + walk.direction.replace("-", "down_"),

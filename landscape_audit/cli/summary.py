@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from landscape_audit.comparison.changes import changes
-from landscape_audit.gates.demand import with_interval
 from landscape_audit.ids import HEADLINES
+from landscape_audit.intervals import with_interval
 from landscape_audit.report.advice import advice_of
 from landscape_audit.report.baseline import baseline_of
 from landscape_audit.report.verdict import class_of_point
-from landscape_audit.results import AuditResults, Estimate, Failed, GateResult, Label
+from landscape_audit.results import AuditResults, Failed, GateResult, Label
 from landscape_audit.text import printable
 
 
@@ -16,7 +16,7 @@ def summary(results: AuditResults) -> str:
     """The gates, the headline numbers with their intervals and the labels, then the place and the first advice."""
     estimates, metric = results.estimates(), printable(results.data.metric or "metric")
     called = {"loss.metric": f"loss.metric ({metric})"}
-    rows = [(called.get(key, key), printable(_shown(estimates[key]))) for key in HEADLINES if key in estimates]
+    rows = [(called.get(key, key), printable(with_interval(estimates[key]))) for key in HEADLINES if key in estimates]
     rows += [(printable(key), printable(label.value)) for key, label in results.labels().items() if _tells(label)]
     table = (f"  {key:30} {shown}" for key, shown in rows)
     told = (*_place(results), *_since(results), *_first_advice(results))
@@ -71,7 +71,3 @@ def failures(results: AuditResults) -> tuple[str, ...]:
 def _row(gate: GateResult) -> tuple[str, str, str, str]:
     word = "waived" if gate.waiver else "warn" if gate.level == "warn" and gate.status != "pass" else gate.status
     return word, gate.key, gate.found, gate.demand
-
-
-def _shown(estimate: Estimate) -> str:
-    return f"not finite ({estimate.nonfinite})" if estimate.value is None else with_interval(estimate)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from landscape_audit.comparison.comparison import SHARE, absolute_change, change_from, is_paired, relative_change
 from landscape_audit.results import AuditResults, Baseline, Difference, Estimate
-from landscape_audit.text import number
+from landscape_audit.text import number, percent
 
 Word = Literal["higher", "lower", "the same", "no difference that can be told", "not comparable"]
 Tone = Literal["good", "bad", "plain", "open"]
@@ -88,7 +88,7 @@ def change_in_words(change: Estimate, digits: int = 4) -> str:
     """`+8 % (+5 % to +11 %)`; in the number's own unit where the change is no share."""
 
     def shown(by: float) -> str:
-        told = in_per_cent(by, digits) if change.unit == SHARE else number(by, digits)
+        told = percent(by, digits) if change.unit == SHARE else number(by, digits)
         return f"+{told}" if by > 0 else told
 
     if change.value is None:
@@ -99,8 +99,3 @@ def change_in_words(change: Estimate, digits: int = 4) -> str:
         return f"{shown(change.value)} (no interval is known)"
     low, high = ("unknown" if end is None else shown(end) for end in (change.low, change.high))
     return f"{shown(change.value)} ({low} to {high})"
-
-
-def in_per_cent(share: float | None, digits: int = 4) -> str:
-    """`8 %` for 0.08."""
-    return f"{number(100 * (share or 0.0), digits)} %"

@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from landscape_audit.comparison.changes import in_per_cent
 from landscape_audit.comparison.comparison import absolute_change, change_from, relative_change
 from landscape_audit.confidence import Judging
+from landscape_audit.intervals import with_interval
 from landscape_audit.policy import Allowance, Gate
-from landscape_audit.results import Baseline, Direction, Estimate, GateStatus, Label
-from landscape_audit.text import number
-
-UNDECIDED = "undecided"
-"""The label of a check that could not settle its own question."""
+from landscape_audit.results import UNDECIDED, Baseline, Direction, Estimate, GateStatus, Label
+from landscape_audit.text import number, percent
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ def no_worse(gate: Gate, direction: Direction) -> tuple[str, Gate]:
     """What `no_worse_than_baseline` demands in words, and as a limit on how much the number changed."""
     allowed = gate.no_worse_than_baseline or Allowance(relative=0.0)
     most = allowed.absolute if allowed.relative is None else allowed.relative
-    room = in_per_cent(most) if allowed.relative is not None else number(most, 12)
+    room = percent(most or 0.0, 12) if allowed.relative is not None else number(most, 12)
     side = "above" if direction == "lower" else "below"
     demand = f"at most {room} {side} the baseline" if most else f"not {side} the baseline"
     worst = most or 0.0
@@ -74,7 +71,7 @@ def on_number(gate: Gate, estimate: Estimate) -> Ruling:
     A limit itself is inside.
     """
     if estimate.value is None:
-        return Ruling("fail", f"not finite ({estimate.nonfinite})", "It is not a finite number.", math.inf)
+        return Ruling("fail", with_interval(estimate), "It is not a finite number.", math.inf)
     status = settled(gate, estimate)
     found = with_interval(estimate, digits=_telling_digits(gate, estimate))
     return Ruling(status, found, _reason(gate, estimate, status), _excess(gate, estimate.value))
@@ -89,18 +86,6 @@ def settled(gate: Gate, estimate: Estimate) -> GateStatus:
     if low > ceiling or high < floor:
         return "fail"
     return "pass" if floor <= low and high <= ceiling else "undecided"
-
-
-def with_interval(estimate: Estimate, digits: int = 4) -> str:
-    """`31.24 (29.64 to 32.84)`; `0.381 (at least 0.381)` where one side is open; the number alone where it is exact."""
-    value, low, high = (number(bound, digits) for bound in (estimate.value, estimate.low, estimate.high))
-    if estimate.low is None and estimate.high is None:
-        return f"{value} (no interval is known)"
-    if estimate.low is None:
-        return f"{value} (at most {high})"
-    if estimate.high is None:
-        return f"{value} (at least {low})"
-    return value if estimate.low == estimate.value == estimate.high else f"{value} ({low} to {high})"
 
 
 def _telling_digits(gate: Gate, estimate: Estimate) -> int:

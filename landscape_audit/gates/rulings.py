@@ -16,12 +16,12 @@ from landscape_audit.gates.demand import (
     no_worse,
     on_label,
     on_number,
-    with_interval,
 )
 from landscape_audit.ids import declared
+from landscape_audit.intervals import with_interval
 from landscape_audit.policy import Gate, Policy, Requirement
 from landscape_audit.results import AuditResults, Estimate, Failed, Label, NotApplicable, Outcome
-from landscape_audit.text import did_you_mean, number
+from landscape_audit.text import did_you_mean, number, percent
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _with_confidence(ruling: Ruling, estimate: Estimate, how: Judging) -> Ruling
     """The ruling, saying at which confidence it is where that is not the audit's own."""
     if how.confidence is None or not estimate.parts or ruling.status == "incomparable":
         return ruling
-    sure = f"{number(100 * how.confidence, 6)} %"
+    sure = percent(how.confidence, 6)
     if not is_known(estimate, how):
         level = f"[protocol] level = {number(how.confidence, 6)}"
         reason = f"The audit has no interval at {sure}: measure with this policy, or with  {level}"
@@ -105,7 +105,7 @@ def _with_confidence(ruling: Ruling, estimate: Estimate, how: Judging) -> Ruling
 def _on_baseline(results: AuditResults, key: str, gate: Gate, estimate: Estimate, how: Judging) -> Ruled:
     """How much worse it may be is the limit; how much worse it is, with its interval, is held against that."""
     demand, limit = no_worse(gate, estimate.direction)
-    found = with_interval(estimate) if estimate.value is not None else f"not finite ({estimate.nonfinite})"
+    found = with_interval(estimate)
     obstacle = _why_incomparable(results, key)
     if obstacle or results.baseline is None:
         return Ruled(key, gate, demand, Ruling("incomparable", found, obstacle, math.inf), estimate)

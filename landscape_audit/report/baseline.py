@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from landscape_audit.comparison.changes import Change, changes
-from landscape_audit.gates.demand import with_interval
 from landscape_audit.ids import HEADLINES, name_of
+from landscape_audit.intervals import with_interval
 from landscape_audit.report.tables import TableView, capped
-from landscape_audit.results import AuditResults, Baseline, Difference, Estimate
+from landscape_audit.results import AuditResults, Baseline, Difference
 from landscape_audit.text import count, printable
 
 
@@ -56,8 +56,8 @@ def numbers_of(
     rows = [
         [
             _name(each.key, metric),
-            _shown(each.there),
-            _shown(each.here),
+            with_interval(each.there),
+            with_interval(each.here),
             each.shown or "—",
             each.word,
             "piece by piece" if each.paired and not each.obstacles else "by their intervals",
@@ -110,7 +110,3 @@ def _measured(baseline: Baseline) -> str:
 
 def _name(key: str, metric: str | None) -> str:
     return printable(name_of(key, metric))
-
-
-def _shown(estimate: Estimate) -> str:
-    return with_interval(estimate) if estimate.value is not None else f"not finite ({estimate.nonfinite})"

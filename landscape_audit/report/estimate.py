@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from landscape_audit.gates.demand import with_interval
 from landscape_audit.ids import name_of
+from landscape_audit.intervals import with_interval
 from landscape_audit.report.tables import TableView, capped, cell
 from landscape_audit.results import Estimate
-from landscape_audit.text import number, printable
+from landscape_audit.text import number, percent, printable
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class EstimateView:
 def estimate_of(key: str, estimate: Estimate, metric: str | None = None) -> EstimateView:
     """One estimate, rounded to where its interval begins."""
     kinds = " + ".join(dict.fromkeys(part.kind for part in estimate.parts)) or "exact"
-    level = f", {100 * estimate.level:g} %" if estimate.level and estimate.parts else ""
-    shown = with_interval(estimate) if estimate.value is not None else f"not finite ({estimate.nonfinite})"
+    level = f", {percent(estimate.level, 6)}" if estimate.level and estimate.parts else ""
+    shown = with_interval(estimate)
     name = name_of(key, metric)
     short = key.partition(".")[2].replace("_", " ")
     value, _, interval = shown.partition(" (")

@@ -10,7 +10,7 @@ from landscape_audit.ids import declared
 from landscape_audit.policy import EffectivePolicy, Gate, MalformedWaiver, Waiver
 from landscape_audit.report.tables import TableView, capped
 from landscape_audit.results import AuditResults
-from landscape_audit.text import number, printable
+from landscape_audit.text import number, percent, printable
 
 _FOLLOWS = (("on_undecided", "undecided"), ("on_missing_baseline", "no baseline"), ("on_not_applicable", "not here"))
 
@@ -43,7 +43,7 @@ def policy_of(results: AuditResults) -> PolicyView:
 
 def settings_of(policy: EffectivePolicy) -> tuple[tuple[str, str], ...]:
     """What holds wherever a gate says nothing else."""
-    sure = "that of the audit" if policy.confidence is None else _percent(policy.confidence)
+    sure = "that of the audit" if policy.confidence is None else percent(policy.confidence, 6)
     needs = [] if policy.require.n_samples is None else [f"{policy.require.n_samples} examples"]
     needs += [] if policy.require.data is None else [f"the sample {policy.require.data}"]
     return (
@@ -69,7 +69,7 @@ def _gate(policy: EffectivePolicy, key: str, gate: Gate) -> Iterator[str]:
     yield printable(demanded(gate, what.direction if what else "lower"), 600)
     yield gate.level
     own = [f"{word}: {said}" for name, word in _FOLLOWS if (said := getattr(gate, name))]
-    own += [] if gate.confidence is None else [f"at {_percent(gate.confidence)}"]
+    own += [] if gate.confidence is None else [f"at {percent(gate.confidence, 6)}"]
     yield ", ".join(own) or "as for all"
     yield printable(gate.why, 600)
     yield printable(f"{origin.file}:{origin.line}") if origin else "built in"
@@ -98,7 +98,3 @@ def _effect(results: AuditResults, waiver: Waiver | MalformedWaiver) -> str:
     if any((each.reason, each.approver, each.expires) == mine for each in used):
         return "lets its gate through"
     return "another waiver lets its gate through" if used else "had expired"
-
-
-def _percent(share: float) -> str:
-    return f"{number(100 * share, 6)} %"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from landscape_audit.report.cost import in_gradients
 from landscape_audit.results import AuditResults, DataInfo, SubjectInfo
-from landscape_audit.text import count, number, printable
+from landscape_audit.text import count, number, percent, printable
 
 
 def identity_of(results: AuditResults) -> tuple[tuple[str, str], ...]:
@@ -34,7 +34,7 @@ def method_of(results: AuditResults) -> tuple[tuple[str, str], ...]:
         ("Mode", printable(" ".join(protocol.mode), 600)),
         ("Budgets", budgets),
         ("Done differently", printable(" ".join(protocol.adjustments), 1500) or "Nothing."),
-        ("Confidence", f"{100 * protocol.level:g} % for sampling and probe intervals"),
+        ("Confidence", f"{percent(protocol.level, 6)} for sampling and probe intervals"),
     )
 
 

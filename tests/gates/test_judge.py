@@ -428,6 +428,11 @@ def test_how_much_worse_than_the_baseline_is_held_against_what_is_allowed(there:
     assert (gate.status, gate.demand) == (status, "at most 10 % above the baseline")
 
 
+def test_an_allowance_is_demanded_in_full_and_not_as_a_rounded_share() -> None:
+    gate = only_gate({"sharpness.lambda_max": {"no_worse_than_baseline": 0.123456}}, beside(10.0))
+    assert gate.demand == "at most 12.3456 % above the baseline"
+
+
 def test_an_allowance_may_be_in_the_unit_of_the_number() -> None:
     allowed = {"sharpness.lambda_max": {"no_worse_than_baseline": {"absolute": 1.5}}}
     assert only_gate(allowed, beside(9.5)).status == "pass"
