@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from landscape_audit.errors import PolicyError
+from landscape_audit.gates.kinds import refuse_wrong_kind
 from landscape_audit.gates.waiving import refuse_strays
 from landscape_audit.ids import ANY, IDS, Id, declared, given_by
 from landscape_audit.policy import Gate, MalformedWaiver, Policy
@@ -30,7 +31,10 @@ def expect(policy: Policy, checks: Iterable[str] = CHECKS, off: Collection[str] 
             wanted = f"[checks.{name}] enabled = true" if name in off else did_you_mean(name, known)
             raise PolicyError(f"gate '{key}': no check '{name}' will run.", remedy=f'{wanted} Or set level = "off".')
         if given_by(name):
-            _refuse_wrong_kind(gate, _declared(key))
+            what = _declared(key)
+            words = () if what.words == ANY else what.words or None
+            refuse_wrong_kind(key, gate, what.direction, words)
+            _refuse_strange_words(gate, what)
 
 
 def _declared(key: str) -> Id:
@@ -42,25 +46,11 @@ def _declared(key: str) -> Id:
     return found
 
 
-def _refuse_wrong_kind(gate: Gate, what: Id) -> None:
-    if gate.one_of is None and what.words:
-        named = ", ".join(f'"{word}"' for word in what.words[:2]) if what.words != ANY else '"…"'
-        raise PolicyError(
-            f"gate '{what.key}': it is a label; limits are for numbers.", remedy=f"Use one_of = [{named}]."
-        )
-    if gate.one_of is not None and not what.words:
-        raise PolicyError(
-            f"gate '{what.key}': it is a number; one_of is for labels.", remedy="Use at_most or at_least."
-        )
+def _refuse_strange_words(gate: Gate, what: Id) -> None:
     strange = [word for word in gate.one_of or () if word not in what.words] if what.words != ANY else []
     if strange:
         raise PolicyError(
             f"gate '{what.key}': it is never {listed(strange)}.", remedy=did_you_mean(strange[0], what.words)
-        )
-    if gate.no_worse_than_baseline and what.direction == "neither":
-        raise PolicyError(
-            f"gate '{what.key}': neither more nor less of it is better, so nothing is worse than the baseline.",
-            remedy="Use between, at_most or at_least.",
         )
 
 

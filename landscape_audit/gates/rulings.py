@@ -17,6 +17,7 @@ from landscape_audit.gates.demand import (
     on_label,
     on_number,
 )
+from landscape_audit.gates.kinds import refuse_wrong_kind
 from landscape_audit.ids import declared
 from landscape_audit.intervals import with_interval
 from landscape_audit.policy import Gate, Policy, Requirement
@@ -50,28 +51,14 @@ def _gates(results: AuditResults, policy: Policy) -> Iterator[Ruled]:
         if gate.level == "off":
             continue
         estimate, label = results.estimates().get(key), results.labels().get(key)
-        _is_of_its_kind(key, gate, estimate, label)
         if label is not None:
+            refuse_wrong_kind(key, gate, label.direction, (label.value,))
             yield Ruled(key, gate, in_words(gate), on_label(gate, label), label=label)
         elif estimate is not None:
+            refuse_wrong_kind(key, gate, estimate.direction, None)
             yield from _on_estimate(results, policy, key, gate, estimate)
         else:
             yield Ruled(key, gate, in_words(gate), _unmeasured(results, policy, key, gate))
-
-
-def _is_of_its_kind(key: str, gate: Gate, estimate: Estimate | None, label: Label | None) -> None:
-    if estimate is not None and gate.one_of is not None:
-        raise PolicyError(f"gate '{key}': it is a number; one_of is for labels.", remedy="Use at_most or at_least.")
-    if label is not None and gate.is_on_number:
-        raise PolicyError(
-            f"gate '{key}': it is a label, '{label.value}'; limits are for numbers.",
-            remedy=f'Use one_of = ["{label.value}", …].',
-        )
-    if gate.no_worse_than_baseline and estimate is not None and estimate.direction == "neither":
-        raise PolicyError(
-            f"gate '{key}': neither more nor less of it is better, so nothing is worse than the baseline.",
-            remedy="Use between, at_most or at_least.",
-        )
 
 
 def _on_estimate(results: AuditResults, policy: Policy, key: str, gate: Gate, estimate: Estimate) -> Iterator[Ruled]:

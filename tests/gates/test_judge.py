@@ -277,7 +277,7 @@ def test_judging_again_gives_the_same() -> None:
         ({"sharpnes.lambda_max": {"at_most": 1}}, "Did you mean 'sharpness.lambda_max'?"),
         ({"surface.curvature": {"at_most": 1}}, "does not apply here: no filters"),
         ({"spectral_density.mass": {"at_most": 1}}, "was left out of this audit"),
-        ({"stationarity.class": {"at_most": 1}}, "it is a label, 'approximate_minimum'"),
+        ({"stationarity.class": {"at_most": 1}}, "it is a label; limits are for numbers"),
         ({"loss.value": {"one_of": ["low"]}}, "it is a number"),
     ],
 )
