@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from dataclasses import dataclass
@@ -13,9 +12,8 @@ from landscape_audit.card.entries import model_of
 from landscape_audit.card.model_index import ModelIndex
 from landscape_audit.card.place import Place, place_of
 from landscape_audit.card.text import CardText, read_card, split
-from landscape_audit.errors import CardError, UsageError
+from landscape_audit.errors import CardError
 from landscape_audit.files import write_atomically
-from landscape_audit.reading import regular_file
 from landscape_audit.report.provenance import digests_of
 from landscape_audit.report.render import card as rendered
 from landscape_audit.report.view import first_page
@@ -68,19 +66,6 @@ def recorded_results(path: Path) -> Path:
     return path.parent / block.results
 
 
-def other_checkpoint(results: AuditResults, model: Path) -> str | None:
-    """Which file is not the one that was audited; None where all are. Shards are looked for beside the one named."""
-    files = results.subject.files
-    whole = os.path.isdir(model)  # noqa: PTH112 - False, and no exception, also where it may not be looked at
-    folder = model if whole else model.parent
-    for record in files:
-        file = model if len(files) == 1 and not whole else folder / Path(record.name).name
-        found = _digest(file)
-        if found != record.sha256:
-            return f"the results are not of {file}: its SHA-256 is {found[:12]}…, not {record.sha256[:12]}…"
-    return None if files else "the results name no checkpoint"
-
-
 def _block(results: AuditResults, place: Place, newline: str) -> str:
     version = results.environment.landscape_audit
     text = rendered(first_page(results), place=place, digests=digests_of(results), version=version)
@@ -105,13 +90,3 @@ def _stale(path: Path, card: CardText, after: CardText, place: Place) -> tuple[s
 
 def _is_there(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110 - False, and no exception, also where it may not be looked at
-
-
-def _digest(file: Path) -> str:
-    try:
-        with regular_file(file) as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
-    except OSError as error:
-        raise UsageError(
-            f"{file}: cannot be read: {error.strerror or error}.", remedy="Name the checkpoint with --model."
-        ) from None

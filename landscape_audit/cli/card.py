@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from landscape_audit.cli.stored import results_file
 from landscape_audit.errors import CapabilityError, CheckpointError, UsageError
 from landscape_audit.text import printable
 
@@ -52,18 +53,19 @@ def card(
     In CI:  landscape-audit card --check README.md --model model.safetensors
     """
     _check_installed()
-    from landscape_audit.card.card import card_with, other_checkpoint, recorded_results
+    from landscape_audit.card.card import card_with, recorded_results
+    from landscape_audit.subject.checkpoint.recognition import other_than_audited
 
     path = second or first
     _check_name(path)
     source = first if second else recorded_results(path)
-    a_folder = os.path.isdir(source)  # noqa: PTH112 - False, and no exception, also where it may not be looked at
-    found = card_with(source / "results.json" if a_folder else source, path)
-    other = other_checkpoint(found.results, model) if model else None
+    found = card_with(results_file(source), path)
+    other = other_than_audited(found.results.subject.files, model) if model else ""
+    told = f"the results are not of {model}: {other}" if other else ""
     if check:
-        raise typer.Exit(_told(path, found.stale, other))
-    if other:
-        raise CheckpointError(f"{path}: nothing was written: {other}.", remedy=_AUDIT_AGAIN)
+        raise typer.Exit(_told(path, found.stale, told))
+    if told:
+        raise CheckpointError(f"{path}: nothing was written: {told}.", remedy=_AUDIT_AGAIN)
     found.write()
     typer.echo(path)
 
@@ -84,11 +86,11 @@ def _check_name(path: Path) -> None:
             f"{path}: not the name of a model card, which ends in .md.",
             remedy="Name the results first and the card last:  landscape-audit card results.json README.md",
         )
-    if not os.path.isdir(path.parent):  # noqa: PTH112 - likewise
+    if not os.path.isdir(path.parent):  # noqa: PTH112 - False, and no exception, also where it may not be looked at
         raise UsageError(f"{path.parent}: no such folder.", remedy="Make it first, or name a card in a folder that is.")
 
 
-def _told(path: Path, stale: tuple[str, ...], other: str | None) -> int:
+def _told(path: Path, stale: tuple[str, ...], other: str) -> int:
     """One line a reason and what to do, then one that sums up; the exit code."""
     name = printable(path)
     for reason in (*stale, *([other] if other else [])):

@@ -13,11 +13,10 @@ from typing import Any
 from landscape_audit.errors import CapabilityError, PolicyError, ResultsError
 from landscape_audit.gates.judge import UNJUDGED, day_of, judged
 from landscape_audit.policy import Waiver
-from landscape_audit.reading import hash_of, read_bytes
-from landscape_audit.results import AuditResults, FileRecord, parsed_results
+from landscape_audit.reading import read_bytes
+from landscape_audit.results import AuditResults, parsed_results
 from landscape_audit.seal import broken, differing, is_sealed
-from landscape_audit.subject.checkpoint.folder import checkpoint_file
-from landscape_audit.subject.checkpoint.header import INDEX, read_index, unreadable
+from landscape_audit.subject.checkpoint.recognition import other_than_audited
 from landscape_audit.text import count, listed, printable
 from landscape_audit.verification.beside import pages_beside
 from landscape_audit.verification.finding import Finding, unless_of_another_release
@@ -126,39 +125,11 @@ def _seal(report: _Report) -> Finding:
 def _checkpoint(results: AuditResults, model: Path | None) -> Finding:
     if model is None:
         return Finding("checkpoint", "not compared", "name it with --model")
-    recorded, found = results.subject.files, _files(model)
-    changed = _changed(recorded, found)
-    if changed:
+    if changed := other_than_audited(results.subject.files, model):
         return Finding("checkpoint", "altered", changed)
     base = " (its base is not compared)" if results.subject.base_digest else ""
-    files = count(len(found), "file")
+    files = count(len(results.subject.files), "file")
     return Finding("checkpoint", "verified", f"{files} with the SHA-256 that was audited{base}")
-
-
-def _files(model: Path) -> list[tuple[str, str]]:
-    """Name and SHA-256 of each file of the checkpoint that lies there now."""
-    path = checkpoint_file(model)
-    shards = list(read_index(path)[1]) if path.name.endswith(INDEX) else []
-    found = []
-    for file in (path, *shards):
-        try:
-            found.append((file.name, hash_of(file)))
-        except (OSError, ValueError) as error:
-            raise unreadable(file, error) from None
-    return found
-
-
-def _changed(recorded: tuple[FileRecord, ...], found: list[tuple[str, str]]) -> str:
-    """How the files differ from those that were audited; one that was only renamed does not."""
-    if sorted(file.sha256 for file in recorded) == sorted(sha256 for _, sha256 in found):
-        return ""
-    audited = {file.name: file.sha256 for file in recorded}
-    if len(recorded) == len(found) == 1:
-        name, sha256 = found[0]
-        return f"{printable(name)} has the SHA-256 {sha256}; audited was {printable(recorded[0].sha256)}"
-    others = [printable(name) for name, sha256 in found if audited.get(name) != sha256]
-    missing = [printable(name) for name in audited.keys() - dict(found).keys()]
-    return f"other than audited: {listed(others) or 'none'}; missing: {listed(missing) or 'none'}"
 
 
 # -------------------------------------------------------------------------------------------------- verdict and policy

@@ -229,8 +229,8 @@ def _with(expected, wanted, found):
         (["card", "nothing.json", "README.md"], 4, "nothing.json: cannot be read"),
         (["card", "audit", "x" * 300 + ".md"], 2, "cannot be written"),
         (["card", "x" * 300, "README.md"], 4, "cannot be read"),
-        (["card", "audit", "README.md", "--model", "x" * 300], 2, "cannot be read"),
-        (["card", "audit", "README.md", "--model", "m.safetensors"], 2, "m.safetensors: cannot be read"),
+        (["card", "audit", "README.md", "--model", "x" * 300], 4, "cannot be read"),
+        (["card", "audit", "README.md", "--model", "m.safetensors"], 4, "m.safetensors: no such file"),
     ],
     ids=str,
 )
@@ -313,7 +313,8 @@ def test_check_with_a_model_holds_the_checkpoint_against_the_results(monkeypatch
 
 @pytest.mark.usefixtures("audit")
 def test_one_changed_shard_is_another_checkpoint(monkeypatch, capsys):
-    files = {"model.safetensors.index.json": b"{}", "a.safetensors": b"a", "b.safetensors": b"b"}
+    index = b'{"weight_map": {"one": "a.safetensors", "two": "b.safetensors"}}'
+    files = {"model.safetensors.index.json": index, "a.safetensors": b"a", "b.safetensors": b"b"}
     Path("model").mkdir()
     for name, content in files.items():
         Path("model", name).write_bytes(content)
