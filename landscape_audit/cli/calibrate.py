@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from landscape_audit.cli import options
+from landscape_audit.cli.outputs import named_after
 from landscape_audit.cli.progress import seconds, tell
 from landscape_audit.cli.streams import stdout_kept_clean
 from landscape_audit.errors import OutputError, UsageError
@@ -25,7 +26,6 @@ if TYPE_CHECKING:  # its models take a while to build, which every other command
     from landscape_audit.calibration.record import Calibration
 
 OUTPUTS = ("calibration.json", "calibration.md", "gates.toml")
-_LONGEST = 60  # characters of a checkpoint's name, as for the folder of an audit
 
 
 def calibrate(
@@ -92,7 +92,7 @@ def calibrate(
         learning_rate=learning_rate,
     )
     asked = options.request(checkpoint, config, flags, no_code=no_code)
-    folder = writable_folder(out or Path(f"calibration-{asked.checkpoint.absolute().stem[:_LONGEST]}"))
+    folder = writable_folder(out or named_after(asked.checkpoint, "calibration"))
     with _claimed(folder):
         found = _calibrated(asked, n, false_alarm, family=family, quiet=quiet or json)
         writable_folder(folder)  # it may have been removed meanwhile

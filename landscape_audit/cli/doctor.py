@@ -14,6 +14,8 @@ import typer
 from landscape_audit import __version__
 from landscape_audit.cli import options
 from landscape_audit.cli.caches import caches_apart
+from landscape_audit.cli.demands import demanded
+from landscape_audit.cli.outputs import named_after
 from landscape_audit.cli.steps import Finding, Steps
 from landscape_audit.files import writable_folder
 from landscape_audit.spec import CONFIG_NAME
@@ -79,7 +81,7 @@ def _audit(
         return
     found = asked.get()
     steps.take("gates", lambda: _gates(found, policy), str)
-    steps.take("output", lambda: _output(out or Path(f"audit-{found.checkpoint.stem}")), str)
+    steps.take("output", lambda: _output(out or named_after(found.checkpoint, "audit")), str)
     from landscape_audit.cli.rehearsal import rehearse
 
     rehearse(found, steps)
@@ -129,15 +131,7 @@ def _fonts() -> str:
 
 def _gates(asked: options.Request, policy: Path | None) -> str:
     """What `run` asks of the gates before it measures."""
-    from landscape_audit.checks import OPT_IN, chosen
-    from landscape_audit.gates.lint import expect
-    from landscape_audit.gates.policy_file import read_policy
-
-    checks = [check.id for check in chosen(asked.spec.checks)]
-    off = [check.id for check in OPT_IN if not getattr(asked.spec.checks, check.id).enabled]
-    demanded = asked.policy if policy is None else read_policy(policy)
-    expect(demanded, checks, off)
-    gates = demanded.gates
+    gates = demanded(asked, policy).gates
     return f"{', '.join(gates)}: of checks that will run" if gates else "none: everything is observed, nothing fails"
 
 

@@ -12,7 +12,13 @@ from landscape_audit.results import read_results
 
 REPORTS = ("results.json", "report.html", "report.pdf", "summary.md", "baseline-results.json")
 OUTPUTS = (*REPORTS, *FILES)
+_LONGEST = 60  # characters of a checkpoint's name, of up to four bytes each, where a name may have 255
 _IN_THE_WAY = "Move it away, or choose another --out."
+
+
+def named_after(checkpoint: Path, kind: str) -> Path:
+    """`audit-NAME` in the current folder, or `calibration-NAME`."""
+    return Path(f"{kind}-{checkpoint.absolute().stem[:_LONGEST]}")
 
 
 def clear(folder: Path, formats: Iterable[str] = ()) -> None:

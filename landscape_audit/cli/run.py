@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -14,26 +12,23 @@ import typer
 
 from landscape_audit.cli import options
 from landscape_audit.cli.caches import caches_apart
+from landscape_audit.cli.claim import claimed, how_to_go_on
+from landscape_audit.cli.demands import demanded
 from landscape_audit.cli.formats import FormatOption, chosen_formats, files_of, tell_github, write_formats
-from landscape_audit.cli.outputs import OUTPUTS, clear
+from landscape_audit.cli.outputs import named_after
 from landscape_audit.cli.progress import Bar, listener, tell
 from landscape_audit.cli.reference import Reference, reference
 from landscape_audit.cli.streams import stdout_kept_clean
 from landscape_audit.cli.summary import failures, summary
 from landscape_audit.errors import UsageError
-from landscape_audit.files import room_held, sweep, writable_folder, write_atomically
+from landscape_audit.files import writable_folder, write_atomically
 from landscape_audit.gates.judge import day_of, judged, last_line
-from landscape_audit.gates.lint import expect
 from landscape_audit.interruption import EXIT_CODES
-from landscape_audit.lock import locked
 from landscape_audit.policy import EffectivePolicy
 from landscape_audit.results import AuditResults
-from landscape_audit.resume import forget, kept_probes
+from landscape_audit.resume import forget
 from landscape_audit.seal import sealed
-from landscape_audit.text import count, printable
 from landscape_audit.torchrun import is_several, leads, require_torchrun
-
-_LONGEST = 60  # characters of a checkpoint's name, of up to four bytes each, where a name may have 255
 
 
 def run(
@@ -133,37 +128,33 @@ def run(
         learning_rate=learning_rate,
         max_time=max_time,
     )
-    from landscape_audit.checks import OPT_IN, chosen
-
     asked = options.request(checkpoint, config, flags, no_code=no_code)
     if save is not None:
         asked = _saving(asked, save)
-    demanded = _policy(asked, policy)
-    off = [check.id for check in OPT_IN if not getattr(asked.spec.checks, check.id).enabled]
-    expect(demanded, (check.id for check in chosen(asked.spec.checks)), off)
+    in_force = demanded(asked, policy)
     require_torchrun()
     if resume and is_several():
         raise UsageError("--resume: several processes keep no probes.", remedy="Remove it: the audit starts anew.")
     with stdout_kept_clean():
         compared = reference(asked, baseline, against, quiet=quiet or json or not leads())
     if not leads():
-        _helped(asked, demanded, compared, argv)
+        _helped(asked, in_force, compared, argv)
     if pdf:
         from landscape_audit.report.pdf import require_pango
 
         require_pango()
-    folder = writable_folder(out or Path(f"audit-{asked.checkpoint.absolute().stem[:_LONGEST]}"))
-    with _claimed(folder, files_of(names)) as give_room_back:
-        measured = _measured(asked, demanded, argv, folder=folder, resume=resume, quiet=quiet or json)
+    folder = writable_folder(out or named_after(asked.checkpoint, "audit"))
+    with claimed(folder, files_of(names)) as give_room_back:
+        measured = _measured(asked, in_force, argv, folder=folder, resume=resume, quiet=quiet or json)
         # Kept whatever judging and rendering make of it, with the demands that `gate` is to hold against it again.
-        kept = measured.model_copy(update={"policy": demanded})
+        kept = measured.model_copy(update={"policy": in_force})
         give_room_back()
         writable_folder(folder)  # it may have been removed meanwhile
         write_atomically(folder / "results.json", kept.to_json().encode())
         measured, stopped = compared.of(
             measured, folder, lambda other: _measured(other, other.policy, argv, quiet=quiet or json)
         )
-        results = sealed(judged(measured, demanded, day_of(measured)))
+        results = sealed(judged(measured, in_force, day_of(measured)))
         write_atomically(folder / "results.json", results.to_json().encode())
         # Before the reports, which take long and may fail: what gates a merge is there by then.
         write_formats(results, folder, names, quiet=quiet)
@@ -177,26 +168,19 @@ def run(
         tell(summary(results))
     for line in failures(results):
         tell(line)
-    if kept_probes(folder):
-        tell(_how_to_go_on(folder))
+    how_to_go_on(folder)
     code = EXIT_CODES[stopped] if stopped else results.verdict.exit_code
     tell_github(results, names, report, code)
     tell(last_line(results, report, code))
     raise typer.Exit(code)
 
 
-def _helped(asked: options.Request, demanded: EffectivePolicy, compared: Reference, argv: list[str]) -> NoReturn:
+def _helped(asked: options.Request, in_force: EffectivePolicy, compared: Reference, argv: list[str]) -> NoReturn:
     """What a process does that is not the first of several: its share of the measuring, and nothing else."""
-    _measured(asked, demanded, argv, quiet=True)
+    _measured(asked, in_force, argv, quiet=True)
     if compared.beside:
         _measured(compared.beside, compared.beside.policy, argv, quiet=True)
     raise typer.Exit
-
-
-def _how_to_go_on(folder: Path) -> str:
-    again = [argument for argument in sys.argv[1:] if argument != "--resume"]
-    command = printable(shlex.join(["landscape-audit", *again, "--resume"]), limit=4000)
-    return f"{count(kept_probes(folder), 'finished probe')} kept. Go on with:  {command}"
 
 
 def _argv() -> list[str]:
@@ -231,39 +215,9 @@ def _saving(asked: options.Request, path: Path) -> options.Request:
     return replace(asked, spec=spec)
 
 
-@contextlib.contextmanager
-def _claimed(folder: Path, formats: Iterable[str]) -> Iterator[Callable[[], None]]:
-    """The output folder, this run's alone, and without the files of an older audit: one that fails leaves none behind.
-
-    What was measured before it failed stays, for `--resume`. Gives what frees the room that was held for its results.
-    """
-    try:
-        with locked(folder, lambda message: tell(f"note: {message}")):
-            sweep(folder, (*OUTPUTS, "sam-seed-*.json"))
-            with room_held(folder) as give_room_back:
-                clear(folder, formats)
-                yield give_room_back
-    except BaseException:
-        if kept_probes(folder):
-            tell(_how_to_go_on(folder))
-        else:
-            forget(folder)
-        with contextlib.suppress(OSError):
-            folder.rmdir()  # nothing was measured: an empty folder would look like an audit
-        raise
-
-
-def _policy(asked: options.Request, path: Path | None) -> EffectivePolicy:
-    if path is None:
-        return asked.policy
-    from landscape_audit.gates.policy_file import read_policy
-
-    return read_policy(path)
-
-
 def _measured(
     asked: options.Request,
-    demanded: EffectivePolicy,
+    in_force: EffectivePolicy,
     argv: list[str],
     *,
     folder: Path | None = None,
@@ -281,7 +235,7 @@ def _measured(
             asked.spec,
             asked.checkpoint,
             asked.base,
-            policy=demanded,
+            policy=in_force,
             argv=argv,
             progress=progress,
             folder=folder,

@@ -102,6 +102,12 @@ def test_a_doctor_ticks_off_every_step_of_an_audit_that_would_start(monkeypatch,
     assert [path for path in sorted(Path().rglob("*")) if "__pycache__" not in path.parts] == before
 
 
+@pytest.mark.usefixtures("folder")
+def test_the_folder_that_is_tried_is_the_one_that_a_run_writes_to(monkeypatch, capsys):
+    words = words_of(outcome(["doctor", "."], monkeypatch, capsys)[1], "output")
+    assert words == f"audit-{Path.cwd().stem} can be written to"
+
+
 def test_without_an_audit_to_look_at_a_doctor_looks_at_the_machine(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     code, out, _ = outcome(["doctor"], monkeypatch, capsys)
