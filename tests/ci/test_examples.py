@@ -41,8 +41,9 @@ def walked(tmp_path_factory):
             here /= command.removeprefix("cd ")
         elif "waived.toml" in command:
             waive(here, TODAY)
+        lighter = " --no-pdf" if command.startswith("landscape-audit run") else ""  # a third of the time of a run
         outcomes[command] = subprocess.run(
-            ["/bin/sh", "-c", command] if not command.startswith("cd ") else ["true"],
+            ["/bin/sh", "-c", command + lighter] if not command.startswith("cd ") else ["true"],
             cwd=here,
             env=environment | {"OMP_NUM_THREADS": "1"},
             capture_output=True,
