@@ -107,6 +107,10 @@ class Waiver(Strict):
         description="SHA-256 of the checkpoint, 64 hexadecimal digits: results.json has it.",
     )
 
+    def has_expired(self, today: dt.date) -> bool:
+        """Whether its last day is over."""
+        return today > self.expires
+
 
 class MalformedWaiver(Strict):
     """Something that was meant as a waiver and is none: it lets nothing through, and says so."""

@@ -379,6 +379,11 @@ class SubjectInfo(Record):
         default=(), description="Files that were others when the audit ended; every number is of those listed here."
     )
 
+    @property
+    def name(self) -> str:
+        """What to call the checkpoint: its file, or its index."""
+        return self.files[0].name if self.files else "checkpoint"
+
 
 class DataInfo(Record):
     """The sample on which everything was measured."""
@@ -532,6 +537,13 @@ class GateResult(Record):
     looks: int = Field(
         default=1, description="Looks that share the error of what can be bought: 1, or 3 where the gate may buy."
     )
+
+    @property
+    def shown_as(self) -> Literal[GateStatus, "waived", "warned"]:
+        """The status as a reader sees it: what is waived, or only warned of, is shown as that."""
+        if self.waiver is not None:
+            return "waived"
+        return "warned" if self.level == "warn" and self.status != "pass" else self.status
 
 
 Word = Literal["PASS", "FAIL", "UNDECIDED", "ERROR", "OBSERVED"]

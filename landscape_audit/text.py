@@ -6,7 +6,7 @@ import difflib
 import itertools
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 _COMMAND = re.compile(r"^\s*::|##(?=[A-Za-z]*\[)")
 """Where GitHub's runner, and those made from the same agent, take what is printed for a command to them."""
@@ -88,6 +88,12 @@ def number(value: float | None, digits: int = 4) -> str:
 def percent(share: float, digits: int = 4) -> str:
     """`8 %` for 0.08."""
     return f"{number(100 * share, digits)} %"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line a row, every column as wide as its longest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def mebibytes(size: float) -> str:

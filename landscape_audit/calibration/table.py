@@ -8,7 +8,7 @@ from landscape_audit.calibration.calibration import how_resampled
 from landscape_audit.calibration.gates import rates
 from landscape_audit.calibration.record import Calibration, Noise
 from landscape_audit.ids import HEADLINES
-from landscape_audit.text import count, number, printable
+from landscape_audit.text import aligned, count, number, printable
 
 HEAD = ("number", "value", "SD", "SD, %", "stated ±", "stated / noise", "limit")
 HOW_TO_READ = (
@@ -23,8 +23,7 @@ def terminal_table(found: Calibration) -> str:
     """The headline numbers and those words that are gated; with what is to be known."""
     rows = [HEAD, *(_row(floor) for floor in found.numbers if floor.key in HEADLINES)]
     rows = [HEAD, *map(_row, found.numbers)] if len(rows) == 1 else rows
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = aligned(rows)
     notes = (f"note: {printable(line, limit=1000)}" for line in found.told)
     words = [f"{key}: {', '.join(seen)}. {remark}" for key, seen, remark in _labels(found) if remark]
     words += [

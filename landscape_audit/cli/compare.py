@@ -11,6 +11,7 @@ import typer
 from landscape_audit.cli.progress import tell
 from landscape_audit.cli.stored import read_stored
 from landscape_audit.results import AuditResults, Estimate
+from landscape_audit.text import aligned
 
 if TYPE_CHECKING:
     from landscape_audit.report.compare_view import ComparisonView
@@ -71,9 +72,7 @@ def _text(view: ComparisonView) -> str:
 
 
 def _lines(table: TableView) -> tuple[str, ...]:
-    rows = [table.headings, *table.rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    told = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    told = aligned([table.headings, *table.rows])
     return (table.title, *(f"  {line}" for line in told), *([table.more] if table.more else []), "")
 
 

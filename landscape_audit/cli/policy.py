@@ -87,7 +87,7 @@ def _expired(found: EffectivePolicy) -> list[str]:
     from landscape_audit.policy import Waiver
 
     today = dt.datetime.now(dt.UTC).date()
-    past = [each for each in found.waivers if isinstance(each, Waiver) and each.expires < today]
+    past = [each for each in found.waivers if isinstance(each, Waiver) and each.has_expired(today)]
     return [f"expired: that of {printable(each.gate)}, on {each.expires}" for each in past]
 
 

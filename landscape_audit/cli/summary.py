@@ -9,7 +9,7 @@ from landscape_audit.report.advice import advice_of
 from landscape_audit.report.baseline import baseline_of
 from landscape_audit.report.verdict import class_of_point
 from landscape_audit.results import AuditResults, Failed, GateResult, Label
-from landscape_audit.text import printable
+from landscape_audit.text import aligned, printable
 
 
 def summary(results: AuditResults) -> str:
@@ -52,9 +52,7 @@ def gate_table(results: AuditResults) -> str:
     sentence = printable(results.verdict.sentence, limit=2000)
     if not results.gates:
         return f"{sentence}\n"
-    rows = [[printable(cell) for cell in _row(gate)] for gate in results.gates]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    lines = aligned([[printable(cell) for cell in _row(gate)] for gate in results.gates])
     return "\n".join((sentence, "", *(f"  {line}" for line in lines), ""))
 
 
@@ -69,5 +67,4 @@ def failures(results: AuditResults) -> tuple[str, ...]:
 
 
 def _row(gate: GateResult) -> tuple[str, str, str, str]:
-    word = "waived" if gate.waiver else "warn" if gate.level == "warn" and gate.status != "pass" else gate.status
-    return word, gate.key, gate.found, gate.demand
+    return gate.shown_as, gate.key, gate.found, gate.demand

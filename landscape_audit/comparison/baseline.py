@@ -44,7 +44,7 @@ def baseline_of(
     draws = here.protocol.seed == there.protocol.seed and here.subject.parameters == there.subject.parameters
     kinds: tuple[tuple[IntervalKind, bool], ...] = (("sampling", batches), ("probe", draws))
     return Baseline(
-        name=there.subject.files[0].name if there.subject.files else "checkpoint",
+        name=there.subject.name,
         sha256=tuple(file.sha256 for file in there.subject.files),
         finished=there.run.finished,
         measured=measured,

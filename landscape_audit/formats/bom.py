@@ -39,7 +39,7 @@ def _without_card(results: AuditResults) -> str:
             f"--format cyclonedx: {error}.", remedy="Install what writes it:  pip install '.[bom]'"
         ) from None
     model = Component(
-        name=results.subject.files[0].name if results.subject.files else results.subject.model,
+        name=results.subject.name,
         type=ComponentType.MACHINE_LEARNING_MODEL,
         bom_ref="model",
         version=results.subject.tensor_digest[:12],

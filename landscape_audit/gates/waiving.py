@@ -38,4 +38,4 @@ def waiver_of(results: AuditResults, policy: Policy, key: str, today: dt.date) -
 def _obstacle(results: AuditResults, waiver: Waiver, today: dt.date) -> str:
     if waiver.checkpoint_sha256 not in {file.sha256 for file in results.subject.files}:
         return "A waiver of it is for another checkpoint."
-    return f"Its waiver expired on {waiver.expires}." if today > waiver.expires else ""
+    return f"Its waiver expired on {waiver.expires}." if waiver.has_expired(today) else ""

@@ -51,7 +51,7 @@ def comparison(a: AuditResults, b: AuditResults, *, every: bool = False) -> Comp
     left_out = f"; {count(incomparable, 'number')} cannot be compared" if incomparable else ""
     apart = bool(found) and incomparable == len(found)
     return ComparisonView(
-        title=f"{_name(a)} → {_name(b)}",
+        title=" → ".join(printable(each.subject.name, 80) for each in (a, b)),
         tone="open" if incomparable else "plain",
         word="Not comparable" if apart else "Comparable in part" if incomparable else "Comparable",
         sentence=f"{told}{left_out}.",
@@ -69,10 +69,6 @@ def comparison(a: AuditResults, b: AuditResults, *, every: bool = False) -> Comp
         identity=_identity(a, b),
         finished=b.run.finished,
     )
-
-
-def _name(results: AuditResults) -> str:
-    return printable(results.subject.files[0].name, 80) if results.subject.files else "checkpoint"
 
 
 def _verdicts(a: AuditResults, b: AuditResults) -> TableView:

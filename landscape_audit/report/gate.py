@@ -41,8 +41,7 @@ class GateView:
 
 def gate_of(gate: GateResult, metric: str | None) -> GateView:
     """One gate, with its waiver or warning in place of its status where it has one."""
-    kind = "waived" if gate.waiver else "warned" if gate.level == "warn" and gate.status != "pass" else gate.status
-    glyph, tone, word = STATUS[kind]
+    glyph, tone, word = STATUS[gate.shown_as]
     return GateView(
         key=printable(gate.key),
         name=printable(name_of(gate.key, metric)),

@@ -69,9 +69,8 @@ def first_page(results: AuditResults) -> FirstPage:
     """The first page of an audit, which is also what a summary or a model card has of it."""
     verdict, estimates = results.verdict, results.estimates()
     glyph, tone, meaning = WORDS[verdict.word]
-    name = results.subject.files[0].name if results.subject.files else "checkpoint"
     return FirstPage(
-        title=f"Loss landscape audit of {printable(name, 80)}",
+        title=f"Loss landscape audit of {printable(results.subject.name, 80)}",
         word=verdict.word,
         glyph=glyph,
         tone=tone,

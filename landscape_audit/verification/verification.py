@@ -171,7 +171,7 @@ def _expired(results: AuditResults, today: dt.date) -> str:
     gone = [
         f"; since then the waiver of {waiver.gate} expired, on {waiver.expires}"
         for waiver in results.policy.waivers
-        if isinstance(waiver, Waiver) and waiver.gate in used and waiver.expires < today
+        if isinstance(waiver, Waiver) and waiver.gate in used and waiver.has_expired(today)
     ]
     return printable("".join(dict.fromkeys(gone)), 2000)
 
