@@ -1,4 +1,4 @@
-"""Files read only where they are files: a pipe would block, a device never end."""
+"""Foreign files read safely: only where they are files, and JSON only where it says everything once."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 MAX_TEXT = 100_000_000
 """Bytes of the largest text that is read: results of a big audit have a thousandth of that."""
@@ -51,6 +52,24 @@ def hash_of(path: Path) -> str:
     """SHA-256 of what is in a file now; an OSError where it is gone."""
     with regular_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class RepeatedKeyError(ValueError):
+    """A key that is there twice in one JSON object."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(f"it has '{key}' twice")
+
+
+def unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For `json.loads`: an object none of whose keys is there twice. Readers differ in which one they believe."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise RepeatedKeyError(key)
+        found[key] = value
+    return found
 
 
 def _check_regular(mode: int) -> None:

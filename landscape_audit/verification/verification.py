@@ -13,7 +13,7 @@ from typing import Any
 from landscape_audit.errors import CapabilityError, PolicyError, ResultsError
 from landscape_audit.gates.judge import UNJUDGED, day_of, judged
 from landscape_audit.policy import Waiver
-from landscape_audit.reading import read_bytes
+from landscape_audit.reading import read_bytes, unrepeated
 from landscape_audit.results import AuditResults, parsed_results
 from landscape_audit.seal import broken, differing, is_sealed
 from landscape_audit.subject.checkpoint.recognition import other_than_audited
@@ -88,21 +88,10 @@ def _text(path: Path, content: bytes) -> str:
 def _read(file: Path, text: str, paper: Paper | None, folder: Path | None) -> _Report:
     results = parsed_results(text, str(file))
     try:
-        document = json.loads(text, object_pairs_hook=_unique)
+        document = json.loads(text, object_pairs_hook=unrepeated)
     except ValueError as error:
         raise ResultsError(f"{file}: not the results of an audit: {error}.", remedy=REMEDY) from None
     return _Report(file, text, document, results, paper, folder)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object none of whose keys is there twice: readers differ in which of the two they believe."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        message = f"it has '{twice}' twice"
-        raise ValueError(message)
-    return found
 
 
 def _origin(report: _Report) -> str:

@@ -16,10 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
 
 from landscape_audit.errors import CheckpointError
-from landscape_audit.reading import read_text, regular_file
+from landscape_audit.reading import RepeatedKeyError, read_text, regular_file, unrepeated
 from landscape_audit.results import FileRecord
 from landscape_audit.text import count, printable
 
@@ -105,12 +104,12 @@ def read_index(path: Path) -> tuple[FileRecord, dict[Path, set[str]]]:
     """The record of an index, and the names that it says are in each shard."""
     try:
         text = read_text(path)
-        listed = json.loads(text, object_pairs_hook=_unique)["weight_map"].items()
+        listed = json.loads(text, object_pairs_hook=unrepeated)["weight_map"].items()
         pairs = [(name, Path(file)) for name, file in listed]
     except OSError as error:
         raise unreadable(path, error) from None
-    except _TwiceError as twice:
-        raise CheckpointError(f"{path.name}: has '{twice}' twice.", remedy=FETCH) from None
+    except RepeatedKeyError as twice:
+        raise CheckpointError(f"{path.name}: has '{twice.key}' twice.", remedy=FETCH) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise CheckpointError(f"{path.name}: is not the index of a sharded checkpoint.", remedy=FETCH) from None
     names: defaultdict[Path, set[str]] = defaultdict(set)
@@ -133,20 +132,6 @@ def unreadable(path: Path, error: OSError | ValueError) -> CheckpointError:
         return CheckpointError(f"{path}: no such file.", remedy="Name the .safetensors file to audit.")
     why = (error.strerror if isinstance(error, OSError) else None) or error
     return CheckpointError(f"{path}: cannot be read: {why}.", remedy="Name a .safetensors file that you may read.")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """For `json.loads`: an object none of whose keys is there twice. Readers differ in which of the two they keep."""
-    seen: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in seen:
-            raise _TwiceError(name)
-        seen[name] = value
-    return seen
-
-
-class _TwiceError(Exception):
-    """A key that is twice in one JSON object."""
 
 
 # ------------------------------------------------------------------------------------------------------------ one file
@@ -219,9 +204,11 @@ def _not_safetensors(path: Path, begin: bytes) -> CheckpointError:
 
 def _parsed(path: Path, header: bytes) -> tuple[list[Entry], dict[str, str]]:
     try:
-        listed = json.loads(header.decode("utf-8"), object_pairs_hook=_unique, parse_int=_natural, parse_constant=_none)
-    except _TwiceError as twice:
-        raise CheckpointError(f"{path.name}: its header has '{twice}' twice.", remedy=FETCH) from None
+        listed = json.loads(
+            header.decode("utf-8"), object_pairs_hook=unrepeated, parse_int=_natural, parse_constant=_none
+        )
+    except RepeatedKeyError as twice:
+        raise CheckpointError(f"{path.name}: its header has '{twice.key}' twice.", remedy=FETCH) from None
     except (ValueError, RecursionError):
         raise damaged(path, "its header cannot be read") from None
     metadata = listed.pop("__metadata__", None)
