@@ -14,6 +14,7 @@ from itertools import product
 from landscape_audit.confidence import Judging, as_judged
 from landscape_audit.quantiles import t_quantile
 from landscape_audit.results import Baseline, Estimate, IntervalKind, IntervalPart
+from landscape_audit.skewness import asymmetry, reach
 
 SHARE = "share of the baseline"
 """The unit of a relative change."""
@@ -42,9 +43,18 @@ class _Pair:
         return min(len(self.here), len(self.there))
 
     @property
-    def quantile(self) -> float:
-        """Student's, over what both have."""
-        return t_quantile(self.level, self.common - 1)
+    def ratio(self) -> float:
+        """Of the two means."""
+        return math.fsum(self.here) / len(self.here) / (math.fsum(self.there) / len(self.there))
+
+    def reach(self, times: float) -> tuple[float, float]:
+        """How many standard errors here − times · there goes below and above: Student's, or further to a long tail.
+
+        Over what both have. A proportion's tail is no guide: where few examples differ, `grain` sees to them.
+        """
+        quantile = t_quantile(self.level, self.common - 1)
+        differences = [x - times * y for x, y in zip(self.here, self.there, strict=False)]
+        return (quantile, quantile) if self.grain else reach(quantile, asymmetry(differences))
 
     def variance(self, a: float, b: float) -> float:
         """Of a · (mean here) + b · (mean there), from the pieces that both have and those that one has alone."""
@@ -73,16 +83,16 @@ def absolute_change(
 ) -> Estimate:
     """here − there, in their own unit, at the level that `how` asks for; by default at that of the audit.
 
-    Student over the differences of the pieces that both share; both intervals in full where they share none.
+    Over the differences of the pieces that both share; both intervals in full where they share none.
     """
     how = how or _own(here)
     pair, mine, theirs = _pair(here, there, paired, how), as_judged(here, how), as_judged(there, how)
     if pair is None:
         low, high, n = _gap(mine.low, theirs.high), _gap(mine.high, theirs.low), here.n
     else:
-        half = pair.quantile * pair.error(1.0)
-        low = _gap(_gap(pair.ends_here[0], pair.ends_there[1]), half)
-        high = _gap(_gap(pair.ends_here[1], pair.ends_there[0]), -half)
+        below, above = (each * pair.error(1.0) for each in pair.reach(1.0))
+        low = _gap(_gap(pair.ends_here[0], pair.ends_there[1]), below)
+        high = _gap(_gap(pair.ends_here[1], pair.ends_there[0]), -above)
         n = pair.common
     return _change(_gap(here.value, there.value), low, high, mine, unit=here.unit, n=n)
 
@@ -173,19 +183,23 @@ _ROUNDING = 1e-6  # of its own width, by which a part and its pieces may differ
 def _fieller(pair: _Pair, here: float, there: float) -> tuple[_Side, _Side]:
     """The change between means that the rest has moved to `here` and `there`.
 
-    With r = here/there, the r + δ for which |δ · there| is within Student's quantile of its own standard error:
-    a quadratic in δ, whose coefficients are those of the differences here_i − r there_i, so that nothing cancels.
+    With r = here/there, the r + δ for which δ · there is within reach of zero by its own standard error: a quadratic
+    in δ for each end, whose coefficients are those of the differences here_i − r there_i, so that nothing cancels.
     """
-    t2, ratio, below = pair.quantile**2, here / there, pair.variance(0.0, 1.0)
-    leading = there**2 - t2 * below
-    if leading <= 0 or not abs(ratio) < 1 / _ROUNDING**2:
+    ratio, below = here / there, pair.variance(0.0, 1.0)
+    if not abs(ratio) < 1 / _ROUNDING**2:
         return None, None
     left = pair.variance(1.0, -ratio)
     crossed = (pair.variance(1.0, -ratio - 1.0) - left - below) / -2  # the covariance of the differences with there_i
-    root = math.sqrt((t2 * crossed) ** 2 + leading * t2 * pair.error(ratio) ** 2)
-    sign = math.copysign(1.0, there)
-    ends = [sign * (ratio - 1.0 + (side * root - t2 * crossed) / leading) for side in (-1, 1)]
-    return min(ends), max(ends)
+    sign, ends = math.copysign(1.0, there), []
+    for side, reached in zip((-sign, sign), pair.reach(pair.ratio), strict=True):
+        t2 = reached**2
+        leading = there**2 - t2 * below
+        if leading <= 0:
+            return None, None
+        root = math.sqrt((t2 * crossed) ** 2 + leading * t2 * pair.error(ratio) ** 2)
+        ends.append(sign * (ratio - 1.0 + (side * root - t2 * crossed) / leading))
+    return ends[0], ends[1]
 
 
 def _point(here: float, there: float) -> tuple[_Side, _Side]:
