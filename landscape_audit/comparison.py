@@ -43,18 +43,20 @@ class _Pair:
         return min(len(self.here), len(self.there))
 
     @property
-    def ratio(self) -> float:
-        """Of the two means."""
-        return math.fsum(self.here) / len(self.here) / (math.fsum(self.there) / len(self.there))
+    def quantile(self) -> float:
+        """Student's, over what both have."""
+        return t_quantile(self.level, self.common - 1)
 
-    def reach(self, times: float) -> tuple[float, float]:
-        """How many standard errors here − times · there goes below and above: Student's, or further to a long tail.
+    def tails(self, times: float) -> tuple[float, float]:
+        """How many times as far as Student's the interval of here − times · there goes below and above.
 
-        Over what both have. A proportion's tail is no guide: where few examples differ, `grain` sees to them.
+        A proportion's tail is no guide: where few examples differ, `grain` sees to them.
         """
-        quantile = t_quantile(self.level, self.common - 1)
+        if self.grain:
+            return 1.0, 1.0
         differences = [x - times * y for x, y in zip(self.here, self.there, strict=False)]
-        return (quantile, quantile) if self.grain else reach(quantile, asymmetry(differences))
+        below, above = reach(self.quantile, asymmetry(differences))
+        return below / self.quantile, above / self.quantile
 
     def variance(self, a: float, b: float) -> float:
         """Of a · (mean here) + b · (mean there), from the pieces that both have and those that one has alone."""
@@ -90,7 +92,7 @@ def absolute_change(
     if pair is None:
         low, high, n = _gap(mine.low, theirs.high), _gap(mine.high, theirs.low), here.n
     else:
-        below, above = (each * pair.error(1.0) for each in pair.reach(1.0))
+        below, above = (tail * pair.quantile * pair.error(1.0) for tail in pair.tails(1.0))
         low = _gap(_gap(pair.ends_here[0], pair.ends_there[1]), below)
         high = _gap(_gap(pair.ends_here[1], pair.ends_there[0]), -above)
         n = pair.common
@@ -183,23 +185,21 @@ _ROUNDING = 1e-6  # of its own width, by which a part and its pieces may differ
 def _fieller(pair: _Pair, here: float, there: float) -> tuple[_Side, _Side]:
     """The change between means that the rest has moved to `here` and `there`.
 
-    With r = here/there, the r + δ for which δ · there is within reach of zero by its own standard error: a quadratic
-    in δ for each end, whose coefficients are those of the differences here_i − r there_i, so that nothing cancels.
+    With r = here/there, the r + δ for which |δ · there| is within Student's quantile of its own standard error:
+    a quadratic in δ, whose coefficients are those of the differences here_i − r there_i, so that nothing cancels.
+    Towards a long tail of these, δ is as many times larger as the interval of their mean.
     """
-    ratio, below = here / there, pair.variance(0.0, 1.0)
-    if not abs(ratio) < 1 / _ROUNDING**2:
+    t2, ratio, below = pair.quantile**2, here / there, pair.variance(0.0, 1.0)
+    leading = there**2 - t2 * below
+    if leading <= 0 or not abs(ratio) < 1 / _ROUNDING**2:
         return None, None
     left = pair.variance(1.0, -ratio)
     crossed = (pair.variance(1.0, -ratio - 1.0) - left - below) / -2  # the covariance of the differences with there_i
-    sign, ends = math.copysign(1.0, there), []
-    for side, reached in zip((-sign, sign), pair.reach(pair.ratio), strict=True):
-        t2 = reached**2
-        leading = there**2 - t2 * below
-        if leading <= 0:
-            return None, None
-        root = math.sqrt((t2 * crossed) ** 2 + leading * t2 * pair.error(ratio) ** 2)
-        ends.append(sign * (ratio - 1.0 + (side * root - t2 * crossed) / leading))
-    return ends[0], ends[1]
+    root = math.sqrt((t2 * crossed) ** 2 + leading * t2 * pair.error(ratio) ** 2)
+    sign = math.copysign(1.0, there)
+    tails = zip((-1, 1), pair.tails(ratio), strict=True)
+    low, high = (sign * (ratio - 1.0) + tail * (side * root - sign * t2 * crossed) / leading for side, tail in tails)
+    return low, high
 
 
 def _point(here: float, there: float) -> tuple[_Side, _Side]:
