@@ -148,9 +148,17 @@ class Estimate(Record):
 
 def spread(kind: IntervalKind, value: float, half_width: float, pieces: tuple[float, ...] = ()) -> IntervalPart:
     """The symmetric part `value ± half_width`; unbounded on both sides where the width is not finite."""
-    if not (math.isfinite(half_width) and math.isfinite(value)):
+    return reaching(kind, value, (half_width, half_width), pieces)
+
+
+def reaching(
+    kind: IntervalKind, value: float, reach: tuple[float, float], pieces: tuple[float, ...] = ()
+) -> IntervalPart:
+    """The part from `reach[0]` below to `reach[1]` above; unbounded on both sides where one of them is not finite."""
+    below, above = reach
+    if not all(map(math.isfinite, (value, below, above))):
         return IntervalPart(kind=kind, low=None, high=None)
-    return IntervalPart(kind=kind, low=value - half_width, high=value + half_width, pieces=about(value, pieces))
+    return IntervalPart(kind=kind, low=value - below, high=value + above, pieces=about(value, pieces))
 
 
 def about(value: float, pieces: tuple[float, ...]) -> tuple[float, ...]:

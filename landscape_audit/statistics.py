@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landscape_audit.quantiles import normal_quantile, t_quantile
+from landscape_audit.skewness import asymmetry, reach
 
 Floats = NDArray[np.float64]
 
@@ -48,6 +49,13 @@ class Mean:
     def half_width(self, level: float) -> float:
         """Half of the two-sided Student interval; infinite from a single piece."""
         return t_quantile(level, self.n - 1) * self.error if self.n > 1 else math.inf
+
+    def reach(self, level: float) -> tuple[float, float]:
+        """How far the interval goes below and above; further than Student's where the pieces have a long tail."""
+        if len(self.pieces) < 2:
+            return self.half_width(level), self.half_width(level)
+        below, above = reach(t_quantile(level, self.n - 1), asymmetry(self.pieces))
+        return below * self.error, above * self.error
 
 
 def weighted_mean(values: Sequence[float], weights: Sequence[float]) -> Mean:

@@ -21,7 +21,7 @@ from landscape_audit.results import (
     Measured,
     Table,
     finite_or_none,
-    spread,
+    reaching,
 )
 from landscape_audit.statistics import Mean, ratio, weighted_mean
 from landscape_audit.text import count, number
@@ -123,7 +123,7 @@ def _against(constant: ConstantSample, loss: LossSample, gain: Mean, level: floa
 
 
 def _sampled(mean: Mean, level: float, *, unit: str = "", direction: Direction) -> Estimate:
-    part = spread("sampling", mean.value, mean.half_width(level), mean.folded)
+    part = reaching("sampling", mean.value, mean.reach(level), mean.folded)
     return Estimate.within(mean.value, (part,), level=level, unit=unit, direction=direction, n=mean.n)
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from landscape_audit.checks.check import check
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.losses import CheckpointLoss, LossSample
-from landscape_audit.results import Estimate, IntervalPart, Measured, about, spread
+from landscape_audit.results import Estimate, IntervalPart, Measured, about, reaching
+from landscape_audit.skewness import LARGE, asymmetry
 from landscape_audit.statistics import Mean, weighted_mean, wilson
 
 OF_LANGUAGE = ("causal_lm", "masked_lm")
@@ -23,14 +24,15 @@ OF_LANGUAGE = ("causal_lm", "masked_lm")
     version=1,
     title="Loss and metric",
     question="What are the loss and the metric on the audited sample?",
-    source="Wilson 1927 (interval of a proportion); standard error of a mean",
+    source="Wilson 1927 (interval of a proportion); Hall 1992 (interval of a skewed mean)",
 )
 def loss(sample: LossSample, facts: Facts) -> Measured:
     """The mean loss, Σ sums / Σ weights over the batches, and the metric that belongs to it.
 
     The interval of the loss is Student's, from the examples where the loss gives one value an example and from the
-    batches where it does not; that of a metric that is a proportion is Wilson's. Both speak of other samples of the
-    same distribution. `perplexity` is exp of the loss, for language models.
+    batches where it does not; on the side of a long tail it is Hall's where that goes further. That of a metric that is
+    a proportion is Wilson's. Both speak of other samples of the same distribution. `perplexity` is exp of the loss, for
+    language models.
     """
     evaluation = sample.evaluation
     value = evaluation.loss
@@ -39,7 +41,7 @@ def loss(sample: LossSample, facts: Facts) -> Measured:
         if sample.examples
         else weighted_mean(evaluation.means(), evaluation.weights)
     )
-    part = spread("sampling", value, spreading.half_width(facts.level), spreading.folded)
+    part = reaching("sampling", value, spreading.reach(facts.level), spreading.folded)
     estimates = {
         "value": Estimate.within(value, (part,), level=facts.level, unit="loss", direction="lower", n=spreading.n)
     }
@@ -47,7 +49,7 @@ def loss(sample: LossSample, facts: Facts) -> Measured:
         estimates["metric"] = proportion(evaluation.metric, sample.metric_weight, facts.level, sample.by_example.metric)
     if sample.loss_name in OF_LANGUAGE:
         estimates["perplexity"] = _perplexity(estimates["value"], facts.level)
-    return Measured(estimates=estimates, caveats=tuple(_caveats(sample)))
+    return Measured(estimates=estimates, caveats=tuple(_caveats(sample, spreading)))
 
 
 def _perplexity(loss: Estimate, level: float) -> Estimate:
@@ -64,7 +66,12 @@ def _exp(value: float) -> float:
     return math.exp(value) if value < math.log(sys.float_info.max) else math.inf
 
 
-def _caveats(sample: LossSample) -> Iterator[str]:
+def _caveats(sample: LossSample, spreading: Mean) -> Iterator[str]:
+    if abs(asymmetry(spreading.pieces)) > LARGE:
+        yield (
+            "Few examples carry most of the loss, as on data that is nearly learnt: even the interval made longer for "
+            "that may miss what other examples would give more often than its level says."
+        )
     if not sample.examples:
         yield "The loss gives no value an example; its interval is from batches."
     elif (sample.metric_weight or 0) > len(sample.examples):

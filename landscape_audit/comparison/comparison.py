@@ -14,6 +14,7 @@ from itertools import product
 from landscape_audit.confidence import Judging, as_judged
 from landscape_audit.quantiles import t_quantile
 from landscape_audit.results import Baseline, Estimate, IntervalKind, IntervalPart
+from landscape_audit.skewness import asymmetry, reach
 
 SHARE = "share of the baseline"
 """The unit of a relative change."""
@@ -46,6 +47,17 @@ class _Pair:
         """Student's, over what both have."""
         return t_quantile(self.level, self.common - 1)
 
+    def tails(self, times: float) -> tuple[float, float]:
+        """How many times as far as Student's the interval of here − times · there goes below and above.
+
+        A proportion's tail is no guide: where few examples differ, `grain` sees to them.
+        """
+        if self.grain:
+            return 1.0, 1.0
+        differences = [x - times * y for x, y in zip(self.here, self.there, strict=False)]
+        below, above = reach(self.quantile, asymmetry(differences))
+        return below / self.quantile, above / self.quantile
+
     def variance(self, a: float, b: float) -> float:
         """Of a · (mean here) + b · (mean there), from the pieces that both have and those that one has alone."""
         m, mine, theirs = self.common, a / len(self.here), b / len(self.there)
@@ -73,16 +85,16 @@ def absolute_change(
 ) -> Estimate:
     """here − there, in their own unit, at the level that `how` asks for; by default at that of the audit.
 
-    Student over the differences of the pieces that both share; both intervals in full where they share none.
+    Over the differences of the pieces that both share; both intervals in full where they share none.
     """
     how = how or _own(here)
     pair, mine, theirs = _pair(here, there, paired, how), as_judged(here, how), as_judged(there, how)
     if pair is None:
         low, high, n = _gap(mine.low, theirs.high), _gap(mine.high, theirs.low), here.n
     else:
-        half = pair.quantile * pair.error(1.0)
-        low = _gap(_gap(pair.ends_here[0], pair.ends_there[1]), half)
-        high = _gap(_gap(pair.ends_here[1], pair.ends_there[0]), -half)
+        below, above = (tail * pair.quantile * pair.error(1.0) for tail in pair.tails(1.0))
+        low = _gap(_gap(pair.ends_here[0], pair.ends_there[1]), below)
+        high = _gap(_gap(pair.ends_here[1], pair.ends_there[0]), -above)
         n = pair.common
     return _change(_gap(here.value, there.value), low, high, mine, unit=here.unit, n=n)
 
@@ -175,6 +187,7 @@ def _fieller(pair: _Pair, here: float, there: float) -> tuple[_Side, _Side]:
 
     With r = here/there, the r + δ for which |δ · there| is within Student's quantile of its own standard error:
     a quadratic in δ, whose coefficients are those of the differences here_i − r there_i, so that nothing cancels.
+    Towards a long tail of these, δ is as many times larger as the interval of their mean.
     """
     t2, ratio, below = pair.quantile**2, here / there, pair.variance(0.0, 1.0)
     leading = there**2 - t2 * below
@@ -184,8 +197,9 @@ def _fieller(pair: _Pair, here: float, there: float) -> tuple[_Side, _Side]:
     crossed = (pair.variance(1.0, -ratio - 1.0) - left - below) / -2  # the covariance of the differences with there_i
     root = math.sqrt((t2 * crossed) ** 2 + leading * t2 * pair.error(ratio) ** 2)
     sign = math.copysign(1.0, there)
-    ends = [sign * (ratio - 1.0 + (side * root - t2 * crossed) / leading) for side in (-1, 1)]
-    return min(ends), max(ends)
+    tails = zip((-1, 1), pair.tails(ratio), strict=True)
+    low, high = (sign * (ratio - 1.0) + tail * (side * root - sign * t2 * crossed) / leading for side, tail in tails)
+    return low, high
 
 
 def _point(here: float, there: float) -> tuple[_Side, _Side]:

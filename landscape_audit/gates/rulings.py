@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from landscape_audit.comparison.changes import change_in_words
+from landscape_audit.comparison.comparison import SHARE
 from landscape_audit.confidence import Judging, as_judged, is_known, judging
 from landscape_audit.errors import PolicyError
 from landscape_audit.gates.demand import (
@@ -101,8 +102,15 @@ def _on_baseline(results: AuditResults, key: str, gate: Gate, estimate: Estimate
     if change.value is None and estimate.value is not None:
         what = "zero" if results.baseline.estimates[key].value == 0 else "no finite number"
         ruling = Ruling("undecided", found, f"The baseline is {what}: how much worse this is cannot be told.", math.inf)
+    elif change.unit == SHARE and _may_be_zero(as_judged(results.baseline.estimates[key], how)):
+        why = "By its interval the baseline may be zero, so shares of it are unbounded: allow an absolute change."
+        ruling = replace(ruling, reason=why) if ruling.status == "undecided" else ruling
     told = replace(ruling, found=f"{change_in_words(change)}: {found}")
     return Ruled(key, gate, demand, told, change, floor=limit.floor, ceiling=limit.ceiling)
+
+
+def _may_be_zero(there: Estimate) -> bool:
+    return there.low is None or there.high is None or there.low <= 0 <= there.high
 
 
 def _why_incomparable(results: AuditResults, key: str) -> str:

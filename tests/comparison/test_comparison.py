@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from landscape_audit.checks.loss import proportion
 from landscape_audit.comparison.comparison import absolute_change, is_paired, relative_change
+from landscape_audit.confidence import LOOKS, Judging, as_judged, over_looks, with_bounds
 from landscape_audit.results import Estimate, IntervalPart, spread
 from landscape_audit.statistics import weighted_mean
 
@@ -173,3 +175,41 @@ def test_a_floor_under_a_part_stays_under_the_change():
     narrow, found = absolute_change(sampled(a), sampled(b), SAMPLING), absolute_change(*floored, SAMPLING)
     assert found.high - narrow.high == pytest.approx(0.4)
     assert narrow.low - found.low == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99, 0.9999])
+@pytest.mark.parametrize("kind", ["sampling", "probe"])
+@pytest.mark.parametrize("looks", [1, LOOKS])
+def test_a_change_is_as_sure_as_its_gate_asks_and_what_can_be_bought_shares_the_error_of_its_looks(
+    confidence, kind, looks
+):
+    a, b = correlated(16, 0.9)[0]
+    found = absolute_change(sampled(a, kind=kind), sampled(b, kind=kind), (kind,), Judging(confidence, looks))
+    level = 1 - (1 - confidence) / 3 if looks > 1 and kind == "probe" else confidence
+    half = stats.t.ppf((1 + level) / 2, 15) * stats.sem(a - b)
+    assert (found.high - found.value, found.value - found.low) == (pytest.approx(half), pytest.approx(half))
+    assert found.level == confidence
+
+
+@pytest.mark.parametrize("looks", [1, LOOKS])
+@pytest.mark.parametrize("kind", ["sampling", "probe"])
+def test_a_number_beside_one_that_is_known_is_judged_as_it_is_by_itself(kind, looks):
+    a = correlated(16, 0.9)[0][0]
+    levels = (0.99, over_looks(0.99))
+    here = with_bounds(sampled(a, kind=kind), {each: sampled(a, kind=kind, level=each) for each in levels}, levels)
+    how = Judging(0.99, looks)
+    alone, change = as_judged(here, how), absolute_change(here, sampled(np.full(16, 2.0), kind=kind), (kind,), how)
+    assert (change.low, change.high) == (pytest.approx(alone.low - 2), pytest.approx(alone.high - 2))
+
+
+@pytest.mark.parametrize("change", [absolute_change, relative_change])
+def test_a_surer_change_is_never_narrower_and_none_is_narrower_than_rounding(change):
+    a, b = correlated(16, 0.9)[0]
+    rounding = [spread("rounding", mean, 0.01) for mean in (a.mean(), b.mean())]
+    here, there = (sampled(each, part) for each, part in zip((a, b), rounding, strict=True))
+    found = [change(here, there, SAMPLING, Judging(each)) for each in (1e-6, 0.5, 0.8, 0.95, 0.99, 0.9999)]
+    assert [each.low for each in found] == sorted((each.low for each in found), reverse=True)
+    assert [each.high for each in found] == sorted(each.high for each in found)
+    least = 0.02 if change is absolute_change else 0.01 / b.mean() + a.mean() / b.mean() ** 2 * 0.01
+    assert found[0].high - found[0].value > 0.99 * least
+    assert found[0].value - found[0].low > 0.98 * least

@@ -444,6 +444,8 @@ def test_the_uncertainty_of_the_baseline_counts() -> None:
     assert only_gate(NO_WORSE, beside(5.0, width=1.0)).status == "fail"
     assert only_gate(NO_WORSE, beside(5.0, width=4.9)).status == "undecided"
     assert only_gate(NO_WORSE, beside(5.0, width=5.1)).status == "undecided"
+    assert "allow an absolute change" in only_gate(NO_WORSE, beside(5.0, width=5.1)).reason
+    assert "allow an absolute change" not in only_gate(NO_WORSE, beside(5.0, width=4.9)).reason
 
 
 def test_a_gate_may_have_a_limit_of_its_own_beside_the_baseline() -> None:

@@ -83,7 +83,8 @@ def test_the_loss_of_another_line_differs_as_far_as_the_batches_say(line):
     moves = torch.tensor(losses[0]) - torch.tensor(losses[1])
     assert found.paired
     assert found.absolute.value == pytest.approx(moves.mean().item(), rel=1e-5)
-    assert (found.absolute.high - found.absolute.low) / 2 == pytest.approx(
+    change = found.absolute  # further on the side of a long tail
+    assert min(change.value - change.low, change.high - change.value) == pytest.approx(
         (1.998 * moves.std() / len(moves) ** 0.5).item(), rel=1e-3
     )
     assert found.word == "lower"  # the truth is 1

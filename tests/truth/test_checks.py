@@ -130,7 +130,7 @@ def test_the_loss_and_its_standard_error_are_those_of_the_examples():
     each = nn.functional.cross_entropy(audited.model(inputs), targets, reduction="none").detach().double()
     assert found["value"].value == pytest.approx(float(each.mean()), rel=1e-6)
     half = 1.968 * float(each.std()) / math.sqrt(300)  # Student's quantile for 299 degrees of freedom
-    assert found["value"].high - found["value"].value == pytest.approx(half, rel=1e-3)
+    assert found["value"].value - found["value"].low == pytest.approx(half, rel=1e-3)
 
 
 def test_wilson_leaves_room_below_a_metric_of_one():
