@@ -34,7 +34,7 @@ class Id:
 
     def matches(self, key: str) -> re.Match[str] | None:
         """Whether a gate's key is on it, with the number in its place."""
-        return re.fullmatch(re.escape(self.key).replace(_PLACE, r"(\d[\d.]*(?:e-?\d+)?)"), key)
+        return re.fullmatch(re.escape(self.key).replace(_PLACE, r"(\d+(?:\.\d+)?(?:e-?\d+)?)"), key, re.ASCII)
 
 
 _METRIC, _LAYERS = "a loss that has a metric", "layers that can be rescaled"
@@ -243,11 +243,12 @@ def name_of(key: str, metric: str | None = None) -> str:
 
     Where it is known which metric it is, `the accuracy` for `loss.metric`.
     """
-    name = _REQUIRED.get(key) or _name(key)
+    name = REQUIRED.get(key) or _name(key)
     return name.replace("the metric", f"the {metric}") if metric else name
 
 
-_REQUIRED = {"require.n_samples": "the number of examples", "require.data": "the audited sample"}
+REQUIRED = {"require.n_samples": "the number of examples", "require.data": "the audited sample"}
+"""What [require] demands, by the keys of the gates that it makes, which a waiver may name."""
 
 
 def _name(key: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, Literal, Self
+import re
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StrictFloat, StrictInt, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, StrictFloat, StrictInt, ValidationError, field_validator, model_validator
 
 from landscape_audit.strict import Strict
+from landscape_audit.text import printable
 
 Level = Literal["off", "warn", "error"]
 Consequence = Literal["pass", "warn", "error"]
@@ -95,13 +97,21 @@ class Gate(Strict):
         return self.has_limits or self.no_worse_than_baseline is not None
 
 
+def _a_day(value: object) -> object:
+    """A day as TOML or JSON writes it; not the times and numbers of seconds that pydantic would make a day of."""
+    if type(value) is dt.date or (isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII)):
+        return value
+    message = "it must be a day, such as 2026-12-31"
+    raise ValueError(message)
+
+
 class Waiver(Strict):
     """A failing gate let through, by name, for a reason, until the end of a day, for one checkpoint only."""
 
     gate: str
     reason: str = Field(min_length=1)
     approver: str = Field(min_length=1)
-    expires: dt.date = Field(description="The last day on which it holds.")
+    expires: Annotated[dt.date, BeforeValidator(_a_day)] = Field(description="The last day on which it holds, by UTC.")
     checkpoint_sha256: str = Field(
         pattern=r"^[0-9a-f]{64}$",
         description="SHA-256 of the checkpoint, 64 hexadecimal digits: results.json has it.",
@@ -122,7 +132,7 @@ class MalformedWaiver(Strict):
 class Requirement(Strict):
     """What an audit must rest on before any of its numbers counts."""
 
-    n_samples: StrictInt | None = Field(default=None, ge=1, description="At least so many examples.")
+    n_samples: StrictInt | None = Field(default=None, ge=1, le=2**53, description="At least so many examples.")
     data: str | None = Field(
         default=None,
         pattern=r"^[0-9a-f]{64}$",
@@ -179,12 +189,18 @@ class EffectivePolicy(Policy):
         return policy if isinstance(policy, cls) else cls(**dict(policy))
 
 
-def _waiver(value: Any) -> object:
-    if not isinstance(value, dict) or value.keys() == {"gate", "problem"}:
+def _waiver(value: object) -> object:
+    if isinstance(value, Waiver | MalformedWaiver):
         return value
+    if not isinstance(value, dict):
+        message = f"{printable(repr(value))} is no waiver, which is a table: [[waivers]]"
+        raise ValueError(message)  # noqa: TRY004 - what pydantic makes an error of a setting
+    if value.keys() == {"gate", "problem"} and all(isinstance(each, str) for each in value.values()):
+        return MalformedWaiver(**value)
     try:
         return Waiver.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
-        return MalformedWaiver(gate=str(value.get("gate", "")), problem=f"{where}: {first['msg']}")
+        said = first["msg"].removeprefix("Value error, ")
+        return MalformedWaiver(gate=str(value.get("gate", "")), problem=f"{where}: {said}")

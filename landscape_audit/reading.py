@@ -43,9 +43,9 @@ def read_bytes(path: Path, most: int = MAX_TEXT) -> bytes:
     return content
 
 
-def read_text(path: Path) -> str:
-    """The text of a file, UTF-8; an OSError where it is no file, or larger than any text that this tool reads."""
-    return read_bytes(path).decode("utf-8")
+def read_text(path: Path, most: int = MAX_TEXT) -> str:
+    """The text of a file, UTF-8; an OSError where it is no file, or has more bytes than `most`."""
+    return read_bytes(path, most).decode("utf-8")
 
 
 def hash_of(path: Path) -> str:

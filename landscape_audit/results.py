@@ -658,7 +658,7 @@ class AuditResults(Record):
         """When the audit ended, or an error where that is no time: reports are dated by it."""
         try:
             when = dt.datetime.fromisoformat(self.run.finished)
-            when.timestamp()
+            when.astimezone(dt.UTC)
         except (ValueError, OverflowError):
             raise ResultsError(
                 f"results.json: run.finished is {self.run.finished!r}, which is no time.",

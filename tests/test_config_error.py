@@ -102,7 +102,7 @@ def test_a_bad_config_is_one_sentence_naming_setting_value_and_remedy(tmp_path: 
         ('extends = "recomended"', "extends 'recomended': no such policy, and no file"),
         ('extends = "policy.toml"', "extends leads round in a circle"),
         ("waivers = 3", "waivers is 3: it must be a list"),
-        ("waivers = [3]", "waivers[0]"),
+        ("waivers = [3]", "waivers: 3 is no waiver, which is a table"),
         (WHOLE, "a policy holds gates and waivers only, and this has [data].\n  If it is an audit.toml"),
     ],
 )

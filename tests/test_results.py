@@ -60,3 +60,11 @@ def test_independent_uncertainties_are_added_and_one_open_side_leaves_the_whole_
 def test_an_interval_that_misses_its_value_is_refused(bounds: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match="out of order"):
         Estimate(value=2.0, **bounds)
+
+
+@pytest.mark.parametrize("when", ["", "soon", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+def test_an_end_that_is_no_time_or_no_day_of_utc_is_said_to_be_none(when: str) -> None:
+    audit = an_audit()
+    odd = audit.model_copy(update={"run": audit.run.model_copy(update={"finished": when})})
+    with pytest.raises(ResultsError, match=r"run\.finished is .*, which is no time"):
+        odd.finished()

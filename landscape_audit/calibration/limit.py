@@ -35,6 +35,7 @@ def prediction_limit(
     """The limit for one more far end, of an equal checkpoint, after these, the first being as configured.
 
     A lower limit that would not be above zero where every end is, and so could fail nothing, is one of the log scale.
+    An OverflowError where no finite number is far enough.
     """
     sign = 1.0 if side == "at_most" else -1.0
     factor = sign * _factor(len(ends), resampling, false_alarm)
@@ -47,10 +48,14 @@ def prediction_limit(
         spread = spread_of(logs, resampling)
         centre = math.exp(_centre(logs, resampling))
         reached, scale = centre * math.exp(factor * spread), "log"
+    value = _outwards(reached, side, digits)
+    if not math.isfinite(value):
+        message = "no finite number is far enough"
+        raise OverflowError(message)
     return Limit.model_validate(
         {
             "side": side,
-            "value": _outwards(reached, side, digits),
+            "value": value,
             "scale": scale,
             "false_alarm": false_alarm,
             "centre": centre,
@@ -66,8 +71,8 @@ def spread_of(values: Sequence[float], resampling: Resampling) -> float:
     if min(spreading) == max(spreading):
         return 0.0  # and not the rounding of their mean
     mean = math.fsum(spreading) / len(spreading)
-    variance = math.fsum((value - mean) ** 2 for value in spreading) / (len(spreading) - 1)
-    return math.sqrt(variance / (1 - resampling.share))
+    deviations = (value - mean for value in spreading)  # hypot, as the squares of large ones are no numbers
+    return math.hypot(*deviations) / math.sqrt((len(spreading) - 1) * (1 - resampling.share))
 
 
 def _centre(values: Sequence[float], resampling: Resampling) -> float:

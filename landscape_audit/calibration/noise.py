@@ -69,12 +69,18 @@ def _noise(key: str, estimates: Sequence[Estimate | None], resampling: Resamplin
         lows=tuple(None if each is None else each.low for each in estimates),
         highs=tuple(None if each is None else each.high for each in estimates),
         sd=sd,
-        relative=sd / abs(there[0]) if sd is not None and there[0] else None,
+        relative=_share(sd, there[0]) if sd is not None else None,
         half_width=half,
         honesty=promised / (NormalDist().inv_cdf((1 + level) / 2) * sd) if promised and sd and level else None,
         shift=math.fsum(value - there[0] for value in there[1:]) / (len(there) - 1) if bootstrap else None,
     )
     return floor.model_copy(update={"remark": _remark(floor, resampling)})
+
+
+def _share(sd: float, value: float) -> float | None:
+    """Nothing of a value that is zero, or so near that the share is no number."""
+    share = sd / abs(value) if value else math.inf
+    return share if math.isfinite(share) else None
 
 
 def _half_width(estimates: Sequence[Estimate]) -> float | None:
@@ -114,7 +120,10 @@ def _limited(floor: Noise, resampling: Resampling, rate: float) -> Noise:
     """
     side = SIDES[floor.direction]
     ends = _ends(floor, side)
-    limit = prediction_limit(ends, resampling, side, rate)
+    try:
+        limit = prediction_limit(ends, resampling, side, rate)
+    except OverflowError:
+        return floor.model_copy(update={"remark": "It varies too much: no finite limit keeps that rate."})
     beyond = sum(end > limit.value if side == "at_most" else end < limit.value for end in ends)
     if beyond > len(ends) / 2:
         many = f"{beyond} of {len(ends) - 1} bootstraps are beyond its limit"

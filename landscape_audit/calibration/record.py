@@ -11,6 +11,8 @@ from landscape_audit.results import DataInfo, Direction, FileRecord, Record, Sig
 CALIBRATION_VERSION = "1.0"
 FEWEST = 5
 """Audits without which no limit is proposed: a bootstrap's spread then has three degrees of freedom."""
+RAREST = 1e-6
+"""The lowest rate of false alarms that can be asked for: the tail beyond it is nothing that audits can show."""
 
 
 class Resampling(Record):

@@ -41,7 +41,8 @@ def markdown(found: Calibration) -> str:
         return [lines[0], "|" + " --- |" * len(rows[0]), *lines[1:], ""]
 
     file = found.files[0]
-    made = f"{count(len(found.audits), 'audit')} of sha256 {file.sha256}, on {found.data.source}."
+    made = f"{count(len(found.audits), 'audit')} by landscape-audit {found.landscape_audit}"
+    of_what = f"of sha256 {file.sha256}, on {found.data.source}."
     remarks = [f"- {plain(f'{floor.key}: {floor.remark}')}" for floor in found.numbers if floor.remark]
     words = [
         (key, ", ".join(f"{word} ({times})" for word, times in seen.items()), remark)
@@ -51,7 +52,7 @@ def markdown(found: Calibration) -> str:
         (
             f"# What varies in audits of {plain(file.name)}",
             "",
-            f"{plain(made)} {plain(how_resampled(found))}",
+            f"{plain(made)} {plain(of_what)} {plain(how_resampled(found))}",
             "",
             *(f"- {plain(line)}" for line in (rates(found), *found.told)),
             "",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from landscape_audit.cli import options
-from landscape_audit.cli.outputs import named_after
+from landscape_audit.cli.outputs import named_after, refuse_strangers
 from landscape_audit.cli.progress import seconds, tell
 from landscape_audit.cli.streams import stdout_kept_clean
 from landscape_audit.errors import OutputError, UsageError
@@ -40,7 +40,7 @@ def calibrate(
     batch_size: options.BatchSize = None,
     n: Annotated[int, typer.Option("-n", "--audits", help="How many audits; at least 5.")] = 20,
     false_alarm: Annotated[
-        float, typer.Option("--false-alarm", help="How often an equal checkpoint may not pass a gate: 0 to 0.5.")
+        float, typer.Option("--false-alarm", help="How often an equal checkpoint may not pass a gate: under 0.5.")
     ] = 0.05,
     family: Annotated[
         bool, typer.Option("--family", help="That rate for all gates together, and not for each (Bonferroni).")
@@ -110,16 +110,16 @@ def calibrate(
 
 
 def _refuse(n: int, false_alarm: float) -> None:
-    from landscape_audit.calibration.record import FEWEST
+    from landscape_audit.calibration.record import FEWEST, RAREST
 
     if n < FEWEST:
         raise UsageError(
             f"-n {n}: the spread of {count(n, 'audit')} is itself hardly known.",
             remedy=f"Ask for {FEWEST} or more; 20 know it to 16 %.",
         )
-    if not 0 < false_alarm < 0.5:
+    if not RAREST <= false_alarm < 0.5:
         raise UsageError(
-            f"--false-alarm {false_alarm:g}: is no rate between 0 and 0.5.",
+            f"--false-alarm {false_alarm:g}: is no rate from {RAREST:g} to less than 0.5.",
             remedy="0.05 lets one in twenty audits of an equal checkpoint not pass.",
         )
     if is_several():
@@ -141,15 +141,11 @@ def _claimed(folder: Path) -> Iterator[None]:
 
 
 def _clear(folder: Path) -> None:
-    """Remove an earlier calibration; an error where a file of these names is none's."""
-    there = [folder / name for name in OUTPUTS if (folder / name).exists()]
-    if there and folder / OUTPUTS[0] not in there:
-        raise OutputError(
-            f"{there[0]}: is in the way: no {OUTPUTS[0]} is beside it.", remedy="Move it, or choose another --out."
-        )
-    for path in reversed(there):
+    """Remove an earlier calibration; an error where a file of these names is none's, and nothing is removed."""
+    refuse_strangers(folder, OUTPUTS)
+    for path in (folder / name for name in reversed(OUTPUTS)):
         try:
-            path.unlink()
+            path.unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(
                 f"{path}: is in the way: {error.strerror}.", remedy="Move it, or choose another --out."

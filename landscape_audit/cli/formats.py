@@ -12,7 +12,7 @@ from landscape_audit.cli.outputs import refuse_strangers
 from landscape_audit.cli.progress import tell
 from landscape_audit.errors import UsageError
 from landscape_audit.files import writable_folder, write_atomically
-from landscape_audit.formats import FORMATS
+from landscape_audit.formats import FORMATS, require_library
 from landscape_audit.results import AuditResults
 from landscape_audit.text import did_you_mean, printable
 
@@ -30,6 +30,8 @@ def chosen_formats(asked: Sequence[str] | None, *, json: bool) -> tuple[str, ...
             raise UsageError(f"--format {name}: no such format.", remedy=did_you_mean(name, FORMATS))
     if json and "github" in names:
         raise UsageError("--json and --format github: both want stdout.", remedy="Give one of them.")
+    for name in names:
+        require_library(name)
     return names
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from landscape_audit.errors import CapabilityError
 from landscape_audit.formats.badge import badge
 from landscape_audit.formats.bom import bom
 from landscape_audit.formats.github import github
@@ -22,16 +24,31 @@ class Format:
 
     file: str | None
     text: Callable[[AuditResults], str]
+    library: str | None = None
+    """What it imports to write it, and what to give to pip for that."""
+    install: str = ""
 
 
 FORMATS: dict[str, Format] = {
-    "junit": Format("junit.xml", junit),
+    "junit": Format("junit.xml", junit, "junitparser", "junitparser"),
     "sarif": Format("audit.sarif", sarif),
     "github": Format(None, github),
     "gitlab": Format("gl-code-quality.json", gitlab),
-    "openmetrics": Format("metrics.txt", openmetrics),
+    "openmetrics": Format("metrics.txt", openmetrics, "prometheus_client", "prometheus-client"),
     "badge": Format("badge.json", badge),
     "in-toto": Format("statement.json", statement),
-    "cyclonedx": Format("bom.json", bom),
+    "cyclonedx": Format("bom.json", bom, "cyclonedx.output.json", "'.[bom]'"),
 }
 FILES = tuple(each.file for each in FORMATS.values() if each.file is not None)
+
+
+def require_library(name: str) -> None:
+    """An error where what writes this format is not there: told before an audit is paid for."""
+    needed = FORMATS[name]
+    if needed.library is None:
+        return
+    try:
+        importlib.import_module(needed.library)
+    except ImportError as error:
+        remedy = f"Install what writes it:  pip install {needed.install}"
+        raise CapabilityError(f"--format {name}: {error}.", remedy=remedy) from None

@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from landscape_audit.errors import CapabilityError
 from landscape_audit.results import AuditResults, Estimate
 
 _OURS = "landscape-audit:"
@@ -29,15 +28,11 @@ def bom(results: AuditResults) -> str:
 
 
 def _without_card(results: AuditResults) -> str:
-    try:
-        from cyclonedx.model import Property
-        from cyclonedx.model.bom import Bom
-        from cyclonedx.model.component import Component, ComponentType
-        from cyclonedx.output.json import JsonV1Dot6
-    except ImportError as error:
-        raise CapabilityError(
-            f"--format cyclonedx: {error}.", remedy="Install what writes it:  pip install '.[bom]'"
-        ) from None
+    from cyclonedx.model import Property
+    from cyclonedx.model.bom import Bom
+    from cyclonedx.model.component import Component, ComponentType
+    from cyclonedx.output.json import JsonV1Dot6
+
     model = Component(
         name=results.subject.name,
         type=ComponentType.MACHINE_LEARNING_MODEL,

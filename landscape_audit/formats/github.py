@@ -65,12 +65,17 @@ def _outputs(results: AuditResults, report: Path | None, code: int) -> str:
     return "".join(f"{name}<<{end}\n{value}\n{end}\n" for name, value in values.items())
 
 
+def _unblocked(path: str, flags: int) -> int:
+    """A pipe that nobody reads is an error, and not waited for."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+
+
 def _appended(variable: str, text: Callable[[], str]) -> Iterator[OutputError]:
     path = os.environ.get(variable)
     if not path:
         return
     try:
-        with Path(path).open("a", encoding="utf-8", errors="surrogateescape") as file:
+        with open(path, "a", encoding="utf-8", errors="surrogateescape", opener=_unblocked) as file:
             file.write(text())
     except OSError as error:
         what = f"${variable}: {path}: cannot be written: {error.strerror or error}."

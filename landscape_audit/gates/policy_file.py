@@ -14,6 +14,7 @@ from landscape_audit.config_error import validated
 from landscape_audit.errors import PolicyError
 from landscape_audit.policy import EffectivePolicy, Origin, Policy
 from landscape_audit.reading import read_text
+from landscape_audit.text import printable
 from landscape_audit.toml_file import read_toml
 
 BUILT_IN = ("observe", "recommended", "strict")
@@ -23,6 +24,12 @@ _FOLDER = Path(__file__).parent / "policies"
 _OF_AN_AUDIT = {"checkpoint", "checks", "data", "loss", "model", "protocol"}
 """Tables that an audit.toml has and a policy has not."""
 _DEEPEST = 8
+_SHAPES = (
+    ("gates", dict, 'a table, with [gates."…"] for each'),
+    ("require", dict, "a table"),
+    ("waivers", list, "a list, with [[waivers]] for each"),
+)
+_SCHEMA = "`landscape-audit schema policy` describes every setting."
 _KNOWN = f"Built in: {', '.join(BUILT_IN)}; or a path from the file's own folder."
 
 
@@ -85,14 +92,23 @@ def _in_file(path: Path, above: tuple[str, ...] = ()) -> Layers:
 
 def _over_its_parent(values: Mapping[str, Any], path: Path | None, name: str, above: tuple[str, ...]) -> Layers:
     own = {key: value for key, value in values.items() if key != "extends"}
+    _require_shapes(own, name)
     origins = dict(_origins(own.get("gates"), path))
     parent = values.get("extends", "")
-    if not parent:
-        return Layers(own, (name,), origins)
     if not isinstance(parent, str):
         raise PolicyError(f"{name}: extends is {parent!r}: it must be text, in quotes.", remedy=_KNOWN)
+    if not parent:
+        return Layers(own, (name,), origins)
     below = _parent(parent, path, (*above, name))
     return Layers(_laid_over(below.values, own), (*below.sources, name), below.origins | origins)
+
+
+def _require_shapes(own: Mapping[str, Any], name: str) -> None:
+    """What another policy's parts may be laid over; an error in the file that has it wrong, which could hide it."""
+    for key, kind, must in _SHAPES:
+        if not isinstance(own.get(key, kind()), kind):
+            found = printable(repr(own[key]), limit=80)
+            raise PolicyError(f"{name}: {key} is {found}: it must be {must}.", remedy=_SCHEMA)
 
 
 def _parent(parent: str, path: Path | None, above: tuple[str, ...]) -> Layers:
@@ -112,7 +128,7 @@ def _laid_over(below: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, An
     laid = {**below, **own}
     for table in ("gates", "require"):
         laid |= {table: _added(below[table], own[table])} if table in below and table in own else {}
-    if isinstance(own.get("waivers"), list) and "waivers" in below:
+    if "waivers" in below and "waivers" in own:
         laid["waivers"] = [*below["waivers"], *own["waivers"]]
     return laid
 

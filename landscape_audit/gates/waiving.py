@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from landscape_audit.errors import PolicyError
+from landscape_audit.ids import REQUIRED
 from landscape_audit.policy import MalformedWaiver, Policy, Waiver
 from landscape_audit.results import AuditResults, WaiverRecord
 from landscape_audit.text import did_you_mean
@@ -13,10 +14,10 @@ from landscape_audit.text import did_you_mean
 def refuse_strays(policy: Policy) -> None:
     """A waiver of a gate that is not there is a `PolicyError`: one of the two is misspelt."""
     for waiver in policy.waivers:
-        if isinstance(waiver, Waiver) and waiver.gate not in policy.gates and not waiver.gate.startswith("require."):
+        if isinstance(waiver, Waiver) and waiver.gate not in {*policy.gates, *REQUIRED}:
             raise PolicyError(
                 f"waiver of '{waiver.gate}': the policy has no such gate.",
-                remedy=did_you_mean(waiver.gate, policy.gates),
+                remedy=did_you_mean(waiver.gate, [*policy.gates, *REQUIRED]),
             )
 
 

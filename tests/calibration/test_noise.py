@@ -109,6 +109,12 @@ def test_what_nothing_bounds_above_has_no_upper_limit():
     assert found.remark == "Nothing bounds it above, so that at_most could never pass."
 
 
+def test_what_varies_beyond_every_number_has_no_limit_and_it_says_why():
+    found = floor(calibrated(repeats(loss__value=losses([1e-300, 1e200, 1.0, 1e100, 1e-300], half=0))), "loss.value")
+    assert found.limit is None
+    assert found.remark == "It varies too much: no finite limit keeps that rate."
+
+
 def test_a_family_shares_the_rate_among_its_gates_and_both_rates_are_told():
     estimates = {
         "loss__value": losses(),

@@ -73,7 +73,15 @@ POLICIES = [
     ("on_undecided = 'maybe'", "on_undecided is 'maybe'"),
     ('[gates."sharpness.lambda_mx"]\nat_most = 3\nwhy = "w"', "Did you mean 'sharpness.lambda_max'?"),
     (WAIVER.format("2030-01-01", "0" * 64), "waiver of 'loss.value': the policy has no such gate"),
-    ("x" * 10**6, "not TOML"),
+    ("x" * 10**5, "not TOML"),
+    ("x" * 10**7, "it has more than 1,000,000 bytes"),
+    (GATE.replace("3", "1" + "0" * 5000), "not TOML: Exceeds the limit"),
+    ("[require]\nn_samples = 1" + "0" * 400, "require.n_samples is 1000"),
+    ("extends = []", "extends is []: it must be text"),
+    ("extends = false", "extends is False: it must be text"),
+    ('extends = "below.toml"\n' + GATE, "below.toml: gates is 3: it must be a table"),
+    ('extends = "below.toml"\n[[waivers]]\ngate = "loss.value"', "below.toml: gates is 3"),
+    (GATE + WAIVER.format("2030-01-01", "0" * 64).replace("loss.value", "require.data_"), "has no such gate"),
 ]
 
 
@@ -81,6 +89,7 @@ POLICIES = [
 def test_a_mistake_in_a_policy_is_never_a_pass(folder, text, wanted, monkeypatch, capsys):
     (folder / "results.json").write_text(an_audit_with_everything().to_json())
     (folder / "policy.toml").write_text(text)
+    (folder / "below.toml").write_text("gates = 3")
     code, out, err = outcome(["gate", "results.json", "--policy", "policy.toml"], monkeypatch, capsys)
     assert_one_message(code, 2, wanted, out, err)
 

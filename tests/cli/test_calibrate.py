@@ -192,7 +192,8 @@ def test_more_data_than_the_sample_are_drawn_from_anew(monkeypatch, capsys):
     [
         (["-n", "2"], "-n 2: the spread of 2 audits is itself hardly known."),
         (["-n", "-1"], "-n -1"),
-        (["--false-alarm", "0"], "--false-alarm 0: is no rate between 0 and 0.5."),
+        (["--false-alarm", "0"], "--false-alarm 0: is no rate from 1e-06 to less than 0.5."),
+        (["--false-alarm", "1e-12"], "--false-alarm 1e-12"),
         (["--false-alarm", "0.5"], "--false-alarm 0.5"),
         (["--false-alarm", "nan"], "--false-alarm nan"),
     ],
@@ -206,10 +207,11 @@ def test_what_gives_no_limit_is_refused_with_the_reason(flags, wanted, monkeypat
 @pytest.mark.usefixtures("regression")
 def test_files_of_others_are_not_replaced(monkeypatch, capsys):
     Path("c").mkdir()
-    Path("c/gates.toml").write_text("# by hand")
-    code, out, err = outcome(ONE, monkeypatch, capsys)
-    assert_one_message(code, 2, "c/gates.toml: is in the way: no calibration.json is beside it.", out, err)
-    assert Path("c/gates.toml").read_text() == "# by hand"
+    for name in ("gates.toml", "calibration.json"):  # one that is beside it makes it no less another's
+        Path("c", name).write_text("# by hand")
+        code, out, err = outcome(ONE, monkeypatch, capsys)
+        assert_one_message(code, 2, "is in the way: no audit wrote it.", out, err)
+        assert Path("c/gates.toml").read_text() == "# by hand"
 
 
 @pytest.mark.usefixtures("folder")

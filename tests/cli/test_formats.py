@@ -168,3 +168,23 @@ def test_annotations_are_utf_8_whatever_the_locale():
     found = subprocess.run(command, env=known, capture_output=True, check=False)
     assert found.returncode == 1, found.stderr
     assert "Why: λ ≤ 2/η\n" in found.stdout.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "library", "remedy"),
+    [
+        ("cyclonedx", "cyclonedx.output.json", "pip install '.[bom]'"),
+        ("junit", "junitparser", "pip install junitparser"),
+        ("openmetrics", "prometheus_client", "pip install prometheus-client"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_a_format_whose_library_is_missing_is_refused_before_anything_is_measured(
+    name, library, remedy, monkeypatch, capsys
+):
+    monkeypatch.setitem(sys.modules, library, None)  # what makes importing it an ImportError
+    arguments = ["run", "model.safetensors", "--out", "out", "--format", name]
+    code, out, err = outcome(arguments, monkeypatch, capsys)
+    assert_one_message(code, 2, f"--format {name}: ", out, err)
+    assert remedy in err
+    assert not Path("out").exists()

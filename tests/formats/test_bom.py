@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import subprocess
 import sys
@@ -14,7 +13,6 @@ from hostile_audit import an_audit_with_everything
 from results_factory import SHA256, an_audit
 from sealed_audit import a_sealed_audit, several_audits
 
-from landscape_audit.errors import CapabilityError
 from landscape_audit.formats.bom import bom
 from landscape_audit.results import Estimate, FileRecord, Measured
 
@@ -89,17 +87,3 @@ def test_equal_results_have_equal_bills_in_two_processes(tmp_path):
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
     assert printed == bom(results)
-
-
-def test_without_its_library_the_extra_is_named(monkeypatch):
-    there = builtins.__import__
-
-    def without(name, *rest):
-        if name.startswith("cyclonedx"):
-            raise ImportError("No module named 'cyclonedx'")
-        return there(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(CapabilityError, match="cyclonedx") as raised:
-        bom(an_audit())
-    assert "[bom]" in raised.value.remedy

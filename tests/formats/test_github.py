@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -149,8 +150,11 @@ def test_outside_of_a_job_nothing_is_left(monkeypatch):
     assert not list(leave_for_the_job(verdict_of({}), None, 0))
 
 
-def test_what_cannot_be_left_is_told_and_the_other_file_is_written(job, monkeypatch):
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(job / "none" / "summary"))
+@pytest.mark.parametrize("place", ["none/summary", "folder", "pipe"])
+def test_what_cannot_be_left_is_told_and_the_other_file_is_written(place, job, monkeypatch):
+    (job / "folder").mkdir()
+    os.mkfifo(job / "pipe")  # that nobody reads
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(job / place))
     (problem,) = leave_for_the_job(verdict_of({}), None, 0)
     assert "$GITHUB_STEP_SUMMARY" in problem.what
     assert (job / "output").read_text()

@@ -508,7 +508,16 @@ def test_a_check_that_does_not_apply_is_let_be_where_the_policy_says_so(said: st
 
 @pytest.mark.parametrize(
     "damage",
-    [{"expires": "2026-13-01"}, {"expires": None}, {"approver": ""}, {"reason": 3}, {"checkpoint_sha256": "ab"}],
+    [
+        {"expires": "2026-13-01"},
+        {"expires": 1893456000},
+        {"expires": "1893456000"},
+        {"expires": dt.datetime(2030, 1, 1, tzinfo=dt.UTC)},
+        {"expires": None},
+        {"approver": ""},
+        {"reason": 3},
+        {"checkpoint_sha256": "ab"},
+    ],
 )
 def test_a_malformed_waiver_waives_nothing_and_says_so(damage: dict[str, Any]) -> None:
     found = judge(FAILING, waivers=[a_waiver(**damage)])
