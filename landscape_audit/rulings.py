@@ -15,6 +15,7 @@ from landscape_audit.demand import (
     no_worse,
     on_label,
     on_number,
+    why_incomparable,
     with_interval,
 )
 from landscape_audit.errors import PolicyError
@@ -106,7 +107,7 @@ def _on_baseline(results: AuditResults, key: str, gate: Gate, estimate: Estimate
     """How much worse it may be is the limit; how much worse it is, with its interval, is held against that."""
     demand, limit = no_worse(gate, estimate.direction)
     found = with_interval(estimate) if estimate.value is not None else f"not finite ({estimate.nonfinite})"
-    obstacle = _why_incomparable(results, key)
+    obstacle = why_incomparable(results.baseline, key)
     if obstacle or results.baseline is None:
         return Ruled(key, gate, demand, Ruling("incomparable", found, obstacle, math.inf), estimate)
     change = changed(gate, results.baseline, key, estimate, how)
@@ -116,16 +117,6 @@ def _on_baseline(results: AuditResults, key: str, gate: Gate, estimate: Estimate
         ruling = Ruling("undecided", found, f"The baseline is {what}: how much worse this is cannot be told.", math.inf)
     told = replace(ruling, found=f"{change_in_words(change)}: {found}")
     return Ruled(key, gate, demand, told, change, floor=limit.floor, ceiling=limit.ceiling)
-
-
-def _why_incomparable(results: AuditResults, key: str) -> str:
-    baseline = results.baseline
-    if baseline is None:
-        return "There is no baseline: give one with --baseline or --against."
-    if obstacles := baseline.obstacles(key):
-        told = "; ".join(f"{each.key} ({each.there} → {each.here})" for each in obstacles)
-        return f"The baseline is of something else: {told}."
-    return "" if key in baseline.estimates else f"The baseline has no {key}."
 
 
 def _required(results: AuditResults, require: Requirement) -> Iterator[Ruled]:
