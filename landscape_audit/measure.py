@@ -42,6 +42,7 @@ from landscape_audit.results import (
     Signal,
 )
 from landscape_audit.resume import keeping, left_by_an_earlier_run, what_numbers_rest_on
+from landscape_audit.rulings import refuse_sample
 from landscape_audit.settle import settle
 from landscape_audit.spec import AuditSpec
 from landscape_audit.subject.checkpoint.checkpoint import changed_since
@@ -90,6 +91,8 @@ def audit(
     device = device_of(spec.protocol)
     with exact_arithmetic(), joined(device) as ranks:
         subject = load(device) if load else load_subject(spec, checkpoint, base, device)
+        policy = policy or spec.policy()
+        refuse_sample(subject.data, policy)
         _refuse_idle(ranks, subject)
         before = subject.state()
         machine, checks = environment(device, ranks.size), chosen(spec.checks)
@@ -105,7 +108,7 @@ def audit(
         bench.deadline = None if spec.protocol.max_time is None else clock + spec.protocol.max_seconds
         progress.planned(plan)
         begun = _Begun(bench, plan, machine, started.isoformat(timespec="seconds"), tuple(argv))
-        done = _run(begun, checks, policy or spec.policy(), compare)
+        done = _run(begun, checks, policy, compare)
         drift = _drift(bench, done)
         after = subject.state()
     seconds = time.monotonic() - clock

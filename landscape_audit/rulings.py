@@ -20,8 +20,8 @@ from landscape_audit.demand import (
 )
 from landscape_audit.errors import PolicyError
 from landscape_audit.ids import declared
-from landscape_audit.policy import Gate, Policy, Requirement
-from landscape_audit.results import AuditResults, Estimate, Failed, Label, NotApplicable, Outcome
+from landscape_audit.policy import Gate, Policy, Requirement, Waiver
+from landscape_audit.results import AuditResults, DataInfo, Estimate, Failed, Label, NotApplicable, Outcome
 from landscape_audit.text import did_you_mean, number
 
 
@@ -42,8 +42,22 @@ class Ruled:
 
 def rulings(results: AuditResults, policy: Policy) -> Iterator[Ruled]:
     """What the policy requires of the audit, then its gates in their order; those of level off are left out."""
-    yield from _required(results, policy.require)
+    yield from _required(results.data, policy.require)
     yield from _gates(results, policy)
+
+
+def refuse_sample(data: DataInfo, policy: Policy) -> None:
+    """A `PolicyError` where the policy requires another sample: no audit of this one could pass, so none is paid for.
+
+    Not where a waiver names the requirement: whether that holds is judged with everything else.
+    """
+    waived = {waiver.gate for waiver in policy.waivers if isinstance(waiver, Waiver)}
+    for unmet in _required(data, policy.require):
+        if unmet.ruling.status == "fail" and unmet.key not in waived:
+            raise PolicyError(
+                f"{unmet.key}: the policy requires {unmet.demand}; found: {unmet.ruling.found}.",
+                remedy="Audit such a sample ([data] in audit.toml, --data, --n-samples), or change [require].",
+            )
 
 
 def _gates(results: AuditResults, policy: Policy) -> Iterator[Ruled]:
@@ -119,9 +133,9 @@ def _on_baseline(results: AuditResults, key: str, gate: Gate, estimate: Estimate
     return Ruled(key, gate, demand, told, change, floor=limit.floor, ceiling=limit.ceiling)
 
 
-def _required(results: AuditResults, require: Requirement) -> Iterator[Ruled]:
+def _required(data: DataInfo, require: Requirement) -> Iterator[Ruled]:
     """What the audit must rest on, as gates of their own."""
-    why, data = "The policy requires it of every audit.", results.data
+    why = "The policy requires it of every audit."
     if require.n_samples is not None:
         demand, enough = f"at least {require.n_samples} examples", data.n_samples >= require.n_samples
         ruling = _plain(str(data.n_samples), "The audit rests on {} examples.", met=enough)

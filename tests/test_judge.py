@@ -28,6 +28,7 @@ from landscape_audit.results import (
     Measured,
     NotApplicable,
 )
+from landscape_audit.rulings import refuse_sample
 
 TODAY = dt.date(2026, 3, 2)
 PASSING = {"sharpness.lambda_max": {"at_most": 50}}
@@ -399,6 +400,21 @@ def test_an_audit_of_other_data_than_required_fails() -> None:
     data = an_audit().data.fingerprint
     assert judge({}, require={"data": data}).verdict.word == "PASS"
     assert judge({}, require={"data": "0" * 64}).verdict.word == "FAIL"
+
+
+def test_a_sample_that_is_not_what_is_required_is_refused_unless_a_waiver_names_that() -> None:
+    waiver = {
+        "gate": "require.n_samples",
+        "reason": "r",
+        "approver": "a",
+        "expires": TODAY,
+        "checkpoint_sha256": SHA256,
+    }
+    few = {"require": {"n_samples": 10**9}}
+    with pytest.raises(PolicyError, match="require.n_samples: the policy requires at least 1000000000 examples"):
+        refuse_sample(an_audit().data, Policy.model_validate(few))
+    refuse_sample(an_audit().data, Policy.model_validate({**few, "waivers": [waiver]}))
+    refuse_sample(an_audit().data, Policy.model_validate({"require": {"n_samples": 1}}))
 
 
 # ------------------------------------------------------------------------------------------------------------ baselines

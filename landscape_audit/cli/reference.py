@@ -12,7 +12,6 @@ from landscape_audit.cli.progress import tell
 from landscape_audit.cli.stored import read_stored
 from landscape_audit.errors import UsageError
 from landscape_audit.files import write_atomically
-from landscape_audit.policy import EffectivePolicy
 from landscape_audit.results import AuditResults, Baseline
 from landscape_audit.seal import sealed
 from landscape_audit.text import printable
@@ -69,8 +68,11 @@ def reference(asked: Request, baseline: Path | None, against: Path | None, *, qu
 
 
 def _beside(asked: Request, against: Path) -> Request:
-    """The same request of the other checkpoint. Its SAM twins are no one's to save, its gates no one's to spend on."""
+    """The same request of the other checkpoint. Its SAM twins are no one's to save, its gates no one's to spend on.
+
+    What the policy requires of the sample stays, as that is the same: unmet, it is told before either is measured.
+    """
     checks = asked.spec.checks
     unsaved = checks.model_copy(update={"sam": checks.sam.model_copy(update={"save": None})})
     spec = asked.spec.model_copy(update={"checks": unsaved})
-    return replace(asked, spec=spec, checkpoint=against, policy=EffectivePolicy())
+    return replace(asked, spec=spec, checkpoint=against, policy=asked.policy.model_copy(update={"gates": {}}))

@@ -142,6 +142,7 @@ def run(
     if save is not None:
         asked = _saving(asked, save)
     demanded = _policy(asked, policy)
+    asked = replace(asked, policy=demanded)
     off = [check.id for check in OPT_IN if not getattr(asked.spec.checks, check.id).enabled]
     expect(demanded, (check.id for check in chosen(asked.spec.checks)), off)
     require_torchrun()
