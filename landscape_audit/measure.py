@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from landscape_audit.confidence import asked_levels
 from landscape_audit.errors import UsageError
 from landscape_audit.forecast import forecast
 from landscape_audit.gates.judge import UNJUDGED
+from landscape_audit.gates.rulings import refuse_sample
+from landscape_audit.gates.undecided import Found
 from landscape_audit.interruption import signal_of
 from landscape_audit.machine import device_of, environment, exact_arithmetic, memory_for
 from landscape_audit.outcome import outcome_of
@@ -28,8 +30,10 @@ from landscape_audit.probes.probe import ProbeFailedError, with_needs
 from landscape_audit.probes.ranks import Ranks, joined
 from landscape_audit.results import (
     AuditResults,
+    Baseline,
     CheckResult,
     Cost,
+    EnvironmentInfo,
     Failed,
     InstrumentInfo,
     Measured,
@@ -40,7 +44,7 @@ from landscape_audit.results import (
     Signal,
 )
 from landscape_audit.resume import keeping, left_by_an_earlier_run, what_numbers_rest_on
-from landscape_audit.settle import Found, settle
+from landscape_audit.settle import settle
 from landscape_audit.spec import AuditSpec
 from landscape_audit.subject.checkpoint.checkpoint import changed_since
 from landscape_audit.subject.loading import load_subject
@@ -58,6 +62,9 @@ LIMITS = (
     "Two directions out of P are drawn in a surface; what it shows is not what there is.",
 )
 
+Compare = Callable[[AuditResults], Baseline]
+"""What gives an audit the baseline that it is compared with; asked also before it has all its numbers."""
+
 
 def audit(
     spec: AuditSpec,
@@ -70,19 +77,22 @@ def audit(
     folder: Path | None = None,
     resume: bool = False,
     load: Callable[[torch.device], Subject] | None = None,
+    compare: Compare | None = None,
 ) -> AuditResults:
     """Measure everything `spec` asks for. Unjudged; partial, and saying so, where it was interrupted or out of time.
 
     `base` is the folder that paths in `spec` are relative to. Gates of `policy` (by default those in `spec`) that are
     left undecided for want of products or draws may spend `max_extra_budget`. In `folder`, where there is one, is kept
     what a next run can go on from, which it does with `resume`; `forget` it once the results are safe. `load` gives the
-    subject where it is not simply what `spec` and `checkpoint` name.
+    subject where it is not simply what `spec` and `checkpoint` name, `compare` the baseline.
     """
     progress = progress or Silent()
     started, clock = dt.datetime.now(dt.UTC), time.monotonic()
     device = device_of(spec.protocol)
     with exact_arithmetic(), joined(device) as ranks:
         subject = load(device) if load else load_subject(spec, checkpoint, base, device)
+        policy = policy or spec.policy()
+        refuse_sample(subject.data, policy)
         _refuse_idle(ranks, subject)
         before = subject.state()
         machine, checks = environment(device, ranks.size), chosen(spec.checks)
@@ -97,37 +107,65 @@ def audit(
         bench.keeping = keeping(home, rests_on, memory, device) if home else None
         bench.deadline = None if spec.protocol.max_time is None else clock + spec.protocol.max_seconds
         progress.planned(plan)
-        done = _run(bench, plan, checks, policy or spec.policy())
+        begun = _Begun(bench, plan, machine, started.isoformat(timespec="seconds"), tuple(argv))
+        done = _run(begun, checks, policy, compare)
         drift = _drift(bench, done)
         after = subject.state()
     seconds = time.monotonic() - clock
     changed = drift if before == after else (*drift, "the audited model was changed while it was audited")
     measured = {result.id for result in done.results}
-    return AuditResults(
-        verdict=UNJUDGED,
-        run=RunInfo(
-            started=started.isoformat(timespec="seconds"),
-            finished=(started + dt.timedelta(seconds=seconds)).isoformat(timespec="seconds"),
-            seconds=seconds,
-            argv=tuple(argv),
-            probe_seconds={name: ledger.seconds for name, ledger in bench.ledgers.items()},
-            gradient_seconds=plan.gradient_seconds,
-            forward_seconds=plan.gradient_seconds * plan.forward_gradients,
-            hvp_seconds=plan.gradient_seconds * plan.hvp_gradients,
-            signal=done.signal,
-            out_of_time=done.out_of_time,
-        ),
-        subject=subject.info.model_copy(update={"replaced": tuple(changed_since(subject.sources))}),
-        data=subject.data,
-        protocol=_protocol(bench, plan),
-        environment=machine,
-        instrument=_instrument(bench, changed),
-        checks=done.results,
-        partial=done.partial,
-        skipped=tuple(check.id for check in offered(spec.checks) if check not in checks),
-        unreached=tuple(check.id for check in checks if check.id not in measured),
-        limits=LIMITS,
-    )
+    found = begun.results(done.results)
+    run = {
+        "finished": (started + dt.timedelta(seconds=seconds)).isoformat(timespec="seconds"),
+        "seconds": seconds,
+        "signal": done.signal,
+        "out_of_time": done.out_of_time,
+    }
+    whole = {
+        "run": found.run.model_copy(update=run),
+        "subject": subject.info.model_copy(update={"replaced": tuple(changed_since(subject.sources))}),
+        "instrument": _instrument(bench, changed),
+        "partial": done.partial,
+        "skipped": tuple(check.id for check in offered(spec.checks) if check not in checks),
+        "unreached": tuple(check.id for check in checks if check.id not in measured),
+    }
+    found = found.model_copy(update=whole)
+    return found.model_copy(update={"baseline": compare(found)}) if compare else found
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """An audit under way: what its results say whatever comes out of it."""
+
+    bench: Bench
+    plan: Plan
+    machine: EnvironmentInfo
+    started: str
+    argv: tuple[str, ...]
+
+    def results(self, checks: Iterable[CheckResult]) -> AuditResults:
+        """The results with what is measured by now, as if the audit ended here."""
+        gradient = self.plan.gradient_seconds
+        return AuditResults(
+            verdict=UNJUDGED,
+            run=RunInfo(
+                started=self.started,
+                finished=self.started,
+                seconds=0.0,
+                argv=self.argv,
+                probe_seconds={name: ledger.seconds for name, ledger in self.bench.ledgers.items()},
+                gradient_seconds=gradient,
+                forward_seconds=gradient * self.plan.forward_gradients,
+                hvp_seconds=gradient * self.plan.hvp_gradients,
+            ),
+            subject=self.bench.subject.info,
+            data=self.bench.subject.data,
+            protocol=_protocol(self.bench, self.plan),
+            environment=self.machine,
+            instrument=_instrument(self.bench, ()),
+            checks=tuple(checks),
+            limits=LIMITS,
+        )
 
 
 def _refuse_idle(ranks: Ranks, subject: Subject) -> None:
@@ -159,18 +197,19 @@ class _Run:
     out_of_time: bool = False
 
 
-def _run(bench: Bench, plan: Plan, checks: Sequence[Check], policy: Policy) -> _Run:
-    results: dict[str, CheckResult] = {}
+def _run(begun: _Begun, checks: Sequence[Check], policy: Policy, compare: Compare | None) -> _Run:
+    bench, results = begun.bench, dict[str, CheckResult]()
     try:
         with contextlib.suppress(ProbeFailedError):
             bench.take(InstrumentTrial())  # first in every audit, also where its check is not asked for
         asked = asked_levels(policy, bench.protocol.level)
         for check in checks:
-            if bench.has_time_for(check.probes, plan):
+            if bench.has_time_for(check.probes, begun.plan):
                 results[check.id] = _result(check, outcome_of(bench, check, asked))
             if bench.stopped:
                 raise bench.stopped
-        if settle(bench, checks, policy, lambda: _found(bench, checks, results, asked)):
+        baseline = compare(begun.results(results.values())) if compare else None
+        if settle(bench, checks, policy, lambda: _found(bench, checks, results, asked), baseline):
             results = {
                 check.id: _result(check, outcome_of(bench, check, asked)) for check in checks if check.id in results
             }

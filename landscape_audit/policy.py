@@ -130,7 +130,11 @@ class MalformedWaiver(Strict):
 
 
 class Requirement(Strict):
-    """What an audit must rest on before any of its numbers counts."""
+    """What an audit must rest on before any of its numbers counts.
+
+    `run` refuses another sample before it measures anything, as no such audit could pass: exit 2. Held against stored
+    results, or where a waiver names it as `require.n_samples` or `require.data`, it is a gate like any other.
+    """
 
     n_samples: StrictInt | None = Field(default=None, ge=1, le=2**53, description="At least so many examples.")
     data: str | None = Field(

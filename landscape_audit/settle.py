@@ -9,20 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from landscape_audit.checks import Check
-from landscape_audit.confidence import BOUGHT, LOOKS, as_judged, judging
-from landscape_audit.gates.demand import on_label, settled
-from landscape_audit.policy import Gate, Policy
+from landscape_audit.confidence import LOOKS
+from landscape_audit.gates.undecided import MOST, Found, wanted
+from landscape_audit.policy import Policy
 from landscape_audit.probes.bench import Bench
 from landscape_audit.probes.probe import Growth, Probe, ProbeFailedError, with_needs
-from landscape_audit.results import Cost, Estimate, GateStatus, IntervalKind, IntervalPart, Label
-
-MOST = 16
-"""How many times as large a budget may get at one look: a standard error falls to a quarter."""
-MARGIN = 1.3
-"""How many more draws are bought than would do if the next were like the first: their spread is only an estimate."""
-
-Found = Estimate | Label
-"""What a gate can be on."""
+from landscape_audit.results import Baseline, Cost, Label
 
 
 @dataclass(frozen=True)
@@ -35,14 +27,21 @@ class _Open:
     needed: float
 
 
-def settle(bench: Bench, checks: Sequence[Check], policy: Policy, outcomes: Callable[[], dict[str, Found]]) -> bool:
+def settle(
+    bench: Bench,
+    checks: Sequence[Check],
+    policy: Policy,
+    outcomes: Callable[[], dict[str, Found]],
+    baseline: Baseline | None = None,
+) -> bool:
     """Spend up to `max_extra_budget` gradients on gates that are undecided for want of products or draws.
 
     In two more looks at most, as each look takes its share of the error that a gate may make (`confidence.Judging`).
     What may be spent is half for the second look and the rest for the third, shared by the probes that the open gates
     rest on; a standard error falls with the root of the draws, which says how many should do. Counted, not timed, by
     what `Cost.in_gradients` says: a machine's load must decide no number. `outcomes` gives the estimates and the
-    labels as they stand. True where something was measured again, and told on the bench.
+    labels as they stand, `baseline` what gates hold them against. True where something was measured again, and told on
+    the bench.
     """
     before, first = _spent(bench), bench.budgets
     grown: dict[str, str] = {}
@@ -50,7 +49,7 @@ def settle(bench: Bench, checks: Sequence[Check], policy: Policy, outcomes: Call
         left = policy.max_extra_budget - (_spent(bench) - before)
         if left <= 0 or bench.out_of_time():
             break
-        bought = _buy(bench, _open_gates(checks, policy, outcomes()), left / (LOOKS + 1 - look), left)
+        bought = _buy(bench, _open_gates(checks, policy, outcomes(), baseline), left / (LOOKS + 1 - look), left)
         if not bought:
             break
         grown = bought | grown
@@ -98,7 +97,9 @@ def _affordable(bench: Bench, gate: _Open, purse: float) -> int | None:
     return wanted[paid - 1] if paid else None
 
 
-def _open_gates(checks: Sequence[Check], policy: Policy, found: dict[str, Found]) -> list[_Open]:
+def _open_gates(
+    checks: Sequence[Check], policy: Policy, found: dict[str, Found], baseline: Baseline | None
+) -> list[_Open]:
     """Undecided gates that would be decided without the parts that can be bought; each probe once, at its largest."""
     opened: dict[str, _Open] = {}
     for key, gate in policy.gates.items():
@@ -106,63 +107,15 @@ def _open_gates(checks: Sequence[Check], policy: Policy, found: dict[str, Found]
         if judged is None or gate.level == "off":
             continue
         check = next(check for check in checks if check.id == key.partition(".")[0])
-        if isinstance(judged, Label):  # rests on many probes: the last to grow is the one that was made for it
-            kinds, probes = _wanted_of_label(gate, judged), with_needs(check.probes)[::-1]
-        else:
-            kinds, probes = _wanted(policy, gate, judged, check.grows), check.probes
-        for probe in probes:
+        kinds = wanted(policy, key, judged, check.grows, baseline)
+        # A label rests on many probes: the last to grow is the one that was made for it.
+        for probe in with_needs(check.probes)[::-1] if isinstance(judged, Label) else check.probes:
             growth: Growth | None = getattr(probe, "GROWTH", None)
             if growth is not None and growth.kind in kinds:
                 each = _Open(key, probe, growth, kinds[growth.kind])
                 opened[probe.name] = max(opened.get(probe.name, each), each, key=lambda one: one.needed)
                 break
     return list(opened.values())
-
-
-def _wanted_of_label(gate: Gate, label: Label) -> dict[IntervalKind, float]:
-    """What an undecided label says would settle it, if that is for sale and the gate asks for a label.
-
-    Labels are as sure as the audit's level at every look: what opens them is the solver's part, whose bound fails where
-    the random start has next to nothing along an eigenvector. That is one event, whatever is bought.
-    """
-    asked = gate.one_of is not None and on_label(gate, label).status == "undecided"
-    return {label.open: math.inf} if asked and label.open in BOUGHT else {}
-
-
-def _wanted(policy: Policy, gate: Gate, estimate: Estimate, grows: Sequence[IntervalKind]) -> dict[IntervalKind, float]:
-    """The kinds that would settle an undecided gate, and how many times as much of each should; nothing if none could.
-
-    Draws narrow their part with their root. What more products do cannot be told before: as many as can be paid for.
-    """
-    judged = as_judged(estimate, judging(policy, gate, estimate, grows))
-    if gate.one_of is not None or judged.value is None or settled(gate, judged) != "undecided":
-        return {}
-    kept = tuple(part for part in judged.parts if part.kind not in grows)
-    if len(kept) == len(judged.parts) or _settles(gate, judged, kept) == "undecided":
-        return {}
-    return {kind: _draws_needed(gate, judged, kind) if kind == "probe" else math.inf for kind in grows}
-
-
-def _settles(gate: Gate, judged: Estimate, parts: tuple[IntervalPart, ...]) -> GateStatus:
-    return settled(gate, Estimate.within(judged.value or 0.0, parts))
-
-
-def _draws_needed(gate: Gate, judged: Estimate, kind: IntervalKind) -> float:
-    """How many times the draws there should be for the gate to be settled, if the value stays where it is."""
-    times = 1.0
-    while times < MOST:
-        narrow = tuple(_narrower(part, judged.value or 0.0, times, kind) for part in judged.parts)
-        if _settles(gate, judged, narrow) != "undecided":
-            return times * MARGIN
-        times *= MARGIN
-    return MOST
-
-
-def _narrower(part: IntervalPart, value: float, times: float, kind: IntervalKind) -> IntervalPart:
-    if part.kind != kind:
-        return part
-    low, high = (None if end is None else value + (end - value) / math.sqrt(times) for end in (part.low, part.high))
-    return IntervalPart(kind=kind, low=low, high=high)
 
 
 def _price(bench: Bench, gate: _Open, size: int) -> Cost:

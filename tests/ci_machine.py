@@ -18,10 +18,13 @@ case "$AUDIT_EXITS" in 0) word=PASS;; 1) word=FAIL;; 3) word=UNDECIDED;; *) word
 if [ "$1" = run ] && [ "$AUDIT_EXITS" != 2 ] && [ "$AUDIT_EXITS" != 4 ]; then # then there are results
   mkdir -p -- "$out"
   touch -- "$out/report.html"
+  if [ -n "${GITHUB_STEP_SUMMARY-}" ]; then echo "the audit's own summary" >> "$GITHUB_STEP_SUMMARY"; fi
   if [ -n "${GITHUB_OUTPUT-}" ]; then
     printf '%s<<END\\n%s\\nEND\\n' verdict "$word" exit-code "$AUDIT_EXITS" report "$out/report.html" \\
       passed 3 failed 1 undecided 2 >> "$GITHUB_OUTPUT"
   fi
+else
+  printf '%s\n' 'note: a word before' 'landscape-audit: error: `<b>**x**</b>: no such file.' '  Name another.' >&2
 fi
 exit "$AUDIT_EXITS"
 """

@@ -42,7 +42,7 @@ class Job:
     def __init__(self, action: Path, workspace: Path, temp: Path, environment: Mapping[str, str]) -> None:
         self.action, self.workspace, self.temp, self.environment = action, workspace, temp, environment
         self.steps: list[Step] = []
-        self.log = ""
+        self.log = self.summary = ""
         self.failed = False
         self._context: dict[str, str] = {"runner.os": "Linux", "runner.arch": "X64"}
 
@@ -113,6 +113,7 @@ class Job:
         self.log += done.stdout + done.stderr
         step.code, step.outcome = done.returncode, "failure" if done.returncode else "success"
         step.outputs = _outputs(output.read_text())
+        self.summary += summary.read_text()
 
     def _text(self, text: str) -> str:
         return re.sub(r"\$\{\{(.*?)\}\}", lambda found: str(self._value(found[1])), text)

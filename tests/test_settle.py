@@ -18,7 +18,7 @@ from landscape_audit.policy import Policy
 from landscape_audit.probes.krylov import HessianKrylov, KrylovTrace
 from landscape_audit.probes.probe import ProbeFailedError
 from landscape_audit.probes.rayleigh import RitzRayleigh
-from landscape_audit.results import Measured
+from landscape_audit.results import Baseline, Difference, Estimate, Measured
 from landscape_audit.settle import settle
 
 CHECKS = tuple(check for check in BATTERY if check.id in {"sharpness", "trace"})
@@ -69,6 +69,20 @@ def test_a_limit_inside_the_solvers_interval_is_settled_by_more_products():
     assert before.high > limit
     assert after.high <= limit
     assert after.value >= before.value
+
+
+def test_a_gate_against_a_baseline_that_the_solver_leaves_open_is_settled_by_more_products():
+    key, limit = "sharpness.lambda_max", solver_edge(small())
+    there = Estimate.exact(limit / 2, direction="lower")
+    baseline = Baseline(name="before", sha256=(), finished="", measured="stored", estimates={key: there})
+    gate = {"no_worse_than_baseline": {"absolute": limit / 2}, "why": "a test"}
+    policy = Policy.model_validate({"gates": {key: gate}})
+    other = baseline.model_copy(update={"differences": (Difference(key="data.loss", here="mse", there="nll"),)})
+    for against, buys in ((baseline, True), (None, False), (other, False)):
+        on = small()
+        before = estimates(on)[key]
+        assert settle(on, CHECKS, policy, lambda on=on: estimates(on), against) is buys
+        assert (estimates(on)[key].high <= limit < before.high) is buys
 
 
 def test_what_was_spent_is_told_and_stays_within_what_may_be_spent():

@@ -10,7 +10,7 @@ from subjects import bench, half_square, measured, subject
 from torch import nn
 
 from landscape_audit.checks.loss import loss
-from landscape_audit.comparison import absolute_change
+from landscape_audit.comparison.comparison import absolute_change
 from landscape_audit.results import Estimate, reaching
 from landscape_audit.skewness import asymmetry, reach
 from landscape_audit.statistics import weighted_mean

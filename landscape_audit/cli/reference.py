@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +12,7 @@ from landscape_audit.cli.progress import tell
 from landscape_audit.cli.stored import read_stored
 from landscape_audit.errors import UsageError
 from landscape_audit.files import write_atomically
-from landscape_audit.interruption import signal_of
-from landscape_audit.policy import EffectivePolicy
-from landscape_audit.results import AuditResults, Signal
+from landscape_audit.results import AuditResults, Baseline
 from landscape_audit.seal import sealed
 from landscape_audit.text import printable
 
@@ -30,24 +29,24 @@ class Reference:
     stored: AuditResults | None = None
     beside: Request | None = None
 
-    def of(self, measured: AuditResults, folder: Path, measure: Measure) -> tuple[AuditResults, Signal | None]:
-        """`measured` with its baseline, and what stopped the measuring of that: it is then left out, and told."""
+    def baseline(self, measure: Measure, folder: Path | None = None) -> Callable[[AuditResults], Baseline] | None:
+        """What makes the baseline of an audit. The other checkpoint is measured here, and written to `folder`.
+
+        Before the audit itself, so that its gates against it may buy narrower intervals: what is left open once both
+        are measured could not be bought any more.
+        """
         from landscape_audit.comparison.baseline import baseline_of
 
         if self.stored is not None:
-            return measured.model_copy(update={"baseline": baseline_of(measured, self.stored)}), None
-        if self.beside is None or measured.run.signal:
-            return measured, None
-        try:
-            there = measure(self.beside)
-            stopped = there.run.signal
-        except KeyboardInterrupt as stop:
-            stopped = signal_of(stop)
-        if stopped:
-            tell(f"note: {printable(self.beside.checkpoint)} was not measured to its end, and is no baseline.")
-            return measured, stopped
-        write_atomically(folder / RESULTS, sealed(there).to_json().encode())
-        return measured.model_copy(update={"baseline": baseline_of(measured, there, "together")}), None
+            return functools.partial(baseline_of, there=self.stored)
+        if self.beside is None:
+            return None
+        there = measure(self.beside)
+        if there.run.signal:
+            raise KeyboardInterrupt(there.run.signal)
+        if folder is not None:
+            write_atomically(folder / RESULTS, sealed(there).to_json().encode())
+        return functools.partial(baseline_of, there=there, measured="together")
 
 
 def reference(asked: Request, baseline: Path | None, against: Path | None, *, quiet: bool) -> Reference:
@@ -64,13 +63,16 @@ def reference(asked: Request, baseline: Path | None, against: Path | None, *, qu
     with exact_arithmetic():
         require_alike(asked.spec, asked.checkpoint, against, asked.base, device_of(asked.spec.protocol))
     if not quiet:
-        tell(f"Two audits, this one and then that of {printable(against)}: together twice what each costs.")
+        tell(f"Two audits, that of {printable(against)} and then this one: together twice what each costs.")
     return Reference(beside=_beside(asked, against))
 
 
 def _beside(asked: Request, against: Path) -> Request:
-    """The same request of the other checkpoint. Its SAM twins are no one's to save, its gates no one's to spend on."""
+    """The same request of the other checkpoint. Its SAM twins are no one's to save, its gates no one's to spend on.
+
+    What the policy requires of the sample stays, as that is the same: unmet, it is told before either is measured.
+    """
     checks = asked.spec.checks
     unsaved = checks.model_copy(update={"sam": checks.sam.model_copy(update={"save": None})})
     spec = asked.spec.model_copy(update={"checks": unsaved})
-    return replace(asked, spec=spec, checkpoint=against, policy=EffectivePolicy())
+    return replace(asked, spec=spec, checkpoint=against, policy=asked.policy.model_copy(update={"gates": {}}))

@@ -6,7 +6,7 @@ import contextlib
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -29,6 +29,9 @@ from landscape_audit.results import AuditResults
 from landscape_audit.resume import forget
 from landscape_audit.seal import sealed
 from landscape_audit.torchrun import is_several, leads, require_torchrun
+
+if TYPE_CHECKING:
+    from landscape_audit.measure import Compare
 
 
 def run(
@@ -99,9 +102,9 @@ def run(
     Probes are kept in `.probes` in the output folder as they finish, until the audit is whole; what the Krylov basis
     takes in memory they take on disk. An interrupted run says how to go on with them. Not under `torchrun`.
 
-    With `--against` both checkpoints are audited, one after the other, and compared piece by piece; what the other
-    one gave is written beside as `baseline-results.json`. `--resume` goes on with the audit of the first and measures
-    the other anew.
+    With `--against` the other checkpoint is audited first, then this one, and they are compared piece by piece; what
+    the other one gave is written beside as `baseline-results.json`. `--resume` measures the other anew and goes on
+    with the audit of this one.
 
     Under `torchrun` the batches are shared out over the processes, and the first one writes. torchrun itself exits 1
     on any other code than 0: `landscape-audit gate` on the results has the right one.
@@ -132,6 +135,7 @@ def run(
     if save is not None:
         asked = _saving(asked, save)
     in_force = demanded(asked, policy)
+    asked = replace(asked, policy=in_force)
     require_torchrun()
     if resume and is_several():
         raise UsageError("--resume: several processes keep no probes.", remedy="Remove it: the audit starts anew.")
@@ -145,21 +149,19 @@ def run(
         require_pango()
     folder = writable_folder(out or named_after(asked.checkpoint, "audit"))
     with claimed(folder, files_of(names)) as give_room_back:
-        measured = _measured(asked, in_force, argv, folder=folder, resume=resume, quiet=quiet or json)
+        compare = compared.baseline(lambda other: _measured(other, other.policy, argv, quiet=quiet or json), folder)
+        measured = _measured(asked, in_force, argv, folder=folder, resume=resume, quiet=quiet or json, compare=compare)
         # Kept whatever judging and rendering make of it, with the demands that `gate` is to hold against it again.
         kept = measured.model_copy(update={"policy": in_force})
         give_room_back()
         writable_folder(folder)  # it may have been removed meanwhile
         write_atomically(folder / "results.json", kept.to_json().encode())
-        measured, stopped = compared.of(
-            measured, folder, lambda other: _measured(other, other.policy, argv, quiet=quiet or json)
-        )
         results = sealed(judged(measured, in_force, day_of(measured)))
         write_atomically(folder / "results.json", results.to_json().encode())
         # Before the reports, which take long and may fail: what gates a merge is there by then.
         write_formats(results, folder, names, quiet=quiet)
         report = _reported(results, folder, pdf=pdf)
-        stopped = results.run.signal or stopped
+        stopped = results.run.signal
         if not (stopped or results.run.out_of_time):
             forget(folder)
     if json:
@@ -177,9 +179,8 @@ def run(
 
 def _helped(asked: options.Request, in_force: EffectivePolicy, compared: Reference, argv: list[str]) -> NoReturn:
     """What a process does that is not the first of several: its share of the measuring, and nothing else."""
-    _measured(asked, in_force, argv, quiet=True)
-    if compared.beside:
-        _measured(compared.beside, compared.beside.policy, argv, quiet=True)
+    compare = compared.baseline(lambda other: _measured(other, other.policy, argv, quiet=True))
+    _measured(asked, in_force, argv, quiet=True, compare=compare)
     raise typer.Exit
 
 
@@ -223,6 +224,7 @@ def _measured(
     folder: Path | None = None,
     resume: bool = False,
     quiet: bool,
+    compare: Compare | None = None,
 ) -> AuditResults:
     from landscape_audit.measure import audit
 
@@ -240,6 +242,7 @@ def _measured(
             progress=progress,
             folder=folder,
             resume=resume,
+            compare=compare,
         )
 
 

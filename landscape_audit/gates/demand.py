@@ -56,6 +56,16 @@ def changed(gate: Gate, baseline: Baseline, key: str, here: Estimate, how: Judgi
     return change_from(baseline, key, here, change, how)
 
 
+def why_incomparable(baseline: Baseline | None, key: str) -> str:
+    """Why a number cannot be held against the baseline's; empty where it can."""
+    if baseline is None:
+        return "There is no baseline: give one with --baseline or --against."
+    if obstacles := baseline.obstacles(key):
+        told = "; ".join(f"{each.key} ({each.there} → {each.here})" for each in obstacles)
+        return f"The baseline is of something else: {told}."
+    return "" if key in baseline.estimates else f"The baseline has no {key}."
+
+
 def on_label(gate: Gate, label: Label) -> Ruling:
     """In the list or not; a label that says `undecided` fails nothing."""
     if label.value in (gate.one_of or ()):

@@ -17,12 +17,13 @@ from landscape_audit.gates.demand import (
     no_worse,
     on_label,
     on_number,
+    why_incomparable,
 )
 from landscape_audit.gates.kinds import refuse_wrong_kind
 from landscape_audit.ids import declared
 from landscape_audit.intervals import with_interval
-from landscape_audit.policy import Gate, Policy, Requirement
-from landscape_audit.results import AuditResults, Estimate, Failed, Label, NotApplicable, Outcome
+from landscape_audit.policy import Gate, Policy, Requirement, Waiver
+from landscape_audit.results import AuditResults, DataInfo, Estimate, Failed, Label, NotApplicable, Outcome
 from landscape_audit.text import did_you_mean, number, percent
 
 
@@ -43,8 +44,22 @@ class Ruled:
 
 def rulings(results: AuditResults, policy: Policy) -> Iterator[Ruled]:
     """What the policy requires of the audit, then its gates in their order; those of level off are left out."""
-    yield from _required(results, policy.require)
+    yield from _required(results.data, policy.require)
     yield from _gates(results, policy)
+
+
+def refuse_sample(data: DataInfo, policy: Policy) -> None:
+    """A `PolicyError` where the policy requires another sample: no audit of this one could pass, so none is paid for.
+
+    Not where a waiver names the requirement: whether that holds is judged with everything else.
+    """
+    waived = {waiver.gate for waiver in policy.waivers if isinstance(waiver, Waiver)}
+    for unmet in _required(data, policy.require):
+        if unmet.ruling.status == "fail" and unmet.key not in waived:
+            raise PolicyError(
+                f"{unmet.key}: the policy requires {unmet.demand}; found: {unmet.ruling.found}.",
+                remedy="Audit such a sample ([data] in audit.toml, --data, --n-samples), or change [require].",
+            )
 
 
 def _gates(results: AuditResults, policy: Policy) -> Iterator[Ruled]:
@@ -94,7 +109,7 @@ def _on_baseline(results: AuditResults, key: str, gate: Gate, estimate: Estimate
     """How much worse it may be is the limit; how much worse it is, with its interval, is held against that."""
     demand, limit = no_worse(gate, estimate.direction)
     found = with_interval(estimate)
-    obstacle = _why_incomparable(results, key)
+    obstacle = why_incomparable(results.baseline, key)
     if obstacle or results.baseline is None:
         return Ruled(key, gate, demand, Ruling("incomparable", found, obstacle, math.inf), estimate)
     change = changed(gate, results.baseline, key, estimate, how)
@@ -113,19 +128,9 @@ def _may_be_zero(there: Estimate) -> bool:
     return there.low is None or there.high is None or there.low <= 0 <= there.high
 
 
-def _why_incomparable(results: AuditResults, key: str) -> str:
-    baseline = results.baseline
-    if baseline is None:
-        return "There is no baseline: give one with --baseline or --against."
-    if obstacles := baseline.obstacles(key):
-        told = "; ".join(f"{each.key} ({each.there} → {each.here})" for each in obstacles)
-        return f"The baseline is of something else: {told}."
-    return "" if key in baseline.estimates else f"The baseline has no {key}."
-
-
-def _required(results: AuditResults, require: Requirement) -> Iterator[Ruled]:
+def _required(data: DataInfo, require: Requirement) -> Iterator[Ruled]:
     """What the audit must rest on, as gates of their own."""
-    why, data = "The policy requires it of every audit.", results.data
+    why = "The policy requires it of every audit."
     if require.n_samples is not None:
         demand, enough = f"at least {require.n_samples} examples", data.n_samples >= require.n_samples
         ruling = _plain(str(data.n_samples), "The audit rests on {} examples.", met=enough)

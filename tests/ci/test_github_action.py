@@ -54,9 +54,24 @@ def test_the_outputs_are_those_of_the_audit(job, code, verdict):
 
 @pytest.mark.parametrize("code", [2, 4])
 def test_without_results_the_verdict_is_an_error_and_there_is_no_report(job, code):
-    outputs = job(code).run(checkpoint="model.safetensors").outputs
-    told = {name: value for name, value in outputs.items() if value}
+    done = job(code).run(checkpoint="model.safetensors")
+    told = {name: value for name, value in done.outputs.items() if value}
     assert told == {"verdict": "ERROR", "exit-code": str(code)}
+
+
+@pytest.mark.parametrize("code", [2, 4])
+def test_without_results_the_job_is_red_and_its_summary_says_why_word_by_word(job, code):
+    done = job(code).run(checkpoint="model.safetensors")
+    assert done.code == code
+    why = "landscape-audit: error: `<b>**x**</b>: no such file."
+    assert done.summary == f"**landscape-audit: ERROR**, there is no verdict (exit {code}).\n\n    {why}\n"
+    assert why in done.log
+    assert "Name another." in done.log
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 5])
+def test_the_summary_is_the_audits_own_where_there_are_results(job, code):
+    assert job(code).run(checkpoint="model.safetensors").summary == "the audit's own summary\n"
 
 
 def test_nothing_is_kept_where_that_is_not_wanted(job):

@@ -24,7 +24,7 @@ def run(tmp_path, machine, *, shell="bash", audit_exits=0, **variables):
 
 
 @pytest.mark.parametrize("shell", ["bash", "sh"])
-@pytest.mark.parametrize("code", [0, 1, 3, 5])
+@pytest.mark.parametrize("code", [0, 1, 2, 3, 4, 5])
 def test_the_job_ends_with_the_audits_code_and_only_undecided_is_tolerated(tmp_path, machine, shell, code):
     assert run(tmp_path, machine, shell=shell, audit_exits=code) == code
     assert JOB["allow_failure"] == {"exit_codes": [3]}

@@ -52,7 +52,7 @@ def test_a_checkpoint_against_itself_has_changed_by_nothing_at_all(run):
 def test_what_was_measured_beside_can_be_a_baseline_again(run, moved):
     code, _, err = run("--against", moved)
     assert code == 0, err
-    assert "Two audits, this one and then that of moved.safetensors: together twice what each costs." in err
+    assert "Two audits, that of moved.safetensors and then this one: together twice what each costs." in err
     together = read_results(Path("audit-model/results.json"))
     assert together.baseline.paired == ("sampling", "probe")
     assert together.gates[0].status == "pass"
@@ -129,34 +129,56 @@ def _layout():
 
 
 @pytest.mark.parametrize("within", [True, False])
-def test_a_signal_during_the_second_audit_keeps_the_first(run, moved, monkeypatch, within):
+def test_a_signal_during_the_audit_of_the_other_one_ends_the_run_before_this_one_is_measured(
+    run, moved, monkeypatch, within
+):
+    measured, begun = measure.audit, []
+
+    def interrupted(spec, checkpoint, *arguments, **more):
+        begun.append(checkpoint.name)
+        if not within:
+            raise KeyboardInterrupt("SIGTERM")
+        found = measured(spec, checkpoint, *arguments, **more)
+        return found.model_copy(update={"run": found.run.model_copy(update={"signal": "SIGTERM"})})
+
+    monkeypatch.setattr(measure, "audit", interrupted)
+    code, _, err = run("--against", moved)
+    assert code == 143, err
+    assert begun == [moved]
+    assert not Path("audit-model").exists()
+
+
+def test_a_signal_after_the_other_one_is_measured_leaves_an_audit_that_can_be_gone_on_with(run, moved, monkeypatch):
     measured = measure.audit
 
     def interrupted(spec, checkpoint, *arguments, **more):
-        if checkpoint.name == moved and not within:
-            raise KeyboardInterrupt
         found = measured(spec, checkpoint, *arguments, **more)
-        return (
-            found.model_copy(update={"run": found.run.model_copy(update={"signal": "SIGINT"})})
-            if (checkpoint.name == moved)
-            else found
-        )
+        run = found.run.model_copy(update={"signal": None if checkpoint.name == moved else "SIGINT"})
+        return found.model_copy(update={"run": run})
 
     monkeypatch.setattr(measure, "audit", interrupted)
     code, _, err = run("--against", moved)
     assert code == 130
-    assert "moved.safetensors was not measured to its end, and is no baseline" in err
-    assert "--resume" in err, "the probes of the first are kept"
-    results = read_results(Path("audit-model/results.json"))
-    assert results.partial is None
-    assert results.baseline is None
-    assert results.gates[0].status == "incomparable"
-    assert not Path("audit-model/baseline-results.json").exists()
+    assert "--resume" in err
+    assert read_results(Path("audit-model/results.json")).baseline.measured == "together"
     monkeypatch.setattr(measure, "audit", measured)
     code, _, err = run("--against", moved, "--resume")
     assert code == 0, err
     assert "Going on with an interrupted audit" in err
     assert not Path("audit-model/.probes").exists()
+
+
+def test_a_gate_that_the_solver_leaves_open_against_a_stored_baseline_buys_products(folder, run):
+    run("--out", "before")
+    config = (folder / "audit.toml").read_text()
+    short = 'preset = "quick"\nbudgets = { lanczos_steps = 2, top_k = 1 }'
+    (folder / "audit.toml").write_text(config.replace('preset = "quick"', short))
+    code, _, err = run("--baseline", "before")
+    results = read_results(Path("audit-model/results.json"))
+    assert results.protocol.looks > 1
+    assert any("for the gate on sharpness.lambda_max" in note for note in results.protocol.adjustments)
+    assert results.gates[0].status == "pass"
+    assert code == 0, err
 
 
 def test_the_command_line_is_the_same_for_both(run, moved):

@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from command_line import outcome
+from command_line import assert_one_message, outcome
 
 from landscape_audit.cli.progress import Lines, forecast, seconds
 from landscape_audit.plan import Plan, PlannedProbe
@@ -58,6 +58,24 @@ def test_a_misspelt_gate_is_told_before_the_checkpoint_is_looked_for(command, ga
     assert code == 2
     assert says in out + err
     assert command == "doctor" or "no such file" not in err
+
+
+@pytest.mark.parametrize("command", [["run"], ["run", "--against", "model.safetensors"]])
+@pytest.mark.parametrize(
+    ("required", "says"),
+    [
+        ("n_samples = 41", "require.n_samples: the policy requires at least 41 examples; found: 40."),
+        (f'data = "{"0" * 64}"', f"require.data: the policy requires the sample {'0' * 64}; found: "),
+    ],
+)
+def test_a_sample_that_the_policy_does_not_take_is_told_before_anything_is_measured(
+    command, required, says, folder, monkeypatch, capsys
+):
+    (folder / "policy.toml").write_text(f"[require]\n{required}\n")
+    monkeypatch.setattr("landscape_audit.measure.forecast", lambda *_: pytest.fail("measured"))
+    arguments = [*command, "--policy", "policy.toml", "--quiet", "model.safetensors"]
+    code, out, err = outcome(arguments, monkeypatch, capsys)
+    assert_one_message(code, 2, says, out, err)
 
 
 @pytest.mark.usefixtures("folder")

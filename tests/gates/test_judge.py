@@ -15,6 +15,7 @@ from results_factory import SHA256, an_audit, between
 from landscape_audit.errors import PolicyError
 from landscape_audit.gates.demand import on_label, on_number
 from landscape_audit.gates.judge import judged, last_line
+from landscape_audit.gates.rulings import refuse_sample
 from landscape_audit.policy import Gate, Policy
 from landscape_audit.results import (
     AuditResults,
@@ -399,6 +400,21 @@ def test_an_audit_of_other_data_than_required_fails() -> None:
     data = an_audit().data.fingerprint
     assert judge({}, require={"data": data}).verdict.word == "PASS"
     assert judge({}, require={"data": "0" * 64}).verdict.word == "FAIL"
+
+
+def test_a_sample_that_is_not_what_is_required_is_refused_unless_a_waiver_names_that() -> None:
+    waiver = {
+        "gate": "require.n_samples",
+        "reason": "r",
+        "approver": "a",
+        "expires": TODAY,
+        "checkpoint_sha256": SHA256,
+    }
+    few = {"require": {"n_samples": 10**9}}
+    with pytest.raises(PolicyError, match="the policy requires at least 1000000000 examples"):
+        refuse_sample(an_audit().data, Policy.model_validate(few))
+    refuse_sample(an_audit().data, Policy.model_validate({**few, "waivers": [waiver]}))
+    refuse_sample(an_audit().data, Policy.model_validate({"require": {"n_samples": 1}}))
 
 
 # ------------------------------------------------------------------------------------------------------------ baselines
