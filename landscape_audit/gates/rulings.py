@@ -84,19 +84,19 @@ def _on_estimate(results: AuditResults, policy: Policy, key: str, gate: Gate, es
     if gate.has_limits:
         ruling = on_number(gate, judged)
         if gate.floor is not None or gate.ceiling is not None:
-            ruling = _with_confidence(ruling, estimate, how)
+            ruling = _with_confidence(ruling, estimate, how, judged)
         yield Ruled(key, gate, in_words(gate), ruling, judged, floor=gate.floor, ceiling=gate.ceiling, how=how)
     if gate.no_worse_than_baseline is not None:
         ruled = _on_baseline(results, key, gate, estimate, how)
-        yield replace(ruled, ruling=_with_confidence(ruled.ruling, estimate, how), how=how)
+        yield replace(ruled, ruling=_with_confidence(ruled.ruling, estimate, how, ruled.estimate or judged), how=how)
 
 
-def _with_confidence(ruling: Ruling, estimate: Estimate, how: Judging) -> Ruling:
-    """The ruling, saying at which confidence it is where that is not the audit's own."""
+def _with_confidence(ruling: Ruling, estimate: Estimate, how: Judging, held: Estimate) -> Ruling:
+    """The ruling on `held`, saying at which confidence it is where that is not the audit's own."""
     if how.confidence is None or not estimate.parts or ruling.status == "incomparable":
         return ruling
     sure = percent(how.confidence, 6)
-    if not is_known(estimate, how):
+    if not is_known(estimate, how) and None in {held.low, held.high}:  # pieces give a change at any confidence
         level = f"[protocol] level = {number(how.confidence, 6)}"
         reason = f"The audit has no interval at {sure}: measure with this policy, or with  {level}"
         return replace(ruling, reason=reason) if ruling.status == "undecided" else ruling

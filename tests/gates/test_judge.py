@@ -28,6 +28,7 @@ from landscape_audit.results import (
     Label,
     Measured,
     NotApplicable,
+    spread,
 )
 
 TODAY = dt.date(2026, 3, 2)
@@ -462,6 +463,21 @@ def test_the_uncertainty_of_the_baseline_counts() -> None:
     assert only_gate(NO_WORSE, beside(5.0, width=5.1)).status == "undecided"
     assert "allow an absolute change" in only_gate(NO_WORSE, beside(5.0, width=5.1)).reason
     assert "allow an absolute change" not in only_gate(NO_WORSE, beside(5.0, width=4.9)).reason
+
+
+def told_by_pieces(value: float, last: float) -> Estimate:
+    part = spread("sampling", value, 1.0, (value - 1, value, value + last))
+    return Estimate.within(value, (part,), level=0.95, direction="lower")
+
+
+def test_pieces_give_a_change_at_a_confidence_that_neither_audit_stored() -> None:
+    there = {"sharpness.lambda_max": told_by_pieces(9.1, 1.01)}
+    baseline = Baseline(name="base", sha256=(), finished="", measured="together", paired=("sampling",), estimates=there)
+    here = Measured(estimates={"lambda_max": told_by_pieces(10.0, 1.0)})
+    allowed = {"sharpness.lambda_max": {"no_worse_than_baseline": {"absolute": 0.9}, "confidence": 0.9999}}
+    gate = only_gate(allowed, an_audit({"sharpness": here}, baseline=baseline))
+    assert gate.estimate is not None
+    assert (gate.status, gate.reason) == ("undecided", "The limit lies inside the interval. At 99.99 %.")
 
 
 def test_a_gate_may_have_a_limit_of_its_own_beside_the_baseline() -> None:
