@@ -86,6 +86,12 @@ def _check_name(path: Path) -> None:
             f"{path}: not the name of a model card, which ends in .md.",
             remedy="Name the results first and the card last:  landscape-audit card results.json README.md",
         )
+    target = Path(os.path.realpath(path))
+    if target.suffix.lower() not in _MARKDOWN:  # a stranger's repository may hold one to any file of yours
+        raise UsageError(
+            f"{path}: is a link to {target}, which is not the name of a model card.",
+            remedy="Name the card itself, or replace the link with a file; nothing was changed.",
+        )
     if not os.path.isdir(path.parent):  # noqa: PTH112 - False, and no exception, also where it may not be looked at
         raise UsageError(f"{path.parent}: no such folder.", remedy="Make it first, or name a card in a folder that is.")
 

@@ -360,6 +360,15 @@ def test_a_link_stays_a_link_and_permissions_stay(monkeypatch, capsys):
 
 
 @pytest.mark.usefixtures("audit")
+def test_a_link_to_what_is_no_card_is_not_written_through(monkeypatch, capsys):
+    Path("authorized_keys").write_text("ssh-ed25519 AAAA me\n")
+    Path("README.md").symlink_to("authorized_keys")
+    code, out, err = outcome(["card", "audit", "README.md"], monkeypatch, capsys)
+    assert_one_message(code, 2, "README.md: is a link to ", out, err)
+    assert Path("authorized_keys").read_text() == "ssh-ed25519 AAAA me\n"
+
+
+@pytest.mark.usefixtures("audit")
 def test_a_missing_library_is_named_with_its_extra(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     found = outcome(COMMAND, monkeypatch, capsys)

@@ -294,3 +294,11 @@ def test_the_same_results_give_the_same_pdf_in_another_process(tmp_path):
         [sys.executable, "-c", code, *arguments], cwd=tmp_path, check=True, env=os.environ, capture_output=True
     )
     assert (tmp_path / "site/report.pdf").read_bytes() == report.read_bytes()
+
+
+def test_what_the_pdf_library_says_of_a_foreign_file_reaches_no_terminal(tmp_path, caplog):
+    path = tmp_path / "report.pdf"
+    path.write_bytes(b"%PDF-1.7\n")  # of which it warns that its end is missing
+    with pytest.raises(ResultsError, match="broken PDF"):
+        list(verify(path, None, dt.date(2026, 3, 2)))
+    assert not caplog.records
