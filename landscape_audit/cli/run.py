@@ -166,15 +166,20 @@ def run(
             forget(folder)
     if json:
         sys.stdout.write(results.to_json())
-    elif not quiet:
+    code = EXIT_CODES[stopped] if stopped else results.verdict.exit_code
+    _told(results, folder, quiet=quiet or json)
+    tell_github(results, names, report, code)
+    tell(last_line(results, report, code))
+    raise typer.Exit(code)
+
+
+def _told(results: AuditResults, folder: Path, *, quiet: bool) -> None:
+    """The summary unless it is not wanted; what went wrong, and how to go on, in any case."""
+    if not quiet:
         tell(summary(results))
     for line in failures(results):
         tell(line)
     how_to_go_on(folder)
-    code = EXIT_CODES[stopped] if stopped else results.verdict.exit_code
-    tell_github(results, names, report, code)
-    tell(last_line(results, report, code))
-    raise typer.Exit(code)
 
 
 def _helped(asked: options.Request, in_force: EffectivePolicy, compared: Reference, argv: list[str]) -> NoReturn:

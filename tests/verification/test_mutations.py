@@ -289,15 +289,11 @@ def test_pictures_of_a_page_whose_renderer_nobody_knows_are_open_and_not_altered
 
 
 def test_one_bit_of_the_checkpoint_is_told_with_both_hashes(tmp_path):
-    report = write(tmp_path, a_sealed_audit())
+    report = write(tmp_path, a_sealed_audit()).with_name("results.json")
     model = tmp_path / "model.safetensors"
     assert altered(report, model) == []
     model.write_bytes(CHECKPOINT[:-1] + b"u")
     assert "checkpoint: model.safetensors has the SHA-256" in places(altered(report, model))
-
-
-def test_there_are_fifty_changes_and_more():
-    assert len(IN_RESULTS) + len(FORGERIES) + len(IN_PDF) + len(BESIDE) + 3 >= 50
 
 
 # ------------------------------------------------------------------------------------------------------- untouched ones

@@ -272,7 +272,7 @@ def test_every_shard_and_the_index_are_compared_with_what_was_audited(tmp_path):
 
 
 def test_verifying_needs_neither_torch_nor_a_network(tmp_path):
-    write(tmp_path, a_sealed_audit())
+    write(tmp_path, FEW)
     code = (
         "import sys, datetime, pathlib\n"
         "from landscape_audit.verification.verification import verify\n"
@@ -286,7 +286,7 @@ def test_verifying_needs_neither_torch_nor_a_network(tmp_path):
 
 
 def test_the_same_results_give_the_same_pdf_in_another_process(tmp_path):
-    report = write(tmp_path, a_sealed_audit())
+    report = write(tmp_path, FEW)
     (tmp_path / "site").mkdir()
     code = "from landscape_audit.cli.main import main; main()"
     arguments = ["report", "results.json", "--out", "site"]
