@@ -270,6 +270,7 @@ def _protocol(bench: Bench, plan: Plan) -> ProtocolInfo:
         hvp_engine=bench.landscape.engine,
         mode=bench.subject.mode,
         adjustments=(*bench.subject.adjustments, *bench.adjustments),
+        training=bench.course.told if bench.course else "",
         looks=bench.looks,
     )
 

@@ -412,6 +412,10 @@ class DataInfo(Record):
     )
     loss: str
     loss_settings: str = Field(default="", description="What it was given by name.")
+    loss_code: str = Field(
+        default="",
+        description="SHA-256 of the source of a function of the user's own, without what it calls; empty for others.",
+    )
     metric: str | None = None
 
 
@@ -455,6 +459,7 @@ class ProtocolInfo(Record):
     hvp_engine: str = Field(description="How second derivatives were taken.")
     mode: tuple[str, ...] = Field(description="What was done to the model so that its loss is one smooth function.")
     adjustments: tuple[str, ...] = Field(description="Whatever was done differently from what was asked.")
+    training: str = Field(default="", description="With what settings, and on what data, a check trained twins.")
     looks: int = Field(
         default=1, description="How often the gates were looked at; more than 1: intervals were bought in between."
     )

@@ -31,9 +31,10 @@ def baseline_of(
     """`there` as what `here` is compared with.
 
     A difference is hard where a number would be of something else: the sample (by fingerprint: other data, or fewer of
-    them, have another loss and another landscape), the loss and its settings, which parameters are audited, dtype and
-    level of the intervals, a check's version, a budget that says what is measured (`MEANS_ANOTHER`), an instrument
-    that disagrees with itself. Curvature and flatness of models of different size do not compare; their losses do.
+    them, have another loss and another landscape), the loss, its settings and the source of one of the user's own
+    (without what that calls), which parameters are audited, dtype and level of the intervals, a check's version, the
+    settings of twins, a budget that says what is measured (`MEANS_ANOTHER`), an instrument that disagrees with itself.
+    Curvature and flatness of models of different size do not compare; their losses do.
     It is soft where the same number was measured elsewhere, with other random directions, or less well: machine,
     software, seed, and budgets that only narrow an interval.
 
@@ -65,7 +66,7 @@ def differences(here: AuditResults, there: AuditResults) -> Iterator[Difference]
 
 
 def _of_the_subject(here: AuditResults, there: AuditResults) -> Iterator[Difference]:
-    for key in ("fingerprint", "n_samples", "weight", "loss", "loss_settings"):
+    for key in ("fingerprint", "n_samples", "weight", "loss", "loss_settings", "loss_code"):
         yield from _differs(f"data.{key}", getattr(here.data, key), getattr(there.data, key))
     globs = here.subject.parameter_globs, there.subject.parameter_globs
     yield from _differs("subject.parameter_globs", *globs)
@@ -83,6 +84,7 @@ def _of_the_protocol(here: AuditResults, there: AuditResults) -> Iterator[Differ
     mine, theirs = here.protocol, there.protocol
     for key in ("dtype", "level"):
         yield from _differs(f"protocol.{key}", getattr(mine, key), getattr(theirs, key))
+    yield from _differs("protocol.training", mine.training, theirs.training, check="sam")
     for key in ("seed", "hvp_engine", "mode"):
         yield from _differs(f"protocol.{key}", getattr(mine, key), getattr(theirs, key), hard=False)
     for name in sorted({*mine.budgets, *theirs.budgets}):

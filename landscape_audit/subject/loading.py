@@ -125,6 +125,7 @@ def _data_info(sample: Sample, loss: Loss, settings: str) -> DataInfo:
         kept=sample.place,
         loss=loss.name,
         loss_settings=settings,
+        loss_code=loss.code,
         metric=loss.metric,
     )
 

@@ -54,12 +54,21 @@ class Course:
     folder: Path | None
     """Where finished seeds are kept."""
     save: TwinFile | None
+    fingerprint: str = ""
+    """SHA-256 over the training examples."""
     refused: str = ""
     """Why twins on these examples would not be comparable, or would not be trained at all; empty where they are."""
 
     def knowing(self, *told: object) -> Self:
         """The same course, its key changed by what else the twins depend on."""
         return replace(self, key=_digest([self.key, *told]))
+
+    @property
+    def told(self) -> str:
+        """What the numbers of a twin are of: another word here is another training; seeds only narrow intervals."""
+        settings = self.spec.model_dump(mode="json", exclude={"enabled", "save", "lr", "seeds"})
+        given = {**settings, "lr": self.rate, "fingerprint": self.fingerprint}
+        return ", ".join(f"{name} = {value}" for name, value in given.items())
 
     @property
     def batch_size(self) -> int:
@@ -95,7 +104,7 @@ def read_course(spec: AuditSpec, subject: Subject, checkpoint: Path, folder: Pat
     path = settings.save and subject.code.base / settings.save
     save = TwinFile.at(path, checkpoint, subject) if path else None
     key = _key(spec, subject, sample.fingerprint, rate)
-    return tried(subject, Course(settings, rate, examples, subject.sample.size, key, folder, save))
+    return tried(subject, Course(settings, rate, examples, subject.sample.size, key, folder, save, sample.fingerprint))
 
 
 def _key(spec: AuditSpec, subject: Subject, training_data: str, rate: float) -> str:

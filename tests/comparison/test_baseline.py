@@ -47,6 +47,7 @@ EVERYTHING = [
     ("data.weight", 12.0),
     ("data.loss", "nll"),
     ("data.loss_settings", "label_smoothing = 0.1"),
+    ("data.loss_code", "2" * 64),
     ("protocol.dtype", "float64"),
     ("protocol.level", 0.9),
     ("subject.parameter_globs", ("head.*",)),
@@ -96,6 +97,12 @@ def test_what_is_the_same_number_measured_elsewhere_is_told_and_compared(key, va
     assert any(key.rpartition(".")[2] in each.key or "numpy" in each.key for each in found.differences)
     assert not found.obstacles("sharpness.lambda_max")
     assert against(there, "loss.value")["loss.value"].status != "incomparable"
+
+
+def test_twins_that_were_trained_otherwise_do_not_compare_and_all_else_does():
+    found = baseline_of(an_audit(), with_("protocol.training", "optimiser = sgd, rho = 0.2"))
+    assert [each.key for each in found.obstacles("sam.lambda_max_ratio")] == ["protocol.training"]
+    assert not found.obstacles("loss.value")
 
 
 def test_a_budget_that_only_narrows_an_interval_is_no_obstacle():

@@ -15,6 +15,7 @@ from landscape_audit.subject.code.user_code import UserCode
 from landscape_audit.subject.data.batch import Batch
 from landscape_audit.subject.losses import resolve_loss
 from landscape_audit.subject.losses.loss import BatchLoss, Loss
+from landscape_audit.subject.losses.own import from_code
 
 
 def loss_of(name: str, folder: Path = Path(), **kwargs: Any) -> Loss:
@@ -270,3 +271,16 @@ def test_a_users_loss_may_take_the_inputs_too(tmp_path: Path) -> None:
     batch = Batch({"mask": torch.tensor([1.0, 0.0, 1.0])}, numbers(3))
     found = loss_of("own.py:loss", tmp_path).of(numbers(3, 2), batch)
     assert found.weight == 2
+
+
+def test_the_source_of_a_loss_of_ones_own_is_known_and_that_of_others_is_not(tmp_path: Path) -> None:
+    found = {}
+    for name, scale in (("first", 1), ("same", 1), ("other", 2)):
+        file = tmp_path / f"{name}.py"
+        file.write_text(
+            f"# {name}\ndef loss(outputs, targets):\n    return {scale} * (outputs - targets).square().mean()\n"
+        )
+        found[name] = from_code(LossSpec(name=f"{name}.py:loss"), UserCode(tmp_path)).code
+    assert found["first"] == found["same"] != found["other"]
+    assert len(found["other"]) == 64
+    assert from_code(LossSpec(name="torch:dist"), UserCode(tmp_path)).code == loss_of("mse").code == ""

@@ -55,7 +55,10 @@ class Positions:
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss by name. It is measured many times; `check(outputs, targets)` once a batch, to explain misuse."""
+    """A loss by name. It is measured many times; `check(outputs, targets)` once a batch, to explain misuse.
+
+    `code` is the SHA-256 of the source of a function of the user's own; empty for others.
+    """
 
     name: str
     metric: str | None
@@ -67,6 +70,7 @@ class Loss:
     positions: Positions | None = None
     """None where a constant prediction has no least loss that is known."""
     takes_inputs: bool = False
+    code: str = ""
     returned: bool = False
     """Whether the model returns it: there are then no outputs that it is known to be a function of."""
     told: dict[str, None] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +32,19 @@ def from_code(spec: LossSpec, code: UserCode) -> Loss:
         return _understood(spec.name, returned, targets)
 
     takes = _takes_inputs(function) and "inputs" not in spec.kwargs
-    return Loss(spec.name, None, measure, lambda _outputs, _targets: None, usual=(), takes_inputs=takes)
+    check = lambda _outputs, _targets: None  # noqa: E731 - there is nothing to explain
+    return Loss(spec.name, None, measure, check, usual=(), takes_inputs=takes, code=_source(function))
+
+
+def _source(function: Callable[..., Any]) -> str:
+    """SHA-256 of the source of a function, or of the class of an object that is called; empty where there is none."""
+    try:
+        text = inspect.getsource(
+            function if inspect.isroutine(function) or inspect.isclass(function) else type(function)
+        )
+    except (OSError, TypeError):
+        return ""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def _takes_inputs(function: Callable[..., Any]) -> bool:
