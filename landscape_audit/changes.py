@@ -52,13 +52,17 @@ class Change:
 
     @property
     def shown(self) -> str:
-        """How much: as a share of the baseline where that has two bounds, else in the number's own unit."""
+        """How much: as a share of the baseline where that can be told, else in the number's own unit."""
         if self.word == "not comparable":
             return ""
-        bounded = self.relative.value is not None and None not in {self.relative.low, self.relative.high}
-        return change_in_words(self.relative if bounded else self.absolute, digits=3)
+        ends = (self.relative.low, self.relative.value, self.relative.high)
+        telling = all(end is not None and abs(end) < _MOST for end in ends)
+        return change_in_words(self.relative if telling else self.absolute, digits=3)
 
 
+_MOST = 100.0
+"""A share beyond it tells how near to zero the baseline was, not how much has changed."""
+_POWERS_OF_TEN = 1e6
 _UNTOLD: Word = "no difference that can be told"
 
 
@@ -102,5 +106,8 @@ def change_in_words(change: Estimate, digits: int = 4) -> str:
 
 
 def in_per_cent(share: float | None, digits: int = 4) -> str:
-    """`8 %` for 0.08."""
-    return f"{number(100 * (share or 0.0), digits)} %"
+    """`8 %` for 0.08, and `2204 %` however few the digits: nobody reads per cent in powers of ten."""
+    per_cent = 100 * (share or 0.0)
+    if 10**digits <= abs(per_cent) < _POWERS_OF_TEN:
+        return f"{number(round(per_cent), 6)} %"
+    return f"{number(per_cent, digits)} %"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from landscape_audit.changes import changes
+from landscape_audit.cli.columns import WIDTH, folded
 from landscape_audit.demand import with_interval
 from landscape_audit.names import HEADLINES
 from landscape_audit.report.advice import advice_of
@@ -48,14 +51,17 @@ def _first_advice(results: AuditResults) -> tuple[str, ...]:
 
 
 def gate_table(results: AuditResults) -> str:
-    """The verdict's sentence, then a line a gate, worst first; every foreign word made harmless."""
+    """The verdict's sentence, then the gates, worst first, with the reason of each that did not pass.
+
+    Every foreign word is made harmless.
+    """
     sentence = printable(results.verdict.sentence, limit=2000)
     if not results.gates:
         return f"{sentence}\n"
-    rows = [[printable(cell) for cell in _row(gate)] for gate in results.gates]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "\n".join((sentence, "", *(f"  {line}" for line in lines), ""))
+    word = max(len(_word(gate)) for gate in results.gates)
+    key = max(len(printable(gate.key)) for gate in results.gates)
+    lines = (line for gate in results.gates for line in _gate_lines(gate, word, key))
+    return "\n".join((sentence, "", *lines, ""))
 
 
 def failures(results: AuditResults) -> tuple[str, ...]:
@@ -68,9 +74,21 @@ def failures(results: AuditResults) -> tuple[str, ...]:
     )
 
 
-def _row(gate: GateResult) -> tuple[str, str, str, str]:
-    word = "waived" if gate.waiver else "warn" if gate.level == "warn" and gate.status != "pass" else gate.status
-    return word, gate.key, gate.found, gate.demand
+def _gate_lines(gate: GateResult, word: int, key: int) -> Iterator[str]:
+    """One line where that is enough, else what was found, what was demanded, and why the two do not go together."""
+    margin = word + 4
+    found = f"  {_word(gate):<{word}}  {printable(gate.key):<{key}}  {printable(gate.found)}"
+    demanded = f"demanded: {printable(gate.demand, limit=600)}"
+    both = f"{found}; {demanded}"
+    told = [both] if len(both) <= WIDTH else [found, f"{' ' * margin}{demanded}"]
+    if gate.status != "pass":
+        told.append(f"{' ' * margin}{printable(gate.reason, limit=600)}")
+    for each in told:
+        yield from folded(each, margin + 2)
+
+
+def _word(gate: GateResult) -> str:
+    return "waived" if gate.waiver else "warn" if gate.level == "warn" and gate.status != "pass" else gate.status
 
 
 def _shown(estimate: Estimate) -> str:

@@ -38,10 +38,11 @@ def test_what_changed_for_certain_is_told_with_its_interval(compare):
     code, out, _ = compare("a", "b/results.json")
     assert code == 0
     assert "Comparable. 1 of " in out
-    (line,) = (line for line in out.splitlines() if "largest Hessian eigenvalue " in line)
-    assert "31.24" in line
-    assert "+98.5 %" in line
-    assert "higher" in line
+    lines = out.splitlines()
+    first = lines.index("  the largest Hessian eigenvalue: higher")
+    assert lines[first + 1].startswith("    +98.5 % (")
+    assert lines[first + 2].startswith("    31.24 (")
+    assert max(map(len, lines)) <= 80
     assert "approximate_minimum  saddle" in out
 
 
