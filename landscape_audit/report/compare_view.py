@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from landscape_audit.baseline import baseline_of
 from landscape_audit.changes import changes
 from landscape_audit.names import HEADLINES
-from landscape_audit.report.baseline import labels_of, numbers_of, obstacles_of, together
+from landscape_audit.report.baseline import certain_of, labels_of, numbers_of, obstacles_of, together
 from landscape_audit.report.provenance import identity_of
 from landscape_audit.report.tables import TableView, capped
 from landscape_audit.report.words import WORDS
@@ -23,6 +23,10 @@ class ComparisonView:
     tone: str
     word: str
     sentence: str
+    verdict: str
+    """Both verdicts in a word each."""
+    certain: tuple[str, ...]
+    """What changed whatever the uncertainty, and how much."""
     obstacles: tuple[str, ...]
     verdicts: TableView
     numbers: TableView
@@ -55,6 +59,8 @@ def comparison(a: AuditResults, b: AuditResults, *, every: bool = False) -> Comp
         tone="open" if incomparable else "plain",
         word="Not comparable" if apart else "Comparable in part" if incomparable else "Comparable",
         sentence=f"{told}{left_out}.",
+        verdict=" → ".join(_word(each) for each in (a, b)),
+        certain=certain_of(found, b.data.metric),
         obstacles=obstacles_of(baseline) if baseline else (),
         verdicts=_verdicts(a, b),
         numbers=numbers_of(found, b.data.metric, before="A", now="B"),
@@ -76,11 +82,12 @@ def _name(results: AuditResults) -> str:
 
 
 def _verdicts(a: AuditResults, b: AuditResults) -> TableView:
-    rows = [
-        [side, f"{WORDS[each.verdict.word][0]} {each.verdict.word}", printable(each.verdict.sentence, 600)]
-        for side, each in (("A", a), ("B", b))
-    ]
+    rows = [[side, _word(each), printable(each.verdict.sentence, 600)] for side, each in (("A", a), ("B", b))]
     return capped("Verdicts", "", ["", "Verdict", "Why"], rows, numeric=[False] * 3)
+
+
+def _word(results: AuditResults) -> str:
+    return f"{WORDS[results.verdict.word][0]} {results.verdict.word}"
 
 
 def _identity(a: AuditResults, b: AuditResults) -> TableView:

@@ -80,7 +80,9 @@ def test_a_page_and_a_summary_are_written_for_those_who_ask(compare):
     assert err.splitlines() == ["site/compare.html", "site/compare.md"]
     page = Path("site/compare.html").read_text()
     assert "default-src 'none'" in page
-    assert "+98.5 %" in page
+    verdict = page[page.index('<section id="verdict"') : page.index("</section>")]
+    assert "<li>the largest Hessian eigenvalue +98.5 % (" in verdict
+    assert "● OBSERVED → ● OBSERVED" in verdict
     assert "http" not in page.replace("http-equiv", "")
     assert "| the largest Hessian eigenvalue |" in Path("site/compare.md").read_text()
 
