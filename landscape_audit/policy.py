@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, StrictFloat, StrictInt, ValidationError, field_validator, model_validator
 
+from landscape_audit.config_error import as_config_error
 from landscape_audit.strict import Strict
 
 Level = Literal["off", "warn", "error"]
@@ -181,6 +182,5 @@ def _waiver(value: Any) -> object:
     try:
         return Waiver.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        return MalformedWaiver(gate=str(value.get("gate", "")), problem=f"{where}: {first['msg']}")
+        problem = as_config_error(Waiver, error, "").what.removeprefix(": ").rstrip(".")
+        return MalformedWaiver(gate=str(value.get("gate", "")), problem=problem)

@@ -500,11 +500,19 @@ def test_a_check_that_does_not_apply_is_let_be_where_the_policy_says_so(said: st
 
 
 @pytest.mark.parametrize(
-    "damage",
-    [{"expires": "2026-13-01"}, {"expires": None}, {"approver": ""}, {"reason": 3}, {"checkpoint_sha256": "ab"}],
+    ("damage", "told"),
+    [
+        ({"expires": "2026-13-01"}, "it must be a day, such as 2026-12-31"),
+        ({"expires": None}, "it must be a day, such as 2026-12-31"),
+        ({"approver": ""}, "it must not be empty"),
+        ({"reason": 3}, "it must be text, in quotes"),
+        ({"checkpoint_sha256": "ab"}, "it is not of the form that it must have"),
+        ({"aprover": "me"}, "unknown setting aprover"),
+    ],
 )
-def test_a_malformed_waiver_waives_nothing_and_says_so(damage: dict[str, Any]) -> None:
+def test_a_malformed_waiver_waives_nothing_and_says_so(damage: dict[str, Any], told: str) -> None:
     found = judge(FAILING, waivers=[a_waiver(**damage)])
     assert (found.verdict.word, found.gates[0].waiver) == ("FAIL", None)
     assert "malformed and lets nothing through" in found.gates[0].reason
+    assert told in found.gates[0].reason
     assert judged(AuditResults.model_validate_json(found.to_json()), found.policy, TODAY) == found

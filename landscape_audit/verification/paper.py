@@ -86,7 +86,8 @@ class Paper:
     def _read(self) -> Iterator[None]:
         """Whatever goes wrong in here is the file's fault; what the library would say of it goes nowhere."""
         logger = logging.getLogger("pypdf")
-        before, logger.disabled = logger.disabled, True
+        before = logger.level
+        logger.setLevel(logging.CRITICAL + 1)  # `disabled` would not reach the loggers below it, which do the talking
         try:
             yield
         except ResultsError:
@@ -94,7 +95,7 @@ class Paper:
         except Exception as error:  # noqa: BLE001 - a parser of hostile files has more ways to fail than it documents
             raise ResultsError(f"{self.path}: broken PDF: {described(error)}.", remedy=REMEDY) from None
         finally:
-            logger.disabled = before
+            logger.setLevel(before)
 
 
 def _page(page: Any) -> Page:
