@@ -491,6 +491,11 @@ def test_a_gate_may_say_itself_what_follows_where_it_is_undecided(said: str) -> 
     assert found.gates[0].consequence == said
 
 
+def test_a_pass_does_not_read_as_a_complaint_about_what_the_policy_lets_be() -> None:
+    gates = {"sharpness.lambda_max": {"at_most": 31, "on_undecided": "pass"}, "loss.value": {"finite": True}}
+    assert judge(gates).verdict.sentence.startswith("1 gate passed. Left open, as the policy allows: the largest")
+
+
 @pytest.mark.parametrize("said", ["warn", "pass"])
 def test_a_check_that_does_not_apply_is_let_be_where_the_policy_says_so(said: str) -> None:
     audit = an_audit({"sharpness": NotApplicable(reason="no parameters")})
