@@ -101,11 +101,13 @@ def test_hostile_words_are_shown_and_not_followed(compare):
     assert "<script" not in page + summary
 
 
-@pytest.mark.parametrize("other", ["none", "junk.json"])
-def test_what_is_no_audit_is_unusable_input(compare, other):
+@pytest.mark.parametrize(
+    ("other", "why"), [("none", "none: cannot be read: No such file or directory."), ("junk.json", "junk.json: ")]
+)
+def test_what_is_no_audit_is_unusable_input(compare, other, why):
     Path("junk.json").write_text("{")
     code, out, err = compare("a", other)
-    assert_one_message(code, 4, other, out, err)
+    assert_one_message(code, 4, why, out, err)
 
 
 def test_comparing_loads_neither_torch_nor_numpy_nor_matplotlib(tmp_path):
