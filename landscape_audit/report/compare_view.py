@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from landscape_audit.baseline import baseline_of
 from landscape_audit.changes import changes
 from landscape_audit.names import HEADLINES
-from landscape_audit.report.baseline import certain_of, labels_of, numbers_of, obstacles_of, together
+from landscape_audit.report.baseline import certain_of, changed_in_all, labels_of, numbers_of, obstacles_of, together
 from landscape_audit.report.provenance import identity_of
 from landscape_audit.report.tables import TableView, capped
 from landscape_audit.report.words import WORDS
 from landscape_audit.results import AuditResults
-from landscape_audit.text import count, printable
+from landscape_audit.text import printable
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,13 @@ def comparison(a: AuditResults, b: AuditResults, *, every: bool = False) -> Comp
     baseline = both.baseline
     differences = baseline.differences if baseline else ()
     found = changes(both, None if every else HEADLINES)
-    certain, incomparable = (
-        sum(each.is_certain for each in found),
-        sum(each.word == "not comparable" for each in found),
-    )
-    told = f"{certain} of {count(len(found), 'number')} changed for certain"
-    left_out = f"; {count(incomparable, 'number')} cannot be compared" if incomparable else ""
+    incomparable = sum(each.word == "not comparable" for each in found)
     apart = bool(found) and incomparable == len(found)
     return ComparisonView(
         title=f"{_name(a)} → {_name(b)}",
         tone="open" if incomparable else "plain",
         word="Not comparable" if apart else "Comparable in part" if incomparable else "Comparable",
-        sentence=f"{told}{left_out}.",
+        sentence=changed_in_all(found, "number"),
         verdict=" → ".join(_word(each) for each in (a, b)),
         certain=certain_of(found, b.data.metric),
         obstacles=obstacles_of(baseline) if baseline else (),

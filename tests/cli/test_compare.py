@@ -51,7 +51,7 @@ def test_what_cannot_be_compared_names_the_keys_and_is_no_failure(compare):
     write("b", worse(data=other))
     code, out, _ = compare("a", "b")
     assert code == 0
-    assert "Not comparable" in out
+    assert "Not comparable. None of the numbers can be compared." in out
     assert "data.fingerprint" in out
     assert "higher" not in out
 

@@ -56,4 +56,6 @@ def test_what_cannot_be_compared_is_told_with_its_keys_everywhere():
     for text in (html(view(found)), markdown(view(found)).replace("\\", ""), summary(found)):
         assert "data.fingerprint: 1111" in text
         assert "Nothing can be compared." in text
+        assert "None of the headline numbers can be compared." in text
+        assert "for certain" not in text
         assert "49.6" not in text
