@@ -15,7 +15,7 @@ from landscape_audit.text import did_you_mean, printable
 Step = str | int
 Model = TypeVar("Model", bound=BaseModel)
 
-_SCHEMA = "`landscape-audit schema config` describes every setting."
+_SCHEMA = "`landscape-audit schema config` describes every setting, and `schema policy` those of a policy."
 
 _MUST: Mapping[str, str] = {
     "bool_parsing": "it must be true or false",

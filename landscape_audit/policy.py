@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, StrictFloat, StrictInt, ValidationError, field_validator, model_validator
 
+from landscape_audit.config_error import as_config_error
 from landscape_audit.strict import Strict
 from landscape_audit.text import printable
 
@@ -204,7 +205,5 @@ def _waiver(value: object) -> object:
     try:
         return Waiver.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        said = first["msg"].removeprefix("Value error, ")
-        return MalformedWaiver(gate=str(value.get("gate", "")), problem=f"{where}: {said}")
+        problem = as_config_error(Waiver, error, "").what.removeprefix(": ").rstrip(".")
+        return MalformedWaiver(gate=str(value.get("gate", "")), problem=problem)

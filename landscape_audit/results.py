@@ -685,7 +685,8 @@ def read_results(path: Path) -> AuditResults:
     try:
         text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise ResultsError(f"{path}: cannot be read: {error}.", remedy="Name a results.json.") from None
+        why = getattr(error, "strerror", None) or error  # with the path that is already named, and a number, otherwise
+        raise ResultsError(f"{path}: cannot be read: {why}.", remedy="Name a results.json, or its folder.") from None
     return parsed_results(text, str(path))
 
 

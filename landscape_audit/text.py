@@ -86,8 +86,15 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def percent(share: float, digits: int = 4) -> str:
-    """`8 %` for 0.08."""
-    return f"{number(100 * share, digits)} %"
+    """`8 %` for 0.08, and `2204 %` however few the digits: nobody reads per cent in powers of ten."""
+    hundredths = 100 * share
+    if 10**digits <= abs(hundredths) < _POWERS_OF_TEN:
+        return f"{number(round(hundredths), 6)} %"
+    return f"{number(hundredths, digits)} %"
+
+
+_POWERS_OF_TEN = 1e6
+"""Per cent from which even those are read more easily."""
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

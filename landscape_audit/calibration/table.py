@@ -29,7 +29,8 @@ def terminal_table(found: Calibration) -> str:
     words += [
         f"{printable(floor.key)}: {floor.remark}" for floor in found.numbers if floor.key in HEADLINES and floor.remark
     ]
-    return "\n".join(("", *(f"  {line}" for line in lines), "", *words, how_resampled(found), rates(found), *notes))
+    told = (HOW_TO_READ, *words, how_resampled(found), rates(found), *notes)
+    return "\n".join(("", *(f"  {line}" for line in lines), "", *told))
 
 
 def markdown(found: Calibration) -> str:

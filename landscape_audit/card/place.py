@@ -33,7 +33,8 @@ def place_of(results: Path, card: Path) -> Place:
     try:
         digest = hashlib.sha256(read_bytes(results)).hexdigest()
     except OSError as error:
-        raise ResultsError(f"{results}: cannot be read: {error}.", remedy="Name a results.json.") from None
+        told = f"{results}: cannot be read: {error.strerror or error}."
+        raise ResultsError(told, remedy="Name a results.json.") from None
     reports = ((name, results.with_name(file)) for name, file in _REPORTS)
     links = tuple((name, _link(report, card)) for name, report in reports if os.path.isfile(report))  # noqa: PTH113 - where it may not be looked at, no reader can
     return Place(_link(results, card), digest, links)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json as encoder
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from landscape_audit.cli.columns import columns, folded
 from landscape_audit.cli.progress import tell
 from landscape_audit.cli.stored import read_stored
 from landscape_audit.results import AuditResults, Estimate
-from landscape_audit.text import aligned
 
 if TYPE_CHECKING:
     from landscape_audit.report.compare_view import ComparisonView
@@ -67,13 +68,21 @@ def _written(a: AuditResults, b: AuditResults, out: Path, *, every: bool) -> tup
 
 def _text(view: ComparisonView) -> str:
     head = (view.title, f"{view.word}. {view.sentence}", *(f"  {told}" for told in view.obstacles), "")
-    tables = (view.numbers, view.labels, view.verdicts, view.settings)
-    return "\n".join((*head, *(line for table in tables if table.rows for line in _lines(table))))
+    tables = (view.labels, view.verdicts, view.settings)
+    return "\n".join((*head, *_numbers(view.numbers), *(line for each in tables if each.rows for line in _lines(each))))
+
+
+def _numbers(table: TableView) -> Iterator[str]:
+    """A few lines a number: what became of it, by how much, and both values. Side by side they fit no terminal."""
+    for name, there, here, change, word, how in table.rows:
+        told = (f"  {name}: {word}", *([f"    {change}, {how}"] if change != "—" else []), f"    {there} → {here}")
+        for each in told:
+            yield from folded(each, 6)
+    yield from (*([table.more] if table.more else []), "")
 
 
 def _lines(table: TableView) -> tuple[str, ...]:
-    told = aligned([table.headings, *table.rows])
-    return (table.title, *(f"  {line}" for line in told), *([table.more] if table.more else []), "")
+    return (table.title, *columns([table.headings, *table.rows]), *([table.more] if table.more else []), "")
 
 
 def _data(a: AuditResults, b: AuditResults) -> dict[str, Any]:

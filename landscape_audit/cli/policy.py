@@ -93,11 +93,14 @@ def _expired(found: EffectivePolicy) -> list[str]:
 
 def _in_force(found: EffectivePolicy) -> str:
     """The settings, then three lines a gate."""
+    from landscape_audit.cli.columns import folded
     from landscape_audit.report.policy import gates_of, settings_of
 
     settings = settings_of(found)
     width = max(len(name) for name, _ in settings)
     lines = [f"  {name:<{width}}  {said}" for name, said in settings]
     for key, demand, level, follows, why, written in gates_of(found).rows:
-        lines += ["", f"  {key}: {demand}", f"    {why}", f"    level {level}, otherwise {follows}; {written}"]
+        own = "" if follows == "—" else f", {follows}"
+        told = (f"  {key}: {demand}", f"    {why}", f"    {level}{own}; {written}")
+        lines += ["", *(line for each in told for line in folded(each, 6))]
     return "\n".join([*lines, "", ""])

@@ -271,7 +271,7 @@ def device_in_words(device: torch.device) -> str:
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         return f"{torch.cuda.get_device_name(device)}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
-    return f"cpu, {torch.get_num_threads()} threads"
+    return f"cpu, {count(torch.get_num_threads(), 'thread')}"
 
 
 def _stored(checkpoint: Checkpoint) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from landscape_audit.cli.columns import WIDTH, folded
 from landscape_audit.comparison.changes import changes
 from landscape_audit.ids import HEADLINES
 from landscape_audit.intervals import with_interval
@@ -9,7 +12,7 @@ from landscape_audit.report.advice import advice_of
 from landscape_audit.report.baseline import baseline_of
 from landscape_audit.report.verdict import class_of_point
 from landscape_audit.results import AuditResults, Failed, GateResult, Label
-from landscape_audit.text import aligned, printable
+from landscape_audit.text import printable
 
 
 def summary(results: AuditResults) -> str:
@@ -48,12 +51,17 @@ def _first_advice(results: AuditResults) -> tuple[str, ...]:
 
 
 def gate_table(results: AuditResults) -> str:
-    """The verdict's sentence, then a line a gate, worst first; every foreign word made harmless."""
+    """The verdict's sentence, then the gates, worst first, with the reason of each that did not pass.
+
+    Every foreign word is made harmless.
+    """
     sentence = printable(results.verdict.sentence, limit=2000)
     if not results.gates:
         return f"{sentence}\n"
-    lines = aligned([[printable(cell) for cell in _row(gate)] for gate in results.gates])
-    return "\n".join((sentence, "", *(f"  {line}" for line in lines), ""))
+    word = max(len(gate.shown_as) for gate in results.gates)
+    key = max(len(printable(gate.key)) for gate in results.gates)
+    lines = (line for gate in results.gates for line in _gate_lines(gate, word, key))
+    return "\n".join((sentence, "", *lines, ""))
 
 
 def failures(results: AuditResults) -> tuple[str, ...]:
@@ -66,5 +74,14 @@ def failures(results: AuditResults) -> tuple[str, ...]:
     )
 
 
-def _row(gate: GateResult) -> tuple[str, str, str, str]:
-    return gate.shown_as, gate.key, gate.found, gate.demand
+def _gate_lines(gate: GateResult, word: int, key: int) -> Iterator[str]:
+    """One line where that is enough, else what was found, what was demanded, and why the two do not go together."""
+    margin = word + 4
+    found = f"  {gate.shown_as:<{word}}  {printable(gate.key):<{key}}  {printable(gate.found)}"
+    demanded = f"demanded: {printable(gate.demand, limit=600)}"
+    both = f"{found}; {demanded}"
+    told = [both] if len(both) <= WIDTH else [found, f"{' ' * margin}{demanded}"]
+    if gate.status != "pass":
+        told.append(f"{' ' * margin}{printable(gate.reason, limit=600)}")
+    for each in told:
+        yield from folded(each, margin + 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Literal
 
@@ -23,6 +24,8 @@ OF_A_BATCH = ("flatness.m_sharpness", "gradient.batch_cosine")
 """What means another thing in batches of another size."""
 OF_ANY_MODEL = ("instrument", "loss", "data")
 """Checks whose numbers are of the same thing in models of different size: what a model predicts, and the sample."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def baseline_of(
@@ -119,6 +122,7 @@ def _differs(
 
 def _in_words(value: object) -> str:
     told = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    told = f"{told[:12]}…" if _SHA256.fullmatch(told) else told  # as everywhere but in the provenance
     return "none" if value is None or told == "" else printable(told)
 
 

@@ -52,13 +52,16 @@ class Change:
 
     @property
     def shown(self) -> str:
-        """How much: as a share of the baseline where that has two bounds, else in the number's own unit."""
+        """How much: as a share of the baseline where that can be told, else in the number's own unit."""
         if self.word == "not comparable":
             return ""
-        bounded = self.relative.value is not None and None not in {self.relative.low, self.relative.high}
-        return change_in_words(self.relative if bounded else self.absolute, digits=3)
+        ends = (self.relative.low, self.relative.value, self.relative.high)
+        telling = all(end is not None and abs(end) < _MOST for end in ends)
+        return change_in_words(self.relative if telling else self.absolute, digits=3)
 
 
+_MOST = 100.0
+"""A share beyond it tells how near to zero the baseline was, not how much has changed."""
 _UNTOLD: Word = "no difference that can be told"
 
 

@@ -24,9 +24,9 @@ class Ruling:
 
 
 def in_words(gate: Gate) -> str:
-    """`at most 50`, `at least 0.9 and at most 1`, `a finite number`, `one of minimum, approximate_minimum`."""
+    """`at most 50`, `at least 0.9 and at most 1`, `a finite number`, `minimum`, `one of minimum, plateau`."""
     if gate.one_of is not None:
-        return f"one of {', '.join(gate.one_of)}"
+        return gate.one_of[0] if len(gate.one_of) == 1 else f"one of {', '.join(gate.one_of)}"
     limits = (("at least", gate.floor), ("at most", gate.ceiling))
     told = " and ".join(f"{side} {number(limit, 12)}" for side, limit in limits if limit is not None)
     return told or "a finite number"

@@ -202,10 +202,18 @@ def _about_gates(results: AuditResults, gates: tuple[GateResult, ...], counts: C
     others = counts[_counted_as(worst)] - 1
     if _counted_as(worst) == "passed":
         return f"{about} {count(others, 'other gate')} passed with more room." if others else about
-    if _counted_as(worst) == "warned" and counts["passed"]:
-        about = f"{count(counts['passed'], 'gate')} passed. Only a warning: {about[0].lower()}{about[1:]}"
+    if counts["passed"] and (let_be := _let_be(worst)):
+        about = f"{count(counts['passed'], 'gate')} passed. {let_be}: {about[0].lower()}{about[1:]}"
     return (
         f"{about} {count(others, 'more gate')} {_ALIKE.get(_counted_as(worst), _counted_as(worst))}."
         if others
         else about
     )
+
+
+def _let_be(worst: GateResult) -> str:
+    """How the policy takes the worst gate where it could not fail the audit; nothing where it could."""
+    if _counted_as(worst) == "warned":
+        return "Only a warning"
+    left_open = _counted_as(worst) == "undecided" and worst.consequence == "pass"
+    return "Left open, as the policy allows" if left_open else ""

@@ -14,7 +14,7 @@ from landscape_audit.config_error import validated
 from landscape_audit.errors import PolicyError
 from landscape_audit.policy import EffectivePolicy, Origin, Policy
 from landscape_audit.reading import read_text
-from landscape_audit.text import printable
+from landscape_audit.text import did_you_mean, printable
 from landscape_audit.toml_file import read_toml
 
 BUILT_IN = ("observe", "recommended", "strict")
@@ -44,15 +44,23 @@ class Layers:
 
 def read_policy(path: Path) -> EffectivePolicy:
     """The built-in policy of that name, or the one in a file, over all that it extends."""
+    _refuse_what_is_not_there(path)
     found = _named(str(path)) if str(path) in BUILT_IN else _in_file(path)
     return effective(found, str(path))
 
 
 def read_gates(path: Path) -> EffectivePolicy:
     """The policy in a file of its own or among the tables of an audit.toml, or the built-in one of that name."""
+    _refuse_what_is_not_there(path)
     if str(path) in BUILT_IN or not read_toml(path).keys() & _OF_AN_AUDIT:
         return read_policy(path)
     return effective(layers(read_toml(path), path), str(path))
+
+
+def _refuse_what_is_not_there(path: Path) -> None:
+    if str(path) not in BUILT_IN and not os.path.lexists(path):
+        told = f"{path}: no such file, and no policy of that name."
+        raise PolicyError(told, remedy=did_you_mean(str(path), BUILT_IN))
 
 
 def about(name: str) -> str:

@@ -36,17 +36,30 @@ def baseline_of(results: AuditResults) -> BaselineView | None:
     if baseline is None:
         return None
     found = changes(results, HEADLINES)
-    certain = sum(each.is_certain for each in found)
-    told = f"{certain} of {count(len(found), 'headline number')} changed for certain." if found else ""
     return BaselineView(
-        sentence=f"{_measured(baseline)} {told}".strip(),
+        sentence=f"{_measured(baseline)} {changed_in_all(found, 'headline number')}".strip(),
         obstacles=obstacles_of(baseline),
-        certain=tuple(
-            f"{_name(each.key, results.data.metric)} {each.shown}, {each.word}" for each in found if each.is_certain
-        ),
+        certain=certain_of(found, results.data.metric),
         numbers=numbers_of(found, results.data.metric),
         labels=labels_of(results),
     )
+
+
+def changed_in_all(found: Collection[Change], noun: str) -> str:
+    """How many changed, of those that can be compared."""
+    can = [each for each in found if each.word != "not comparable"]
+    if not found:
+        return ""
+    if not can:
+        return f"None of the {noun}s can be compared."
+    left_out = f"; {len(found) - len(can)} more cannot be compared" if len(can) < len(found) else ""
+    certain = sum(each.is_certain for each in can)
+    return f"{certain} of {count(len(can), noun)} changed for certain{left_out}."
+
+
+def certain_of(found: Iterable[Change], metric: str | None) -> tuple[str, ...]:
+    """`the loss +8 % (+5 % to +11 %), higher`: every number that changed whatever the uncertainty."""
+    return tuple(f"{_name(each.key, metric)} {each.shown}, {each.word}" for each in found if each.is_certain)
 
 
 def numbers_of(

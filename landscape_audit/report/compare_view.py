@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from landscape_audit.comparison.baseline import baseline_of
 from landscape_audit.comparison.changes import changes
 from landscape_audit.ids import HEADLINES
-from landscape_audit.report.baseline import labels_of, numbers_of, obstacles_of, together
+from landscape_audit.report.baseline import certain_of, changed_in_all, labels_of, numbers_of, obstacles_of, together
 from landscape_audit.report.provenance import identity_of
 from landscape_audit.report.tables import TableView, capped
 from landscape_audit.report.words import WORDS
 from landscape_audit.results import AuditResults
-from landscape_audit.text import count, printable
+from landscape_audit.text import printable
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,10 @@ class ComparisonView:
     tone: str
     word: str
     sentence: str
+    verdict: str
+    """Both verdicts in a word each."""
+    certain: tuple[str, ...]
+    """What changed whatever the uncertainty, and how much."""
     obstacles: tuple[str, ...]
     verdicts: TableView
     numbers: TableView
@@ -43,18 +47,15 @@ def comparison(a: AuditResults, b: AuditResults, *, every: bool = False) -> Comp
     baseline = both.baseline
     differences = baseline.differences if baseline else ()
     found = changes(both, None if every else HEADLINES)
-    certain, incomparable = (
-        sum(each.is_certain for each in found),
-        sum(each.word == "not comparable" for each in found),
-    )
-    told = f"{certain} of {count(len(found), 'number')} changed for certain"
-    left_out = f"; {count(incomparable, 'number')} cannot be compared" if incomparable else ""
+    incomparable = sum(each.word == "not comparable" for each in found)
     apart = bool(found) and incomparable == len(found)
     return ComparisonView(
         title=" → ".join(printable(each.subject.name, 80) for each in (a, b)),
         tone="open" if incomparable else "plain",
         word="Not comparable" if apart else "Comparable in part" if incomparable else "Comparable",
-        sentence=f"{told}{left_out}.",
+        sentence=changed_in_all(found, "number"),
+        verdict=" → ".join(_word(each) for each in (a, b)),
+        certain=certain_of(found, b.data.metric),
         obstacles=obstacles_of(baseline) if baseline else (),
         verdicts=_verdicts(a, b),
         numbers=numbers_of(found, b.data.metric, before="A", now="B"),
@@ -72,11 +73,12 @@ def comparison(a: AuditResults, b: AuditResults, *, every: bool = False) -> Comp
 
 
 def _verdicts(a: AuditResults, b: AuditResults) -> TableView:
-    rows = [
-        [side, f"{WORDS[each.verdict.word][0]} {each.verdict.word}", printable(each.verdict.sentence, 600)]
-        for side, each in (("A", a), ("B", b))
-    ]
+    rows = [[side, _word(each), printable(each.verdict.sentence, 600)] for side, each in (("A", a), ("B", b))]
     return capped("Verdicts", "", ["", "Verdict", "Why"], rows, numeric=[False] * 3)
+
+
+def _word(results: AuditResults) -> str:
+    return f"{WORDS[results.verdict.word][0]} {results.verdict.word}"
 
 
 def _identity(a: AuditResults, b: AuditResults) -> TableView:

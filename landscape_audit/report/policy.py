@@ -59,7 +59,7 @@ def settings_of(policy: EffectivePolicy) -> tuple[tuple[str, str], ...]:
 
 def gates_of(policy: EffectivePolicy) -> TableView:
     """Every gate in the policy's order, those of level off too."""
-    heads = ["Gate", "Demanded", "Level", "What follows otherwise", "Why", "Written"]
+    heads = ["Gate", "Demanded", "Level", "Other than above", "Why", "Written"]
     rows = [[printable(key), *_gate(policy, key, gate)] for key, gate in policy.gates.items()]
     return capped("Gates", "", heads, rows, numeric=[False] * len(heads))
 
@@ -70,7 +70,7 @@ def _gate(policy: EffectivePolicy, key: str, gate: Gate) -> Iterator[str]:
     yield gate.level
     own = [f"{word}: {said}" for name, word in _FOLLOWS if (said := getattr(gate, name))]
     own += [] if gate.confidence is None else [f"at {percent(gate.confidence, 6)}"]
-    yield ", ".join(own) or "as for all"
+    yield ", ".join(own) or "—"
     yield printable(gate.why, 600)
     yield printable(f"{origin.file}:{origin.line}") if origin else "built in"
 

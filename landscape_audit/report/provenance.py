@@ -56,7 +56,7 @@ def provenance_of(results: AuditResults) -> tuple[tuple[str, str], ...]:
         ("Frozen parameters, buffers", f"{subject.frozen_parameters:,}, {subject.buffers:,}"),
         *([("Audited parameters", _chosen(subject))] if subject.parameter_globs else []),
         ("Software", f"landscape-audit {machine.landscape_audit}, torch {machine.torch}, {packages}"),
-        ("Machine", printable(f"{machine.device_name}, {machine.platform}, {machine.threads} threads", 200)),
+        ("Machine", printable(f"{machine.device_name}, {machine.platform}, {count(machine.threads, 'thread')}", 200)),
         ("Run", f"{results.run.started} to {results.run.finished}, {results.run.seconds:.0f} s"),
         ("Schema", results.schema_version),
     )

@@ -15,7 +15,7 @@ from landscape_audit.report.policy import PolicyView, policy_of
 from landscape_audit.report.provenance import identity_of, method_of, provenance_of
 from landscape_audit.report.tables import TableView
 from landscape_audit.report.verdict import banners_of, class_of_point, counts_of
-from landscape_audit.report.words import GLOSSARY, HOW, INTERVALS, WORDS
+from landscape_audit.report.words import GLOSSARY, HOW, INTERVALS, LET_BE, WORDS
 from landscape_audit.results import AuditResults
 from landscape_audit.text import printable
 
@@ -74,7 +74,7 @@ def first_page(results: AuditResults) -> FirstPage:
         word=verdict.word,
         glyph=glyph,
         tone=tone,
-        meaning=meaning,
+        meaning=f"{meaning} {LET_BE}" if verdict.word == "UNDECIDED" and verdict.exit_code == 0 else meaning,
         sentence=printable(verdict.sentence, 600),
         banners=banners_of(results),
         gates=tuple(gate_of(gate, results.data.metric) for gate in results.gates),

@@ -11,12 +11,15 @@ WORDS = {
     "OBSERVED": ("●", "plain", "Measured; nothing was demanded."),
 }
 
+LET_BE = "The policy only warns of it: exit 0."
+"""What an UNDECIDED means that fails nobody's merge."""
+
 # status: glyph, tone, word
 STATUS = {
     "pass": ("✓", "good", "passed"),
     "fail": ("✗", "bad", "failed"),
     "undecided": ("?", "open", "undecided"),
-    "incomparable": ("?", "open", "no baseline"),
+    "incomparable": ("?", "open", "incomparable"),
     "not_applicable": ("–", "plain", "not applicable"),
     "waived": ("~", "open", "waived"),
     "warned": ("!", "open", "warning"),

@@ -38,7 +38,8 @@ def _read(path: Path) -> str:
     try:
         return read_bytes(path).decode(errors="replace")
     except OSError as error:
-        raise ResultsError(f"{path}: cannot be read: {error}.", remedy="Name report.pdf or results.json.") from None
+        told = f"{path}: cannot be read: {error.strerror or error}."
+        raise ResultsError(told, remedy="Name report.pdf or results.json.") from None
 
 
 def _first_difference(found: str, again: str) -> str:

@@ -55,7 +55,7 @@ def test_another_policy_takes_its_place_and_the_file_stays_as_it_was(stored: Pat
     before = stored.read_bytes()
     result = run(stored, "--policy", a_file(stored, "policy.toml", STRICT))
     assert result.exit_code == 1
-    assert "fail  sharpness.lambda_max  31.24 (29.62 to 32.86)  at most 20" in result.stderr
+    assert "fail  sharpness.lambda_max  31.24 (29.62 to 32.86); demanded: at most 20" in result.stderr
     assert stored.read_bytes() == before
 
 

@@ -63,6 +63,16 @@ def test_a_mistake_in_a_policy_is_told_with_its_file_and_what_to_do(tmp_path: Pa
     assert says in str(error)
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("recomended", "Did you mean 'recommended'?"), ("x.toml", "Known: observe, recommended, strict.")],
+)
+def test_a_policy_that_is_not_there_is_no_missing_audit_toml(name: str, remedy: str) -> None:
+    error = run(name).exception
+    assert getattr(error, "exit_code", None) == 2
+    assert str(error) == f"{name}: no such file, and no policy of that name.\n  {remedy}"
+
+
 def test_a_policy_is_shown_as_it_is_in_force_with_where_each_gate_is_written(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     a_file(tmp_path, f'extends = "recommended"\n{GATE}')
@@ -70,7 +80,7 @@ def test_a_policy_is_shown_as_it_is_in_force_with_where_each_gate_is_written(tmp
     assert "recommended under policy.toml" in shown
     assert "sharpness.lambda_max: at most 40; at most 50 % above the baseline" in shown
     assert "policy.toml:2" in shown
-    assert "instrument.agreement: one of agrees" in shown
+    assert "instrument.agreement: agrees" in shown
 
 
 def test_the_gates_of_an_audit_toml_are_a_policy_too(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import datetime as dt
 
 from results_factory import OUTCOMES, an_audit, an_estimate
 
-from landscape_audit.cli.summary import summary
+from landscape_audit.cli.summary import gate_table, summary
 from landscape_audit.gates.judge import judged
 from landscape_audit.policy import Gate, Policy
 from landscape_audit.report.advice import advice_of
@@ -55,3 +55,17 @@ def test_a_learning_rate_is_answered_with_the_edge_of_stability():
     shown = summary(an_audit({"sharpness": sharpness.model_copy(update={"estimates": estimates})}))
     assert "sharpness.edge_of_stability" in shown
     assert "sharpness.edge_of_stability" not in summary(an_audit())
+
+
+def test_gates_fit_80_columns_and_those_that_did_not_pass_say_why():
+    policy = Policy(
+        gates={
+            "loss.metric": Gate(at_least=0.99, why="As good as the last release."),
+            "stationarity.class": Gate(one_of=("minimum", "maximum", "plateau", "degenerate"), why="No saddle."),
+            "sharpness.lambda_max": Gate(no_worse_than_baseline=0.1, why="As flat as the last release."),
+        }
+    )
+    shown = gate_table(judged(an_audit(), policy, dt.date(2026, 3, 2)))
+    _, _, *lines = shown.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "There is no baseline: give one with --baseline or --against." in shown

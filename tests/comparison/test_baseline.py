@@ -175,3 +175,16 @@ def test_a_share_of_a_baseline_that_is_zero_settles_nothing():
     (gate,) = judged(results, EffectivePolicy.model_validate({"gates": gates}), TODAY).gates
     assert gate.status == "undecided"
     assert "The baseline is zero" in gate.reason
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "told"),
+    [(0.1, 2.3, "+2200 %"), (-1e-6, -0.2, "−0.2"), (2.0, 1.0, "−50 %")],
+)
+def test_a_change_is_a_share_unless_that_says_only_how_near_to_zero_the_baseline_was(there, here, told):
+    def with_loss(value):
+        return an_audit({"loss": Measured(estimates={"value": an_estimate(value)})})
+
+    compared = with_loss(here).model_copy(update={"baseline": baseline_of(with_loss(here), with_loss(there))})
+    (change,) = changes(compared, ("loss.value",))
+    assert change.shown == told

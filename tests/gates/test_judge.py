@@ -530,6 +530,11 @@ def test_a_gate_may_say_itself_what_follows_where_it_is_undecided(said: str) -> 
     assert found.gates[0].consequence == said
 
 
+def test_a_pass_does_not_read_as_a_complaint_about_what_the_policy_lets_be() -> None:
+    gates = {"sharpness.lambda_max": {"at_most": 31, "on_undecided": "pass"}, "loss.value": {"finite": True}}
+    assert judge(gates).verdict.sentence.startswith("1 gate passed. Left open, as the policy allows: the largest")
+
+
 @pytest.mark.parametrize("said", ["warn", "pass"])
 def test_a_check_that_does_not_apply_is_let_be_where_the_policy_says_so(said: str) -> None:
     audit = an_audit({"sharpness": NotApplicable(reason="no parameters")})
@@ -539,20 +544,22 @@ def test_a_check_that_does_not_apply_is_let_be_where_the_policy_says_so(said: st
 
 
 @pytest.mark.parametrize(
-    "damage",
+    ("damage", "told"),
     [
-        {"expires": "2026-13-01"},
-        {"expires": 1893456000},
-        {"expires": "1893456000"},
-        {"expires": dt.datetime(2030, 1, 1, tzinfo=dt.UTC)},
-        {"expires": None},
-        {"approver": ""},
-        {"reason": 3},
-        {"checkpoint_sha256": "ab"},
+        ({"expires": "2026-13-01"}, "it must be a day"),
+        ({"expires": 1893456000}, ""),
+        ({"expires": "1893456000"}, ""),
+        ({"expires": dt.datetime(2030, 1, 1, tzinfo=dt.UTC)}, ""),
+        ({"expires": None}, "it must be a day"),
+        ({"approver": ""}, "it must not be empty"),
+        ({"reason": 3}, "it must be text, in quotes"),
+        ({"checkpoint_sha256": "ab"}, "it is not of the form that it must have"),
+        ({"aprover": "me"}, "unknown setting aprover"),
     ],
 )
-def test_a_malformed_waiver_waives_nothing_and_says_so(damage: dict[str, Any]) -> None:
+def test_a_malformed_waiver_waives_nothing_and_says_so(damage: dict[str, Any], told: str) -> None:
     found = judge(FAILING, waivers=[a_waiver(**damage)])
     assert (found.verdict.word, found.gates[0].waiver) == ("FAIL", None)
     assert "malformed and lets nothing through" in found.gates[0].reason
+    assert told in found.gates[0].reason
     assert judged(AuditResults.model_validate_json(found.to_json()), found.policy, TODAY) == found

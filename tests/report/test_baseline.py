@@ -26,7 +26,9 @@ def test_the_first_page_tells_what_changed_between_the_verdict_and_the_pictures(
     page = html(view(compared()))
     block = page[page.index('<section id="baseline">') : page.index("</section>", page.index('id="baseline"'))]
     first = page[page.index('id="numbers"') : page.index('class="tiles"')]
-    assert "Compared with model.safetensors, audited on 2026-03-02." in first
+    verdict = page[page.index('<section id="verdict"') : page.index("</section>")]
+    for part in (verdict, first):
+        assert "Compared with model.safetensors, audited on 2026-03-02. 1 of " in part
     assert "changed for certain: the largest Hessian eigenvalue −49.6 % (−53 % to −46.1 %), lower." in first
     assert re.search(r"largest Hessian eigenvalue.*62 .*31\.24 .*−49\.6 %.*lower", block, re.DOTALL)
     assert re.search(r"saddle.*approximate_minimum", block, re.DOTALL)
@@ -54,4 +56,6 @@ def test_what_cannot_be_compared_is_told_with_its_keys_everywhere():
     for text in (html(view(found)), markdown(view(found)).replace("\\", ""), summary(found)):
         assert "data.fingerprint: 1111" in text
         assert "Nothing can be compared." in text
+        assert "None of the headline numbers can be compared." in text
+        assert "for certain" not in text
         assert "49.6" not in text

@@ -18,7 +18,7 @@ from results_factory import a_check, an_audit, between
 
 from landscape_audit.figures import drawn
 from landscape_audit.gates.judge import judged
-from landscape_audit.policy import Policy
+from landscape_audit.policy import Gate, Policy
 from landscape_audit.report.render import html, markdown
 from landscape_audit.report.tables import MOST_ROWS
 from landscape_audit.report.view import view
@@ -66,7 +66,7 @@ def test_hostile_words_are_shown_and_do_nothing(page):
 def test_hostile_words_cannot_break_a_markdown_table():
     rows = [line for line in markdown(view(an_audit_with_everything())).splitlines() if line.startswith("| ✓")]
     assert len(rows) == 1
-    assert len(re.findall(r"(?<!\\)\|", rows[0])) == 6
+    assert len(re.findall(r"(?<!\\)\|", rows[0])) == 7
 
 
 def test_the_verdict_comes_first_and_every_gate_is_named(page):
@@ -208,3 +208,10 @@ def test_why_checks_failed_is_in_the_summary_once_for_all_that_failed_alike_and_
     assert r"The check gradient failed: disk" in text
     assert "\x1b" not in text
     assert "Nothing to do" not in text
+
+
+@pytest.mark.parametrize(("follows", "told"), [("warn", True), ("error", False)])
+def test_a_page_says_where_an_undecided_verdict_fails_nobody(follows, told):
+    policy = Policy(gates={"sharpness.lambda_max": Gate(at_most=31, why="w", on_undecided=follows)})
+    page = html(view(judged(an_audit(), policy, dt.date(2026, 3, 2))))
+    assert ("That is not a pass. The policy only warns of it: exit 0." in page) is told

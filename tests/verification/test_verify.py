@@ -95,13 +95,14 @@ NO_REPORTS = {
 
 
 @pytest.mark.parametrize("name", NO_REPORTS)
-def test_a_pdf_that_is_no_report_gets_one_message(name, tmp_path, monkeypatch, capsys):
+def test_a_pdf_that_is_no_report_gets_one_message(name, tmp_path, monkeypatch, capsys, caplog):
     content, wanted = NO_REPORTS[name]
     (tmp_path / "not-a-report.pdf").write_bytes(content)
     begun = time.process_time()
     code, out, err = outcome(["verify", "not-a-report.pdf"], monkeypatch, capsys)
     assert_one_message(code, 4, wanted, out, err)
     assert time.process_time() - begun < 5
+    assert not caplog.records  # without handlers, as outside of tests, they would be printed
 
 
 @pytest.mark.parametrize(
