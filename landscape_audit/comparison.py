@@ -176,6 +176,8 @@ def _fieller(pair: _Pair, here: float, there: float) -> tuple[_Side, _Side]:
     With r = here/there, the r + δ for which |δ · there| is within Student's quantile of its own standard error:
     a quadratic in δ, whose coefficients are those of the differences here_i − r there_i, so that nothing cancels.
     """
+    if not _have_squares(here, there):
+        return None, None
     t2, ratio, below = pair.quantile**2, here / there, pair.variance(0.0, 1.0)
     leading = there**2 - t2 * below
     if leading <= 0 or not abs(ratio) < 1 / _ROUNDING**2:
