@@ -38,14 +38,19 @@ def _taken(path: Path, note: Callable[[str], None]) -> int:
         try:
             _lock(handle, note, path)
             if _is_at(path, handle):
-                os.ftruncate(handle, 0)
-                started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-                os.pwrite(handle, json.dumps({"pid": os.getpid(), "started": started}).encode(), 0)
+                with contextlib.suppress(OSError):  # the lock is what counts, on a disk that is full too
+                    _say_who(handle)
                 return handle
         except BaseException:
             os.close(handle)
             raise
         os.close(handle)
+
+
+def _say_who(handle: int) -> None:
+    os.ftruncate(handle, 0)
+    started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    os.pwrite(handle, json.dumps({"pid": os.getpid(), "started": started}).encode(), 0)
 
 
 def _opened(path: Path) -> int:

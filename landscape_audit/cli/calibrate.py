@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +15,7 @@ from landscape_audit.cli.outputs import named_after, refuse_strangers
 from landscape_audit.cli.progress import seconds, tell
 from landscape_audit.cli.streams import stdout_kept_clean
 from landscape_audit.errors import OutputError, UsageError
-from landscape_audit.files import sweep, writable_folder, write_atomically
+from landscape_audit.files import room_held, sweep, writable_folder, write_atomically
 from landscape_audit.interruption import EXIT_CODES
 from landscape_audit.lock import locked
 from landscape_audit.plan import Plan, Silent
@@ -93,8 +93,9 @@ def calibrate(
     )
     asked = options.request(checkpoint, config, flags, no_code=no_code)
     folder = writable_folder(out or named_after(asked.checkpoint, "calibration"))
-    with _claimed(folder):
+    with _claimed(folder) as give_room_back:
         found = _calibrated(asked, n, false_alarm, family=family, quiet=quiet or json)
+        give_room_back()
         writable_folder(folder)  # it may have been removed meanwhile
         proposed = _written(found, folder)
     if json:
@@ -127,13 +128,17 @@ def _refuse(n: int, false_alarm: float) -> None:
 
 
 @contextlib.contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """The folder, this process's alone, without the files of an earlier calibration; none is left empty."""
+def _claimed(folder: Path) -> Iterator[Callable[[], None]]:
+    """The folder, this process's alone, without the files of an earlier calibration; none is left empty.
+
+    Gives what frees the room that was held for the new ones.
+    """
     try:
         with locked(folder, lambda message: tell(f"note: {message}")):
             sweep(folder, OUTPUTS)
-            _clear(folder)
-            yield
+            with room_held(folder) as give_room_back:
+                _clear(folder)
+                yield give_room_back
     except BaseException:
         with contextlib.suppress(OSError):
             folder.rmdir()

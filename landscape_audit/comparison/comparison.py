@@ -189,6 +189,8 @@ def _fieller(pair: _Pair, here: float, there: float) -> tuple[_Side, _Side]:
     a quadratic in δ, whose coefficients are those of the differences here_i − r there_i, so that nothing cancels.
     Towards a long tail of these, δ is as many times larger as the interval of their mean.
     """
+    if not _have_squares(here, there):
+        return None, None
     t2, ratio, below = pair.quantile**2, here / there, pair.variance(0.0, 1.0)
     leading = there**2 - t2 * below
     if leading <= 0 or not abs(ratio) < 1 / _ROUNDING**2:

@@ -45,6 +45,16 @@ def test_the_lock_of_a_process_that_is_gone_is_none(monkeypatch, capsys):
     assert outcome(RUN, monkeypatch, capsys)[0] == 0
 
 
+def test_a_full_disk_leaves_a_lock_that_says_not_whose_it_is(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.pwrite", full)
+    with locked(tmp_path, silent), pytest.raises(OutputError, match="a process that did not say which"):
+        locked(tmp_path, silent).__enter__()
+    assert not (tmp_path / ".lock").exists()
+
+
 def test_where_there_are_no_locks_that_is_told(tmp_path, monkeypatch):
     def unknown(*_):
         raise OSError(37, "No locks available")
@@ -140,9 +150,10 @@ def test_a_folder_without_room_for_a_report_is_refused_and_what_is_in_it_stays(m
     assert outcome(RUN, monkeypatch, capsys)[0] == 0
     before = Path("out/results.json").read_bytes()
     monkeypatch.setattr(files, "bytes", lambda _: (_ for _ in ()).throw(OSError(28, "No space left")), raising=False)
-    code, _, told = outcome(RUN, monkeypatch, capsys)
-    assert code == 2
-    assert "out: has no room for a report: No space left" in told
+    for command in (RUN, ("calibrate", "model.safetensors", "--out", "out")):
+        code, _, told = outcome(command, monkeypatch, capsys)
+        assert code == 2
+        assert "out: has no room for a report: No space left" in told
     assert Path("out/results.json").read_bytes() == before
 
 

@@ -152,6 +152,13 @@ def test_no_two_numbers_are_too_large_or_small_to_be_compared(here, there):
         assert change(*found, SAMPLING).unit == change(*found).unit
 
 
+def test_a_number_without_a_square_whose_pieces_have_one_bounds_no_change():
+    part = IntervalPart(kind="sampling", low=1e308, high=1e308, pieces=(0.9, 1.0, 1.1))
+    odd = Estimate.within(1e308, (part,), level=0.95)
+    change = relative_change(odd, odd, SAMPLING)
+    assert (change.low, change.high) == (None, None)
+
+
 def test_a_number_carried_through_a_curve_pairs_as_well_as_before():
     a, b = correlated(16, 0.9999, means=(0.02, 0.0))[0]
     whole, bent = [sampled(x) for x in (a, b)], []
