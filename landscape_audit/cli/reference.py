@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from landscape_audit.cli.options import Request
+from landscape_audit.cli.outputs import BASELINE
 from landscape_audit.cli.progress import tell
 from landscape_audit.cli.stored import read_stored
 from landscape_audit.errors import UsageError
@@ -16,9 +17,6 @@ from landscape_audit.policy import EffectivePolicy
 from landscape_audit.results import AuditResults, Signal
 from landscape_audit.seal import sealed
 from landscape_audit.text import printable
-
-RESULTS = "baseline-results.json"
-"""What is written of a checkpoint that was measured beside another: results, which `--baseline` reads again."""
 
 Measure = Callable[[Request], AuditResults]
 
@@ -46,7 +44,7 @@ class Reference:
         if stopped:
             tell(f"note: {printable(self.beside.checkpoint)} was not measured to its end, and is no baseline.")
             return measured, stopped
-        write_atomically(folder / RESULTS, sealed(there).to_json().encode())
+        write_atomically(folder / BASELINE, sealed(there).to_json().encode())
         return measured.model_copy(update={"baseline": baseline_of(measured, there, "together")}), None
 
 
