@@ -10,7 +10,9 @@ from landscape_audit.errors import OutputError, ResultsError
 from landscape_audit.formats import FILES
 from landscape_audit.results import read_results
 
-REPORTS = ("results.json", "report.html", "report.pdf", "summary.md", "baseline-results.json")
+BASELINE = "baseline-results.json"
+"""What is written of a checkpoint that was measured beside another: results, which `--baseline` reads again."""
+REPORTS = ("results.json", "report.html", "report.pdf", "summary.md", BASELINE)
 OUTPUTS = (*REPORTS, *FILES)
 _LONGEST = 60  # characters of a checkpoint's name, of up to four bytes each, where a name may have 255
 _IN_THE_WAY = "Move it away, or choose another --out."

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from landscape_audit.cli.options import Request
+from landscape_audit.cli.outputs import BASELINE
 from landscape_audit.cli.progress import tell
 from landscape_audit.cli.stored import read_stored
 from landscape_audit.errors import UsageError
@@ -15,9 +16,6 @@ from landscape_audit.files import write_atomically
 from landscape_audit.results import AuditResults, Baseline
 from landscape_audit.seal import sealed
 from landscape_audit.text import printable
-
-RESULTS = "baseline-results.json"
-"""What is written of a checkpoint that was measured beside another: results, which `--baseline` reads again."""
 
 Measure = Callable[[Request], AuditResults]
 
@@ -45,7 +43,7 @@ class Reference:
         if there.run.signal:
             raise KeyboardInterrupt(there.run.signal)
         if folder is not None:
-            write_atomically(folder / RESULTS, sealed(there).to_json().encode())
+            write_atomically(folder / BASELINE, sealed(there).to_json().encode())
         return functools.partial(baseline_of, there=there, measured="together")
 
 
