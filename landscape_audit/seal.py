@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from landscape_audit.reading import read_text
 from landscape_audit.results import AuditResults
 
 SEAL, RUN, CHECKS = "seal", "run", "checks"
@@ -33,6 +35,12 @@ def unsealed(results: AuditResults) -> AuditResults:
 def is_sealed(document: Mapping[str, Any]) -> bool:
     """Whether there is a seal, or what is left of one."""
     return document.get(SEAL) is not None or _seal_of_run(document) is not None
+
+
+def changed_since_sealed(path: Path) -> list[str]:
+    """The parts of the results in a file that are no longer what was sealed; empty where there is no seal."""
+    document = json.loads(read_text(path))
+    return broken(document) if is_sealed(document) else []
 
 
 def broken(document: Mapping[str, Any]) -> list[str]:

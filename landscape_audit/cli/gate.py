@@ -14,6 +14,7 @@ from landscape_audit.cli.summary import failures, gate_table
 from landscape_audit.errors import UsageError
 from landscape_audit.policy import EffectivePolicy
 from landscape_audit.results import AuditResults
+from landscape_audit.text import printable
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the judged results, and nothing else, on stdout.")]
 _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the last line.")]
@@ -49,6 +50,7 @@ def gate(
     Example:  landscape-audit gate out/results.json --policy policy.toml
     """
     from landscape_audit.gates.judge import judged, last_line
+    from landscape_audit.seal import changed_since_sealed
 
     names = chosen_formats(formats, json=json)
     path = results_file(results)
@@ -57,6 +59,8 @@ def gate(
         from landscape_audit.comparison.baseline import baseline_of
 
         stored = stored.model_copy(update={"baseline": baseline_of(stored, read_stored(baseline))})
+    for part in changed_since_sealed(path):
+        typer.echo(f"note: {printable(path)}: {printable(part)} is not as the audit wrote it.", err=True)
     verdict = judged(stored, _policy(stored, policy, config), dt.datetime.now(dt.UTC).date())
     write_formats(verdict, out or path.parent, names, quiet=quiet)
     if json:

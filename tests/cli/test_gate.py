@@ -11,6 +11,7 @@ from landscape_audit.cli.gate import gate
 from landscape_audit.errors import ResultsError, UsageError
 from landscape_audit.policy import Policy
 from landscape_audit.results import AuditResults, Failed, Label, Measured
+from landscape_audit.seal import sealed
 
 STRICT = '[gates."sharpness.lambda_max"]\nat_most = 20\nwhy = "w"\n'
 LOOSE = STRICT.replace("20", "50")
@@ -49,6 +50,14 @@ def test_the_folder_of_an_audit_is_as_good_as_its_results(stored: Path) -> None:
     found = run(stored.parent)
     assert isinstance(found.exception, ResultsError)
     assert "results.json: cannot be read" in str(found.exception)
+
+
+def test_what_was_changed_after_the_audit_is_told(stored: Path) -> None:
+    audit = sealed(AuditResults.model_validate_json(stored.read_text()))
+    stored.write_text(audit.to_json(), encoding="utf-8")
+    assert "note:" not in run(stored).stderr
+    stored.write_text(audit.to_json().replace('"at_most": 50', '"at_most": 60'), encoding="utf-8")
+    assert "results.json: policy is not as the audit wrote it." in run(stored).stderr
 
 
 def test_another_policy_takes_its_place_and_the_file_stays_as_it_was(stored: Path) -> None:
