@@ -27,6 +27,7 @@ class Allowance(Strict):
 
     relative: StrictFloat | None = Field(default=None, ge=0)
     absolute: StrictFloat | None = Field(default=None, ge=0)
+    why: str = Field(default="", description="Where this limit comes from, if elsewhere than the gate's own.")
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
@@ -86,6 +87,11 @@ class Gate(Strict):
     def ceiling(self) -> float | None:
         """What it must be at most."""
         return self.at_most if self.between is None else self.between[1]
+
+    @property
+    def why_no_worse(self) -> str:
+        """Where the limit on the change from the baseline comes from."""
+        return (self.no_worse_than_baseline.why if self.no_worse_than_baseline else "") or self.why
 
     @property
     def has_limits(self) -> bool:

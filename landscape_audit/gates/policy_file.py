@@ -135,16 +135,17 @@ def _laid_over(below: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, An
     """One policy over another: of a gate too, so that `level = "warn"` alone changes no more than that; waivers add."""
     laid = {**below, **own}
     for table in ("gates", "require"):
-        laid |= {table: _added(below[table], own[table])} if table in below and table in own else {}
+        laid |= {table: _added(below[table], own[table], 2)} if table in below and table in own else {}
     if "waivers" in below and "waivers" in own:
         laid["waivers"] = [*below["waivers"], *own["waivers"]]
     return laid
 
 
-def _added(below: object, own: object) -> object:
-    if not (isinstance(below, dict) and isinstance(own, dict)):
+def _added(below: object, own: object, levels: int) -> object:
+    """Tables within tables so many levels down; a setting that is a table itself is one word, and the last counts."""
+    if not (levels and isinstance(below, dict) and isinstance(own, dict)):
         return own
-    return {**below, **{key: _added(below.get(key), value) for key, value in own.items()}}
+    return {**below, **{key: _added(below.get(key), value, levels - 1) for key, value in own.items()}}
 
 
 def _origins(gates: object, path: Path | None) -> Iterator[tuple[str, Origin]]:

@@ -108,7 +108,7 @@ def _with_confidence(ruling: Ruling, estimate: Estimate, how: Judging, held: Est
 def _on_baseline(results: AuditResults, key: str, gate: Gate, estimate: Estimate, how: Judging) -> Ruled:
     """How much worse it may be is the limit; how much worse it is, with its interval, is held against that."""
     demand, limit = no_worse(gate, estimate.direction)
-    found = with_interval(estimate)
+    gate, found = gate.model_copy(update={"why": gate.why_no_worse}), with_interval(estimate)
     obstacle = why_incomparable(results.baseline, key)
     if obstacle or results.baseline is None:
         return Ruled(key, gate, demand, Ruling("incomparable", found, obstacle, math.inf), estimate)

@@ -71,7 +71,7 @@ def _gate(policy: EffectivePolicy, key: str, gate: Gate) -> Iterator[str]:
     own = [f"{word}: {said}" for name, word in _FOLLOWS if (said := getattr(gate, name))]
     own += [] if gate.confidence is None else [f"at {percent(gate.confidence, 6)}"]
     yield ", ".join(own) or "—"
-    yield printable(gate.why, 600)
+    yield printable("; against the baseline: ".join(dict.fromkeys((gate.why, gate.why_no_worse))), 600)
     yield printable(f"{origin.file}:{origin.line}") if origin else "built in"
 
 

@@ -457,6 +457,12 @@ def test_an_allowance_may_be_in_the_unit_of_the_number() -> None:
     assert only_gate(allowed, beside(8.0)).status == "fail"
 
 
+def test_each_of_two_demands_has_its_own_reason() -> None:
+    allowed = {"relative": 0.1, "why": "a tenth is chance"}
+    found = judge({"sharpness.lambda_max": {"at_most": 50, "no_worse_than_baseline": allowed}}, beside(5.0))
+    assert [gate.why for gate in found.gates] == ["a tenth is chance", "a reason"]
+
+
 def test_the_uncertainty_of_the_baseline_counts() -> None:
     assert only_gate(NO_WORSE, beside(5.0, width=1.0)).status == "fail"
     assert only_gate(NO_WORSE, beside(5.0, width=4.9)).status == "undecided"

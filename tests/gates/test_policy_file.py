@@ -100,3 +100,14 @@ def test_a_policy_that_is_in_force_reads_back_as_it_was(tmp_path: Path) -> None:
     written(tmp_path, house=HOUSE, own='extends = "house.toml"\n[[waivers]]\ngate = "loss.value"\nexpires = "soon"')
     found = read_policy(tmp_path / "own.toml")
     assert EffectivePolicy.model_validate_json(found.model_dump_json()) == found
+
+
+def test_a_limit_on_the_change_may_have_its_own_reason_and_takes_the_place_of_another_whole(
+    tmp_path: Path,
+) -> None:
+    below = '[gates."trace.trace"]\nwhy = "w"\nno_worse_than_baseline = { relative = 0.1, why = "half" }'
+    own = 'extends = "below.toml"\n[gates."trace.trace"]\nno_worse_than_baseline = { absolute = 2.0 }'
+    written(tmp_path, below=below, own=own)
+    gates = [read_policy(tmp_path / f"{name}.toml").gates["trace.trace"] for name in ("below", "own")]
+    assert [gate.why_no_worse for gate in gates] == ["half", "w"]
+    assert (gates[1].no_worse_than_baseline.relative, gates[1].no_worse_than_baseline.absolute) == (None, 2.0)
