@@ -7,9 +7,10 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import get_args
+from typing import TYPE_CHECKING
 
-from landscape_audit.results import Signal
+if TYPE_CHECKING:
+    from landscape_audit.results import Signal
 
 EXIT_CODES: dict[Signal, int] = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 _WAITS_FOR = {"landscape_audit", "torch"}
@@ -29,7 +30,7 @@ def listen() -> None:
 
 def signal_of(stop: KeyboardInterrupt) -> Signal:
     """Which signal it was."""
-    return next((name for name in get_args(Signal) if stop.args == (name,)), "SIGINT")
+    return next((name for name in EXIT_CODES if stop.args == (name,)), "SIGINT")
 
 
 def _interruption(terminals: list[int]) -> Callable[[int, FrameType | None], None]:

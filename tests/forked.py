@@ -88,7 +88,7 @@ def _cpu_seconds(child: int) -> float:
 
 
 def _be(arguments: list[str], log: Path) -> None:
-    from landscape_audit.cli.main import main
+    from landscape_audit.__main__ import main
 
     handle = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     os.dup2(handle, 1)

@@ -30,7 +30,7 @@ from landscape_audit.cli.schema import schema
 from landscape_audit.cli.streams import all_was_said, open_streams
 from landscape_audit.cli.verify import verify
 from landscape_audit.errors import AuditError
-from landscape_audit.interruption import EXIT_CODES, listen, signal_of
+from landscape_audit.interruption import EXIT_CODES, signal_of
 from landscape_audit.text import described, printable
 from landscape_audit.torchrun import leads
 
@@ -64,7 +64,7 @@ def ending_in_a_code(command: Callable[..., None]) -> Callable[..., None]:
             _trace(error.__cause__)
             raise typer.Exit(_say(str(error), error.exit_code)) from None
         except KeyboardInterrupt as stop:
-            raise typer.Exit(_say("interrupted.", EXIT_CODES[signal_of(stop)])) from None
+            raise typer.Exit(_interrupted(stop)) from None
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except BaseException as error:  # noqa: BLE001 - SystemExit too: the code of an audit is its own, 5 for a crash
@@ -113,12 +113,13 @@ def landscape_audit(
 def main() -> NoReturn:
     """Run a command. A crash, a wrong flag or a signal never reads as a failed gate, which alone is exit code 1."""
     open_streams()
-    listen()
     try:
         code = app(prog_name="landscape-audit", standalone_mode=False)
     except TyperException as error:
         what = printable(error.format_message(), limit=1000)
         code = _say(f"{what}\n  `landscape-audit COMMAND --help` shows what there is.", USAGE)
+    except KeyboardInterrupt as stop:  # before the command itself has begun
+        code = _interrupted(stop)
     except (OSError, ValueError, AttributeError):
         os._exit(INTERNAL)  # stderr itself is closed: nobody is told, and Python's own code for it would be 1, or 120
     code = code if isinstance(code, int) else 0
@@ -133,6 +134,10 @@ def _say(message: str, code: int) -> int:
     tell(f"landscape-audit: error: {message}")
     tell(f"landscape-audit: ERROR  {printable(short, limit=100)}  (exit {code})")
     return code
+
+
+def _interrupted(stop: KeyboardInterrupt) -> int:
+    return _say("interrupted.", EXIT_CODES[signal_of(stop)])
 
 
 def _crashed(error: BaseException) -> int:
