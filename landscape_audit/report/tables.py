@@ -10,10 +10,10 @@ from landscape_audit.text import count, number, printable
 MOST_ROWS = 200
 """Rows of one table in the report; results.json has them all."""
 
-LINE = 110
+LINE = 124
 """Characters of a table's size on a line of the paper."""
 
-LONG_WORD = 28
+LONG_WORD = 24
 """Characters of a word above which it is better broken than given a column of its length."""
 
 
@@ -42,9 +42,7 @@ class TableView:
         columns = list(zip(self.headings, *self.rows, *([self.total] if self.total else []), strict=True))
         needs = [2 + max(_longest_word(cell) for cell in column) for column in columns]
         wants = [2 + max(min(len(cell), LINE) for cell in column) for column in columns]
-        wished = sum(wants) - sum(needs)
-        share = min(1.0, max(0.0, (LINE - sum(needs)) / wished)) if wished > 0 else 0.0
-        given = [need + share * (want - need) for need, want in zip(needs, wants, strict=True)]
+        given = _shared(needs, wants)
         return tuple(round(100 * width / sum(given), 2) for width in given)
 
 
@@ -119,5 +117,17 @@ def cell(value: object, digits: int = 4) -> str:
     return number(value, digits) if isinstance(value, float) else printable(value, 600)
 
 
+def _shared(needs: list[int], wants: list[int]) -> list[float]:
+    """A line's room beyond the needs: columns that wish for little get all of it, the others as much as each other."""
+    given, left = [float(need) for need in needs], max(0.0, float(LINE - sum(needs)))
+    wishes = sorted((want - need, place) for place, (need, want) in enumerate(zip(needs, wants, strict=True)))
+    for served, (wish, place) in enumerate(wishes):
+        more = min(wish, left / (len(wishes) - served))
+        given[place] += more
+        left -= more
+    return given
+
+
 def _longest_word(text: str) -> int:
-    return max(min(len(word), LONG_WORD) for word in text.split(" "))
+    """Of a path its longest part, as lines may break behind a slash."""
+    return max(min(len(word), LONG_WORD) for word in text.replace("/", "/ ").split(" "))

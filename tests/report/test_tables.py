@@ -38,3 +38,15 @@ def test_prose_gets_what_the_numbers_leave():
 def test_a_sum_is_measured_as_the_rows_are():
     rows = (("a", "1"), ("b", "2"))
     assert a_table(*rows, total=("Together", "1,000,000")).widths != a_table(*rows).widths
+
+
+def test_a_phrase_keeps_its_line_beside_prose_that_must_break_anyway():
+    phrase = "residual + sampling, 95 %"
+    widths = a_table(("word " * 60, phrase)).widths
+    assert widths[1] / 100 * LINE > len(phrase)
+
+
+def test_of_a_path_only_its_longest_part_must_stay_whole():
+    path = "/srv/" + "models/" * 12 + "audit.toml:25"
+    rest = ("word " * 20,) * 5
+    assert a_table((path, *rest)).widths[0] < a_table((path.replace("/", "-"), *rest)).widths[0]
