@@ -64,6 +64,8 @@ const sortable = (table) => {
     };
     heading.replaceChildren(button(name, press, { className: "sort" }));
   }
+  const more = table.parentElement.nextElementSibling;
+  if (more?.classList.contains("more")) more.append(" Only the rows shown here are sorted.");
 };
 
 // ---- Copying ----

@@ -169,9 +169,15 @@ const listen = (surface) => {
     else return;
     event.preventDefault();
   });
-  canvas.addEventListener("pointerdown", (event) => canvas.setPointerCapture(event.pointerId));
+  let last = null;
+  canvas.addEventListener("pointerdown", (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    last = event;
+  });
   canvas.addEventListener("pointermove", (event) => {
-    if (canvas.hasPointerCapture(event.pointerId)) surface.move(event.movementX / 120, event.movementY / 120);
+    if (!canvas.hasPointerCapture(event.pointerId)) return;
+    surface.move((event.clientX - last.clientX) / 120, (event.clientY - last.clientY) / 120);
+    last = event;  // not movementX, which some browsers do not give of a finger
   });
   new ResizeObserver(() => surface.fit()).observe(canvas);
 };

@@ -27,18 +27,9 @@ LONGEST_SUMMARY = 60_000
 
 def html(view: ReportView, *, paper: bool = False, generator: str = "landscape-audit") -> str:
     """The report as one page of HTML; for paper with the fonts and page rules of the PDF instead of the screen's."""
-    style, digest = _embedded("report.css", "print.css" if paper else "screen.css")
-    script, script_digest = _embedded(*SCRIPTS)
+    embedded = _around("print.css" if paper else "screen.css")
     template = _environment().get_template("report.html.j2")
-    return template.render(
-        view=view,
-        style=style,
-        digest=digest,
-        script=script,
-        script_digest=script_digest,
-        paper=paper,
-        generator=generator,
-    )
+    return template.render(view=view, paper=paper, generator=generator, **embedded)
 
 
 def markdown(view: FirstPage) -> str:
@@ -60,13 +51,20 @@ def card(view: FirstPage, **around: object) -> str:
 
 def comparison_html(view: ComparisonView) -> str:
     """Two audits side by side, as one page."""
-    style, digest = _embedded("report.css", "screen.css")
-    return _environment().get_template("compare.html.j2").render(view=view, style=style, digest=digest, paper=False)
+    embedded = _around("screen.css")
+    return _environment().get_template("compare.html.j2").render(view=view, paper=False, **embedded)
 
 
 def comparison_markdown(view: ComparisonView) -> str:
     """The same for a merge request."""
     return _environment().get_template("compare.md.j2").render(view=view)
+
+
+def _around(sheet: str) -> dict[str, str]:
+    """What is embedded in every page, and the digests that allow it."""
+    style, digest = _embedded("report.css", sheet)
+    script, script_digest = _embedded(*SCRIPTS)
+    return {"style": style, "digest": digest, "script": script, "script_digest": script_digest}
 
 
 def _embedded(*names: str) -> tuple[str, str]:

@@ -147,9 +147,24 @@ def test_arrow_keys_and_the_mouse_turn_the_surface_and_home_puts_it_back(page):
 
 def test_a_finger_turns_the_surface(running, report):
     with Opened(running, report, **MODES["phone"]) as opened:
-        before = drawn(opened.page)
+        canvas = opened.page.locator("canvas")
+        canvas.scroll_into_view_if_needed()
+        box, pictures = canvas.bounding_box(), {drawn(opened.page)}
         opened.page.get_by_role("button", name="Turn left").tap()
-        assert drawn(opened.page) != before
+        pictures.add(drawn(opened.page))
+        hand = opened.context.new_cdp_session(opened.page)
+        for kind, across in (("touchStart", 100), ("touchMove", 130), ("touchMove", 180)):
+            at = {"x": box["x"] + across, "y": box["y"] + 100}
+            hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [at]})
+        hand.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        pictures.add(drawn(opened.page))
+        assert len(pictures) == 3
+
+
+def test_a_table_that_is_cut_says_that_only_what_is_shown_is_sorted(running, hostile):
+    with Opened(running, hostile) as opened:
+        note = opened.page.get_by_text("2,800 more rows in results.json.")
+        assert note.inner_text().endswith("Only the rows shown here are sorted.")
 
 
 def test_with_reduced_motion_a_reset_is_one_step(running, report):
