@@ -128,7 +128,7 @@ const slider = (judged, side, phrase, gate) => {
     const there = least + (most - least) * input.valueAsNumber / STEPS;
     const at = input.valueAsNumber === home ? limit : Number(there.toPrecision(4));
     const word = ruling({ ...judged, [side]: at });
-    told.textContent = `${phrase} ${String(at).replaceAll("-", "−")}: ${WOULD[word]}`;
+    told.textContent = `${phrase} ${String(at).replaceAll("-", "−")} ${judged.unit}`.trim() + `: ${WOULD[word]}`;
     told.className = word;
     input.setAttribute("aria-valuetext", told.textContent);
   };

@@ -2,6 +2,7 @@
 
 const HOME = { turn: -0.6, tilt: 0.7 };
 const STEP = 0.12;
+const FINE = 45;  // pieces along a side from which bands of colour look like those of the figure
 const TALL = 1.1;  // of a box whose sides are 2
 const KEYS = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, STEP], ArrowDown: [0, -STEP] };
 const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -9,25 +10,43 @@ const still = matchMedia("(prefers-reduced-motion: reduce)");
 class Surface {
   constructor(scene, canvas) {
     Object.assign(this, { scene, canvas, ...HOME });
-    this.quads = this.cells();
+    this.drawable = this.pieces();
     this.frame = 0;
   }
 
   // Only where all four corners have a value: a hole stays a hole.
   cells() {
-    const { xs, ys, heights, colours } = this.scene;
-    const quads = [];
+    const { xs, ys, heights } = this.scene;
+    const cells = [];
     for (let row = 0; row + 1 < ys.length; row++) {
       for (let column = 0; column + 1 < xs.length; column++) {
-        const corners = [[0, 0], [0, 1], [1, 1], [1, 0]].map(([down, right]) =>
-          [xs[column + right], ys[row + down], heights[row + down][column + right]]);
-        if (corners.some((corner) => corner[2] === null)) continue;
-        const mean = corners.reduce((sum, corner) => sum + corner[2], 0) / 4;
-        const band = Math.min(colours.length - 1, Math.floor(mean * colours.length));
-        quads.push({ corners, colour: colours[band] });
+        const corners = [[0, 0], [0, 1], [1, 0], [1, 1]].map(([down, right]) => heights[row + down][column + right]);
+        if (corners.includes(null)) continue;
+        cells.push({ x: [xs[column], xs[column + 1]], y: [ys[row], ys[row + 1]], corners });
       }
     }
-    return quads;
+    return cells;
+  }
+
+  // Each cell in as many pieces as its colours need: between its corners the figure goes straight, too.
+  pieces() {
+    const { xs, ys, colours } = this.scene;
+    const parts = Math.ceil(FINE / Math.max(xs.length, ys.length));
+    const between = ([low, high], share) => low + (high - low) * share;
+    const pieces = [];
+    for (const { x, y, corners: [a, b, c, d] } of this.cells()) {
+      const at = (right, back) => [between(x, right / parts), between(y, back / parts),
+        between([between([a, b], right / parts), between([c, d], right / parts)], back / parts)];
+      for (let piece = 0; piece < parts * parts; piece++) {
+        const [right, back] = [piece % parts, Math.floor(piece / parts)];
+        const corners = [at(right, back), at(right + 1, back), at(right + 1, back + 1), at(right, back + 1)];
+        const edges = [back === 0, right === parts - 1, back === parts - 1, right === 0];
+        const mean = corners.reduce((sum, corner) => sum + corner[2], 0) / 4;
+        const band = Math.min(colours.length - 1, Math.floor(mean * colours.length));
+        pieces.push({ corners, edges, colour: colours[band] });
+      }
+    }
+    return pieces;
   }
 
   // Right, down and away on the screen, without perspective: equal lengths stay equal.
@@ -77,17 +96,22 @@ class Surface {
     this.drawFloor(pen);
     pen.lineJoin = "round";
     pen.lineWidth = 0.5;
-    const drawn = this.quads.map(({ corners, colour }) => {
+    const drawn = this.drawable.map(({ corners, ...rest }) => {
       const places = corners.map((corner) => this.seen(corner));
-      return { places, colour, away: places.reduce((sum, place) => sum + place[2], 0) };
+      return { ...rest, places, away: places.reduce((sum, place) => sum + place[2], 0) };
     });
-    for (const { places, colour } of drawn.sort((a, b) => b.away - a.away)) {
+    for (const { places, edges, colour } of drawn.sort((a, b) => b.away - a.away)) {
       this.path(pen, places);
       pen.closePath();
-      pen.fillStyle = colour;
+      pen.fillStyle = pen.strokeStyle = colour;  // the stroke closes the seams between pieces
       pen.fill();
-      pen.strokeStyle = "rgb(255 255 255 / 0.45)";
       pen.stroke();
+      pen.strokeStyle = "rgb(255 255 255 / 0.5)";
+      for (const [side, isEdge] of edges.entries()) {
+        if (!isEdge) continue;
+        this.path(pen, [places[side], places[(side + 1) % 4]]);
+        pen.stroke();
+      }
     }
     for (const point of this.scene.points) this.drawPoint(pen, point);
   }

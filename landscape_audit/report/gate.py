@@ -37,9 +37,10 @@ class WhatIf:
     ceiling: float | None
     least: float
     most: float
+    unit: str
 
     @property
-    def data(self) -> dict[str, float | None]:
+    def data(self) -> dict[str, float | str | None]:
         """The same for the page's script."""
         return asdict(self)
 
@@ -111,7 +112,7 @@ def _what_if(gate: GateResult) -> WhatIf | None:
     estimate, ends = gate.estimate, _ends(gate)
     if estimate is None or ends is None:
         return None
-    return WhatIf(estimate.low, estimate.high, gate.limit_low, gate.limit_high, *ends)
+    return WhatIf(estimate.low, estimate.high, gate.limit_low, gate.limit_high, *ends, printable(estimate.unit, 60))
 
 
 def _ends(gate: GateResult) -> tuple[float, float] | None:

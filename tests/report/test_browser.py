@@ -183,8 +183,8 @@ def test_the_surface_says_what_it_shows_and_what_is_left_out(page):
 
 
 def test_cells_without_a_value_are_holes(page):
-    quads = "new Surface(JSON.parse(document.querySelector('script.scene').textContent), null).quads.length"
-    assert page.evaluate(quads) == 3  # of four, one has the corner without a value
+    cells = "new Surface(JSON.parse(document.querySelector('script.scene').textContent), null).cells().length"
+    assert page.evaluate(cells) == 3  # of four, one has the corner without a value
 
 
 def test_a_digest_is_copied_whole(running, report):
