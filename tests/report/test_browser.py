@@ -13,6 +13,8 @@ from results_factory import a_check, an_audit, between
 from landscape_audit.gates.demand import settled
 from landscape_audit.gates.judge import judged
 from landscape_audit.policy import Gate
+from landscape_audit.report.compare_view import comparison
+from landscape_audit.report.render import comparison_html
 from landscape_audit.report.write import write_reports
 from landscape_audit.results import Column, Mark, Measured, Table
 
@@ -87,6 +89,18 @@ def test_axe_finds_nothing_to_complain_of(running, report, mode):
     with Opened(running, report, bypass_csp=True, **MODES[mode]) as opened:
         for summary in opened.page.locator("summary").all():
             summary.click()
+        found = axe.run(opened.page)
+        assert found.violations_count == 0, found.generate_report()
+
+
+def test_a_comparison_is_as_quiet_and_as_open_to_everybody(running, tmp_path):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = tmp_path / "compare.html"
+    page.write_text(comparison_html(comparison(an_audit(), an_audit(), every=True)), encoding="utf-8")
+    with Opened(running, page) as opened:
+        assert opened.page.locator("button.sort").count() > 0
+        assert (opened.told, opened.requests()) == ([], [])
+    with Opened(running, page, bypass_csp=True) as opened:
         found = axe.run(opened.page)
         assert found.violations_count == 0, found.generate_report()
 
