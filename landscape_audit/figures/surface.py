@@ -3,10 +3,55 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from landscape_audit.figures.svg import INK, legible, new_canvas, worded
 from landscape_audit.results import Surface
 from landscape_audit.text import number
+
+BANDS = 18
+"""Colours of a surface: steps that the eye still tells apart beside the bar that names them."""
+
+
+@dataclass(frozen=True)
+class Shades:
+    """Bands of colour from the lowest to the highest value, equally wide on a linear or on a logarithmic scale."""
+
+    low: float
+    high: float
+    log: bool
+
+    @property
+    def levels(self) -> list[float]:
+        """Where one band ends and the next begins."""
+        steps = [index / BANDS for index in range(BANDS + 1)]
+        if self.log:
+            return [self.low * (self.high / self.low) ** step for step in steps]
+        return [self.low + (self.high - self.low) * step for step in steps]
+
+    def share(self, value: float) -> float:
+        """How far up a value lies on that scale: 0 for the lowest, 1 for the highest."""
+        if self.log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+
+def shades_of(surface: Surface) -> Shades | None:
+    """The bands of a surface; None where its values do not differ, or differ by more than a number can say."""
+    finite = [value for row in surface.z for value in row if value is not None]
+    if not finite or min(finite) == max(finite):
+        return None
+    low, high = min(finite), max(finite)
+    log = surface.z_axis.scale == "log" and low > 0
+    return Shades(low, high, log) if math.isfinite(high / low if log else high - low) else None
+
+
+def colours() -> tuple[str, ...]:
+    """The colour of each band, dark where the value is low: cividis, the same to every kind of colour vision."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return tuple(to_hex(colormaps["cividis"]((band + 0.5) / BANDS)) for band in range(BANDS))
 
 
 def draw(surface: Surface) -> bytes:
@@ -17,13 +62,11 @@ def draw(surface: Surface) -> bytes:
     with new_canvas(width=5.0, height=4.0) as canvas:
         axes = canvas.axes
         z = np.array([[math.nan if value is None else value for value in row] for row in surface.z], dtype=float)
-        finite = z[np.isfinite(z)]
         axes.set_facecolor("#f3f4f6")
         axes.grid(visible=False)
-        if finite.size and finite.min() < finite.max():
-            log = surface.z_axis.scale == "log" and finite.min() > 0
-            levels = _levels(float(finite.min()), float(finite.max()), log=log)
-            norm = LogNorm(levels[0], levels[-1]) if log else Normalize(levels[0], levels[-1])
+        if (shades := shades_of(surface)) is not None:
+            levels = shades.levels
+            norm = LogNorm(levels[0], levels[-1]) if shades.log else Normalize(levels[0], levels[-1])
             masked = np.ma.masked_invalid(z)
             filled = axes.contourf(surface.xs, surface.ys, masked, levels=levels, norm=norm, cmap="cividis")
             axes.contour(surface.xs, surface.ys, masked, levels=levels, colors="white", linewidths=0.4, alpha=0.6)
@@ -71,10 +114,3 @@ def alt(surface: Surface) -> str:
 def _digits(ticks: list[float]) -> int:
     """As few as tell the ticks apart, and no more than six."""
     return next((digits for digits in range(2, 6) if len({number(each, digits) for each in ticks}) == len(ticks)), 6)
-
-
-def _levels(low: float, high: float, *, log: bool) -> list[float]:
-    steps = [index / 18 for index in range(19)]
-    if log:
-        return [low * (high / low) ** step for step in steps]
-    return [low + (high - low) * step for step in steps]

@@ -6,8 +6,10 @@ import base64
 from dataclasses import dataclass
 
 from landscape_audit.figures import drawn
+from landscape_audit.report.anchor import anchor
 from landscape_audit.report.cost import in_gradients
 from landscape_audit.report.estimate import estimates_table
+from landscape_audit.report.scene import SceneView, scene_of
 from landscape_audit.report.tables import TableView, numbers_behind, table_of
 from landscape_audit.results import (
     AuditResults,
@@ -18,6 +20,7 @@ from landscape_audit.results import (
     Measured,
     NotApplicable,
     Outcome,
+    Surface,
     Table,
 )
 from landscape_audit.text import count, printable
@@ -25,15 +28,17 @@ from landscape_audit.text import count, printable
 
 @dataclass(frozen=True)
 class FigureView:
-    """A picture, its words, and the numbers behind it."""
+    """A picture, its words, and the numbers behind it; of a surface also what it takes to turn it."""
 
     id: str
+    anchor: str
     title: str
     finding: str
     expected: str
     alt: str
     source: str
     numbers: TableView
+    scene: SceneView | None
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class CheckView:
     """One check: what it asks, what it found, what to keep in mind."""
 
     id: str
+    anchor: str
     title: str
     question: str
     source: str
@@ -62,6 +68,7 @@ def check_of(check: CheckResult, results: AuditResults) -> CheckView:
     spent = sum((probe.cost for probe in results.protocol.probes if probe.name in check.probes), Cost())
     return CheckView(
         id=printable(check.id),
+        anchor=anchor(check.id),
         title=printable(check.title, 400),
         question=printable(check.question, 400),
         source=printable(check.source, 400),
@@ -77,7 +84,7 @@ def check_of(check: CheckResult, results: AuditResults) -> CheckView:
             {f"{check.id}.{name}": found for name, found in measured.estimates.items()},
             results.data.metric,
         ),
-        figures=tuple(figure for detail in measured.details if (figure := _figure(detail)) is not None),
+        figures=tuple(figure for detail in measured.details if (figure := _figure(check.id, detail)) is not None),
         tables=tuple(table_of(detail) for detail in measured.details if isinstance(detail, Table)),
         caveats=tuple(printable(caveat, 600) for caveat in measured.caveats),
         cost=f"{_cost(in_gradients(spent, results.run))}, shared with every check on the same measurements",
@@ -94,19 +101,21 @@ def _why_not(outcome: Outcome) -> str:
             return ""
 
 
-def _figure(detail: Detail) -> FigureView | None:
+def _figure(check: str, detail: Detail) -> FigureView | None:
     found = drawn(detail)
     if found is None:
         return None
     picture, alt = found
     return FigureView(
         id=detail.name,
+        anchor=anchor(check, detail.name),
         title=printable(detail.title, 200),
         finding=printable(detail.finding, 600),
         expected=printable(detail.expected, 400),
         alt=printable(alt, 1500),
         source=f"data:image/svg+xml;base64,{base64.b64encode(picture).decode()}",
         numbers=numbers_behind(detail),
+        scene=scene_of(detail, alt) if isinstance(detail, Surface) else None,
     )
 
 

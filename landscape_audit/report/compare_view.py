@@ -74,7 +74,7 @@ def comparison(a: AuditResults, b: AuditResults, *, every: bool = False) -> Comp
 
 def _verdicts(a: AuditResults, b: AuditResults) -> TableView:
     rows = [[side, _word(each), printable(each.verdict.sentence, 600)] for side, each in (("A", a), ("B", b))]
-    return capped("Verdicts", "", ["", "Verdict", "Why"], rows, numeric=[False] * 3)
+    return capped("Verdicts", "", ["Audit", "Verdict", "Why"], rows, numeric=[False] * 3)
 
 
 def _word(results: AuditResults) -> str:
@@ -84,4 +84,4 @@ def _word(results: AuditResults) -> str:
 def _identity(a: AuditResults, b: AuditResults) -> TableView:
     there, here = (dict(identity_of(each)) for each in (a, b))
     rows = [[name, there.get(name, "—"), value] for name, value in here.items()]
-    return capped("What was audited", "", ["", "A", "B"], rows, numeric=[False] * 3)
+    return capped("What was audited", "", ["What", "A", "B"], rows, numeric=[False] * 3)

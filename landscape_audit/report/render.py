@@ -19,15 +19,17 @@ from landscape_audit.text import printable
 
 _LIVE = re.compile(r"(?<!\w)@(?=\w)|:(?=//)|\bwww(?=\.)", re.IGNORECASE)
 """Where plain text becomes a mention or a link; escapes alone do not prevent it (cmark-gfm#388, remark-gfm#33)."""
+SCRIPTS = ("report.js", "surface.js")
+"""What a page on a screen runs, as one script; on paper there is nothing to run."""
 LONGEST_SUMMARY = 60_000
 """Bytes. A comment on GitHub takes 65,536 characters."""
 
 
 def html(view: ReportView, *, paper: bool = False, generator: str = "landscape-audit") -> str:
     """The report as one page of HTML; for paper with the fonts and page rules of the PDF instead of the screen's."""
-    style, digest = _style("report.css", "print.css" if paper else "screen.css")
+    embedded = _around("print.css" if paper else "screen.css")
     template = _environment().get_template("report.html.j2")
-    return template.render(view=view, style=style, digest=digest, paper=paper, generator=generator)
+    return template.render(view=view, paper=paper, generator=generator, **embedded)
 
 
 def markdown(view: FirstPage) -> str:
@@ -49,8 +51,8 @@ def card(view: FirstPage, **around: object) -> str:
 
 def comparison_html(view: ComparisonView) -> str:
     """Two audits side by side, as one page."""
-    style, digest = _style("report.css", "screen.css")
-    return _environment().get_template("compare.html.j2").render(view=view, style=style, digest=digest, paper=False)
+    embedded = _around("screen.css")
+    return _environment().get_template("compare.html.j2").render(view=view, paper=False, **embedded)
 
 
 def comparison_markdown(view: ComparisonView) -> str:
@@ -58,13 +60,20 @@ def comparison_markdown(view: ComparisonView) -> str:
     return _environment().get_template("compare.md.j2").render(view=view)
 
 
-def _style(*sheets: str) -> tuple[str, str]:
-    """The style sheets as one, and its digest.
+def _around(sheet: str) -> dict[str, str]:
+    """What is embedded in every page, and the digests that allow it."""
+    style, digest = _embedded("report.css", sheet)
+    script, script_digest = _embedded(*SCRIPTS)
+    return {"style": style, "digest": digest, "script": script, "script_digest": script_digest}
 
-    The style is the only thing a page may load, by its hash: an injected element could not even change a colour.
+
+def _embedded(*names: str) -> tuple[str, str]:
+    """Style sheets as one, or a script, and the digest of it.
+
+    A page may use nothing but these, by their hashes: an injected element could not even change a colour.
     """
-    style = "\n".join(_read(name) for name in sheets)
-    return style, base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    text = "\n".join(_read(name) for name in names)
+    return text, base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 @functools.cache

@@ -55,7 +55,7 @@ def numbers_behind(detail: Detail) -> TableView:
             columns = [dict(zip(series.x, series.y, strict=True)) for series in detail.series]
             rows = [[number(x, 3), *(cell(column.get(x)) for column in columns)] for x in xs]
         case Surface():
-            heads = ["", *(number(x, 2) for x in detail.xs)]
+            heads = [f"{detail.y.label} ↓ {detail.x.label} →", *(number(x, 2) for x in detail.xs)]
             rows = [
                 [number(y, 2), *(cell(value, 3) for value in row)] for y, row in zip(detail.ys, detail.z, strict=True)
             ]
@@ -67,7 +67,8 @@ def numbers_behind(detail: Detail) -> TableView:
             rows = [[printable(b.label), cell(b.value), cell(b.low), cell(b.high)] for b in detail.bars]
         case Table():
             return table_of(detail)
-    return capped("Numbers", "", heads, rows, numeric=[index > 0 for index in range(len(heads))])
+    title = f"Numbers of {printable(detail.title)}"
+    return capped(title, "", heads, rows, numeric=[index > 0 for index in range(len(heads))])
 
 
 def table_of(table: Table) -> TableView:

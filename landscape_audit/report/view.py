@@ -10,7 +10,7 @@ from landscape_audit.report.baseline import BaselineView, baseline_of
 from landscape_audit.report.check import CheckView, FigureView, check_of
 from landscape_audit.report.cost import CostView, cost_of
 from landscape_audit.report.estimate import EstimateView, estimate_of, values_table
-from landscape_audit.report.gate import GateView, gate_of
+from landscape_audit.report.gate import GateView, gates_of
 from landscape_audit.report.policy import PolicyView, policy_of
 from landscape_audit.report.provenance import identity_of, method_of, provenance_of
 from landscape_audit.report.tables import TableView
@@ -62,7 +62,7 @@ class ReportView(FirstPage):
     provenance: tuple[tuple[str, str], ...]
     values: TableView
     glossary: tuple[tuple[str, str], ...]
-    how: tuple[tuple[str, str], ...]
+    how: tuple[tuple[str, str, str], ...]
 
 
 def first_page(results: AuditResults) -> FirstPage:
@@ -77,7 +77,7 @@ def first_page(results: AuditResults) -> FirstPage:
         meaning=f"{meaning} {LET_BE}" if verdict.word == "UNDECIDED" and verdict.exit_code == 0 else meaning,
         sentence=printable(verdict.sentence, 600),
         banners=banners_of(results),
-        gates=tuple(gate_of(gate, results.data.metric) for gate in results.gates),
+        gates=gates_of(results.gates, results.data.metric),
         counts=counts_of(verdict),
         headlines=tuple(estimate_of(key, estimates[key], results.data.metric) for key in HEADLINES if key in estimates),
         labels=class_of_point(results),

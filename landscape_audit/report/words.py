@@ -52,17 +52,18 @@ GLOSSARY = (
 )
 
 HOW = (
-    ("Read the numbers", "results.json beside this report; it is also attached to the PDF, with policy.json."),
-    ("Judge again", "landscape-audit gate results.json --policy policy.toml"),
-    ("Render again", "landscape-audit report results.json"),
+    ("Read the numbers", "", "results.json beside this report; it is also attached to the PDF, with policy.json."),
+    ("Judge again", "landscape-audit gate results.json --policy policy.toml", ""),
+    ("Render again", "landscape-audit report results.json", ""),
     (
         "Verify",
-        "landscape-audit verify report.pdf --model CHECKPOINT: seal, checkpoint, verdict, policy and pages. It shows "
-        "change, not authorship.",
+        "landscape-audit verify report.pdf --model CHECKPOINT",
+        "Seal, checkpoint, verdict, policy and pages. It shows change, not authorship.",
     ),
     (
         "Measure again",
-        "landscape-audit run CHECKPOINT with the same audit.toml, seed, device and versions: everything "
-        "but the run block comes out the same.",
+        "landscape-audit run CHECKPOINT",
+        "With the same audit.toml, seed, device and versions everything but the run block comes out the same.",
     ),
 )
+"""What a reader may want to do, the command for it, and what to know of it."""

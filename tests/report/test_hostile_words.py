@@ -27,8 +27,9 @@ from landscape_audit.comparison.baseline import baseline_of
 from landscape_audit.gates.judge import judged, last_line
 from landscape_audit.policy import Policy
 from landscape_audit.report.pdf import pdf
-from landscape_audit.report.render import html, markdown
+from landscape_audit.report.render import SCRIPTS, html, markdown
 from landscape_audit.report.view import view
+from landscape_audit.resources import template_dir
 from landscape_audit.results import AuditResults, Failed, Label, Measured
 
 MARKED = (
@@ -119,7 +120,11 @@ def test_a_page_has_the_same_elements_whatever_the_words(audited, text):
     shape = Shape(page)
     assert {element for element, _ in shape.elements} == {element for element, _ in Shape(plain).elements}
     assert set(shape.elements) == set(Shape(plain).elements)
-    assert not {"script", "iframe", "object", "form", "base", "link"} & {element for element, _ in shape.elements}
+    scripts = re.findall(r"<script([^>]*)>(.*?)</script", page, re.DOTALL | re.IGNORECASE)
+    assert [attributes for attributes, _ in scripts if "application/json" not in attributes] == [""]
+    assert scripts[-1][1] == "\n".join((template_dir() / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    assert all("<" not in data and json.loads(data) for _, data in scripts[:-1])
+    assert not {"iframe", "object", "form", "base", "link"} & {element for element, _ in shape.elements}
     for link in shape.links:
         assert link.startswith(("#", "data:image/svg+xml;base64,")) or re.fullmatch(r"[-\w:%. ;]*", link), link
     for picture in re.findall(r"data:image/svg\+xml;base64,([\w+/=]+)", page):
