@@ -355,9 +355,9 @@ def test_hostile_words_in_evidence_are_shown_and_do_nothing():
         instrument=InstrumentInfo(agrees=False, disagreements=(HOSTILE,)),
     )
     assert {"instrument", "saddle", "sharp"} <= set(ids(results))
-    for text in (html(view(results)), markdown(view(results))):
+    for text, scripts in ((html(view(results)), 1), (markdown(view(results)), 0)):  # the page has one of its own
         assert not {"\x1b", "\u202e", "\x00"} & set(text)
-        assert text.count("<script>") == 1  # the report's own
+        assert text.count("<script>") == scripts
         assert "alert(1)" in text.replace("\\", "")
         assert "{{7*7}}" in text.replace("\\", "")
 
