@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 LARGE = 0.2
-"""Skewness over √n from which Student's 95 % interval is too short: n < 25 G². Source: Cochran 1977, section 2.15."""
+"""Skewness over √n from which Student's 95 % interval is too short: n < 25 G². Source: Cochran's rule, which Sugden,
+Smith & Jones 2000 derive from Edgeworth's expansion."""
 
 
 def asymmetry(pieces: Sequence[float]) -> float:
@@ -32,9 +33,10 @@ _LARGEST = 1e150  # whose square is finite
 def reach(quantile: float, skewed: float) -> tuple[float, float]:
     """How far below and above a mean of `asymmetry` `skewed` its interval goes, in standard errors.
 
-    Student's `quantile`, and on the side of the tail as far as that quantile carried back through the monotone cubic
-    T + aT²/3 + a²T³/27 + a/6, which rids Student's T of its skewness a. The other side is not drawn in: a few examples
-    know little of their own tail. Source: Hall 1992, On the removal of skewness by transformation.
+    Student's `quantile`, and on the side of the tail as far as that quantile carried back through what rids Student's
+    T of its skewness a: T + aT²/3 + a/6 (Johnson's, as in Lyon, Barber & Tsai 1999), with the cube a²T³/27 that makes
+    it ((1 + aT/3)³ − 1)/a + a/6 and so monotone (Hall 1992). The other side is not drawn in: a few examples know little
+    of their own tail.
     """
     if not skewed:
         return quantile, quantile

@@ -13,20 +13,8 @@ from landscape_audit.errors import CheckpointError
 from landscape_audit.gates.rulings import Ruled, rulings
 from landscape_audit.gates.waiving import refuse_strays, waiver_of
 from landscape_audit.ids import name_of
-from landscape_audit.policy import (
-    Consequence,
-    EffectivePolicy,
-    Gate,
-    Policy,
-)
-from landscape_audit.results import (
-    AuditResults,
-    Failed,
-    GateResult,
-    GateStatus,
-    Verdict,
-    Word,
-)
+from landscape_audit.policy import Consequence, EffectivePolicy, Gate, Policy
+from landscape_audit.results import AuditResults, Failed, GateResult, GateStatus, Verdict, Word
 from landscape_audit.seal import unsealed
 from landscape_audit.text import count, printable
 
@@ -188,9 +176,6 @@ def _sentence(results: AuditResults, gates: tuple[GateResult, ...], counts: Coun
     return " ".join(parts)
 
 
-_ALIKE = {"warned": "only warned of"}
-
-
 def _about_gates(results: AuditResults, gates: tuple[GateResult, ...], counts: Counter[str]) -> str:
     if not gates:
         return "Nothing was demanded: no gates."
@@ -204,11 +189,8 @@ def _about_gates(results: AuditResults, gates: tuple[GateResult, ...], counts: C
         return f"{about} {count(others, 'other gate')} passed with more room." if others else about
     if counts["passed"] and (let_be := _let_be(worst)):
         about = f"{count(counts['passed'], 'gate')} passed. {let_be}: {about[0].lower()}{about[1:]}"
-    return (
-        f"{about} {count(others, 'more gate')} {_ALIKE.get(_counted_as(worst), _counted_as(worst))}."
-        if others
-        else about
-    )
+    alike = {"warned": "only warned of"}.get(_counted_as(worst), _counted_as(worst))
+    return f"{about} {count(others, 'more gate')} {alike}." if others else about
 
 
 def _let_be(worst: GateResult) -> str:
