@@ -19,6 +19,7 @@ from hostile_audit import DETAILS, HOSTILE, an_audit_with_everything, policy
 from results_factory import a_check, an_audit, an_estimate
 
 from landscape_audit.checks import BATTERY
+from landscape_audit.comparison.baseline import baseline_of
 from landscape_audit.gates.judge import judged
 from landscape_audit.report.pdf import pdf
 from landscape_audit.report.view import view
@@ -69,6 +70,16 @@ def partial():
     ]
     audit = an_audit(checks=tuple(checks), partial="failed: half of them")
     return judged(audit, policy(sharpness__lambda_max={"at_most": 50.0, "why": "x"}), dt.date(2026, 1, 1))
+
+
+def compared():
+    """An audit beside its own baseline, whose every label was another one."""
+    audit = passing()
+    before = {key: label.model_copy(update={"value": "another"}) for key, label in audit.labels().items()}
+    baseline = baseline_of(audit, audit).model_copy(update={"labels": before})
+    keys = [key for key in audit.estimates() if key.endswith("number_1")][:12]
+    demands = policy(**{key.replace(".", "__"): {"at_most": -9.0, "why": "x"} for key in keys})
+    return judged(audit.model_copy(update={"baseline": baseline}), demands, dt.date(2026, 1, 1))
 
 
 AUDITS = {"passing": passing, "failing": failing, "partial": partial, "hostile": an_audit_with_everything}
@@ -190,6 +201,15 @@ def test_no_page_but_the_last_of_a_part_is_less_than_two_thirds_full(printed):
         if number + 1 not in starts:
             used = rows(page, 21, 297 - 19)
             assert np.flatnonzero(used).max() > len(used) * 2 / 3, number + 1
+
+
+@POPPLER
+def test_what_changed_since_a_baseline_leaves_no_page_nearly_empty(tmp_path):
+    printed = Printed(compared(), tmp_path)
+    assert any("Since the baseline" in text for text in printed.texts)
+    for number, page in enumerate(printed.pictures[:-1]):
+        used = rows(page, 21, 297 - 19)
+        assert np.flatnonzero(used).max() > len(used) * 2 / 3, number + 1
 
 
 @POPPLER
