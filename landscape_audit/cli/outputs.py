@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from landscape_audit.errors import OutputError, ResultsError
-from landscape_audit.formats import FILES
+from landscape_audit.formats import FILES, MARKS
 from landscape_audit.results import read_results
 
 BASELINE = "baseline-results.json"
@@ -47,15 +47,18 @@ def refuse_strangers(folder: Path, formats: Iterable[str]) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether an audit wrote it: every format names its tool near the top, but for an empty list of issues."""
+    """Whether an audit wrote it: each of its files has a mark near the top, but for an empty list of issues.
+
+    The tool's name is none: another program's list of what is installed has that too.
+    """
     try:
         if not path.is_file():
             return False
         with path.open("rb") as file:
-            top = file.read(1 << 16)
+            top = file.read(1 << 20)
     except OSError:
         return False
-    return b"landscape" in top or top == b"[]\n"
+    return MARKS.get(path.name, b"landscape") in top or top == b"[]\n"
 
 
 def _refuse_what_is_no_audits(folder: Path) -> None:

@@ -24,22 +24,27 @@ class Format:
 
     file: str | None
     text: Callable[[AuditResults], str]
+    mark: bytes
+    """What is near the top of every file of this format that an audit wrote, and of no other's."""
     library: str | None = None
     """What it imports to write it, and what to give to pip for that."""
     install: str = ""
 
 
 FORMATS: dict[str, Format] = {
-    "junit": Format("junit.xml", junit, "junitparser", "junitparser"),
-    "sarif": Format("audit.sarif", sarif),
-    "github": Format(None, github),
-    "gitlab": Format("gl-code-quality.json", gitlab),
-    "openmetrics": Format("metrics.txt", openmetrics, "prometheus_client", "prometheus-client"),
-    "badge": Format("badge.json", badge),
-    "in-toto": Format("statement.json", statement),
-    "cyclonedx": Format("bom.json", bom, "cyclonedx.output.json", "'.[bom]'"),
+    "junit": Format("junit.xml", junit, b'<testsuites name="landscape-audit"', "junitparser", "junitparser"),
+    "sarif": Format("audit.sarif", sarif, b'"name": "landscape-audit"'),
+    "github": Format(None, github, b""),
+    "gitlab": Format("gl-code-quality.json", gitlab, b'"engine_name": "landscape-audit"'),
+    "openmetrics": Format(
+        "metrics.txt", openmetrics, b"landscape_audit_verdict", "prometheus_client", "prometheus-client"
+    ),
+    "badge": Format("badge.json", badge, b'"label": "loss landscape"'),
+    "in-toto": Format("statement.json", statement, b"landscapeAudit_verdict"),
+    "cyclonedx": Format("bom.json", bom, b"landscape-audit:exit_code", "cyclonedx.output.json", "'.[bom]'"),
 }
-FILES = tuple(each.file for each in FORMATS.values() if each.file is not None)
+MARKS = {each.file: each.mark for each in FORMATS.values() if each.file is not None}
+FILES = tuple(MARKS)
 
 
 def require_library(name: str) -> None:

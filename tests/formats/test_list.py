@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from verdicts import a_hostile_verdict, verdict_of
 
-from landscape_audit.cli.outputs import OUTPUTS, refuse_strangers
+from landscape_audit.cli.outputs import OUTPUTS, clear, refuse_strangers
+from landscape_audit.errors import OutputError
 from landscape_audit.formats import FILES, FORMATS
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -32,3 +33,12 @@ def test_every_file_is_known_for_an_audits(results, tmp_path):
         if each.file:
             (tmp_path / each.file).write_text(each.text(results))
     refuse_strangers(tmp_path, FILES)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_what_another_program_says_of_us_is_no_file_of_an_audit(file, tmp_path):
+    (tmp_path / file).write_text('{"dependencies": ["landscape-audit", "landscape_audit"]}')
+    with pytest.raises(OutputError, match="no audit wrote it"):
+        refuse_strangers(tmp_path, [file])
+    clear(tmp_path)
+    assert (tmp_path / file).exists()
