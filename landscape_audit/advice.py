@@ -16,9 +16,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from landscape_audit.estimate import Estimate, IntervalKind
 from landscape_audit.ids import name_of
 from landscape_audit.intervals import with_interval
-from landscape_audit.results import AuditResults, Estimate, Failed, IntervalKind
+from landscape_audit.results import AuditResults, Failed
 from landscape_audit.strict import Strict
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from landscape_audit.estimate import Bounds, Estimate, IntervalKind, IntervalPart
 from landscape_audit.policy import Gate, Policy
-from landscape_audit.results import Bounds, Estimate, IntervalKind, IntervalPart
 
 LOOKS = 3
 """How often a gate is looked at, at most, where it may buy a narrower interval: at what there was, and twice more."""

@@ -6,7 +6,7 @@ import functools
 import re
 from dataclasses import dataclass
 
-from landscape_audit.results import Direction
+from landscape_audit.estimate import Direction
 
 ANY = ("*",)
 """The words of a label that takes names out of the model."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from landscape_audit.results import Estimate
+from landscape_audit.estimate import Estimate
 from landscape_audit.text import number
 
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from landscape_audit.checks import Check
 from landscape_audit.confidence import LOOKS
+from landscape_audit.estimate import Label
 from landscape_audit.gates.undecided import MOST, Found, wanted
 from landscape_audit.policy import Policy
 from landscape_audit.probes.bench import Bench
 from landscape_audit.probes.probe import Growth, Probe, ProbeFailedError, with_needs
-from landscape_audit.results import Baseline, Cost, Label
+from landscape_audit.results import Baseline, Cost
 
 
 @dataclass(frozen=True)

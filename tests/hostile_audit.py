@@ -7,21 +7,10 @@ from typing import Any
 
 from results_factory import a_check, an_audit, between
 
+from landscape_audit.detail import Axis, Bar, Bars, Column, Line, Series, Spectrum, Surface, Table
 from landscape_audit.gates.judge import judged
 from landscape_audit.policy import Gate, Policy
-from landscape_audit.results import (
-    AuditResults,
-    Axis,
-    Bar,
-    Bars,
-    Column,
-    Line,
-    Measured,
-    Series,
-    Spectrum,
-    Surface,
-    Table,
-)
+from landscape_audit.results import AuditResults, Measured
 
 HOSTILE = "<script>alert(1)</script>{{7*7}}$\\frac{1}$\x1b[31m\u202e\x00|`*_]\"'" + "w" * 200
 AXIS = Axis(label="Distance", unit="share")

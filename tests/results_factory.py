@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from landscape_audit.estimate import Estimate, IntervalPart, Label, spread
 from landscape_audit.policy import EffectivePolicy
 from landscape_audit.results import (
     AuditResults,
@@ -12,11 +13,8 @@ from landscape_audit.results import (
     Cost,
     DataInfo,
     EnvironmentInfo,
-    Estimate,
     FileRecord,
     InstrumentInfo,
-    IntervalPart,
-    Label,
     Measured,
     Outcome,
     ProbeRecord,
@@ -25,7 +23,6 @@ from landscape_audit.results import (
     SubjectInfo,
     TensorGroup,
     Verdict,
-    spread,
 )
 
 SHA256 = "3f2a" * 16

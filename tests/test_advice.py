@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from landscape_audit.advice import Advice, OfAudit, OfEstimate, OfGate, OfLabel, advice, advised, following_from
 from landscape_audit.checks import BATTERY, OPT_IN, classification
 from landscape_audit.cli.main import app
+from landscape_audit.estimate import Estimate, IntervalKind, Label
 from landscape_audit.gates import demand
 from landscape_audit.gates.judge import judged
 from landscape_audit.ids import name_of
@@ -24,7 +25,7 @@ from landscape_audit.policy import Gate, Policy, Waiver
 from landscape_audit.report.advice import FIRST
 from landscape_audit.report.render import html, markdown
 from landscape_audit.report.view import view
-from landscape_audit.results import AuditResults, Estimate, Failed, InstrumentInfo, IntervalKind, Label, Measured
+from landscape_audit.results import AuditResults, Failed, InstrumentInfo, Measured
 
 RULES = {rule.id: rule for rule in advice().rule}
 CHECKS = {check.id: check for check in (*BATTERY, *OPT_IN)}

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from results_factory import a_check, an_audit
 
 from landscape_audit.confidence import LOOKS, Judging, as_judged, over_looks
+from landscape_audit.estimate import Bounds, Estimate, IntervalKind, IntervalPart, spread
 from landscape_audit.gates.judge import judged
 from landscape_audit.policy import Policy
-from landscape_audit.results import Bounds, Estimate, GateResult, IntervalKind, IntervalPart, Measured, spread
+from landscape_audit.results import GateResult, Measured
 
 TODAY = dt.date(2026, 3, 2)
 LEVELS = (0.9, over_looks(0.9), 0.99, over_looks(0.99))

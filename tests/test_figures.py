@@ -9,9 +9,9 @@ from xml.etree import ElementTree as ET
 import matplotlib as mpl
 import pytest
 
+from landscape_audit.detail import Axis, Line, Series, Surface
 from landscape_audit.figures import drawn
 from landscape_audit.figures.svg import decades, new_canvas
-from landscape_audit.results import Axis, Line, Series, Surface
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "<script>alert(1)</script> & 'DejaVu Sans' style=\"a: b\""

@@ -12,12 +12,13 @@ from user_files import subject_in, trained
 
 from landscape_audit.checks.loss import loss
 from landscape_audit.errors import LossError, ModelError
+from landscape_audit.estimate import Estimate
 from landscape_audit.measure import audit
 from landscape_audit.outcome import outcome_of
 from landscape_audit.probes.gradients import BatchGradients
 from landscape_audit.probes.instrument import InstrumentTrial
 from landscape_audit.probes.probe import ProbeFailedError
-from landscape_audit.results import Estimate, Failed
+from landscape_audit.results import Failed
 from landscape_audit.spec import AuditSpec
 
 ROOTS = """

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from results_factory import an_audit
 
 from landscape_audit.errors import ResultsError
-from landscape_audit.results import Estimate, read_results, spread
+from landscape_audit.estimate import Estimate, spread
+from landscape_audit.results import read_results
 
 
 def stored(folder: Path, **changes: Any) -> Path:

@@ -12,13 +12,14 @@ from torch import nn
 
 from landscape_audit.checks import BATTERY
 from landscape_audit.confidence import LOOKS, asked_levels, over_looks
+from landscape_audit.estimate import Estimate
 from landscape_audit.forecast import forecast
 from landscape_audit.outcome import outcome_of
 from landscape_audit.policy import Policy
 from landscape_audit.probes.krylov import HessianKrylov, KrylovTrace
 from landscape_audit.probes.probe import ProbeFailedError
 from landscape_audit.probes.rayleigh import RitzRayleigh
-from landscape_audit.results import Baseline, Difference, Estimate, Measured
+from landscape_audit.results import Baseline, Difference, Measured
 from landscape_audit.settle import settle
 
 CHECKS = tuple(check for check in BATTERY if check.id in {"sharpness", "trace"})

@@ -11,7 +11,7 @@ from torch import nn
 
 from landscape_audit.checks.loss import loss
 from landscape_audit.comparison.comparison import absolute_change
-from landscape_audit.results import Estimate, reaching
+from landscape_audit.estimate import Estimate, reaching
 from landscape_audit.skewness import asymmetry, reach
 from landscape_audit.statistics import weighted_mean
 

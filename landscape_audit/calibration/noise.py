@@ -10,8 +10,9 @@ from statistics import NormalDist
 from landscape_audit.calibration.limit import Side, prediction_limit, spread_of
 from landscape_audit.calibration.record import FEWEST, LabelNoise, Noise, Resampling
 from landscape_audit.calibration.repeat import Repeat
+from landscape_audit.estimate import UNDECIDED, Estimate
 from landscape_audit.ids import HEADLINES
-from landscape_audit.results import UNDECIDED, AuditResults, Estimate
+from landscape_audit.results import AuditResults
 from landscape_audit.text import count
 
 GATED_LABELS = ("stationarity.class",)

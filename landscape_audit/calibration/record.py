@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from landscape_audit.results import DataInfo, Direction, FileRecord, Record, Signal
+from landscape_audit.estimate import Direction
+from landscape_audit.record import Record
+from landscape_audit.results import DataInfo, FileRecord, Signal
 
 CALIBRATION_VERSION = "1.0"
 FEWEST = 5

@@ -6,8 +6,9 @@ from typing import Any
 
 from huggingface_hub.repocard_data import EvalResult, eval_results_to_model_index
 
+from landscape_audit.estimate import Estimate
 from landscape_audit.ids import HEADLINES, name_of
-from landscape_audit.results import AuditResults, Estimate
+from landscape_audit.results import AuditResults
 from landscape_audit.text import printable
 
 OURS = "landscape_audit."

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from landscape_audit.detail import Column, Table
+from landscape_audit.estimate import finite_or_none
 from landscape_audit.probes.activations import Kind, Observed, Site, Tally
-from landscape_audit.results import Column, Table, finite_or_none
 from landscape_audit.statistics import Floats
 from landscape_audit.text import count, number
 

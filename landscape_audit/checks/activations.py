@@ -8,8 +8,9 @@ import numpy as np
 
 from landscape_audit.checks.activation_layers import Layer, head_tables, layers_of, unit_table
 from landscape_audit.checks.check import check
+from landscape_audit.estimate import Estimate, Label
 from landscape_audit.probes.activations import Kind, Observed, WatchedForward
-from landscape_audit.results import Estimate, Label, Measured, NotApplicable
+from landscape_audit.results import Measured, NotApplicable
 from landscape_audit.text import count
 
 MOST = 0.5

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from landscape_audit.estimate import IntervalKind
 from landscape_audit.probes.probe import Probe
-from landscape_audit.results import IntervalKind, Measured, NotApplicable
+from landscape_audit.results import Measured, NotApplicable
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from landscape_audit.checks.evidence import Evidence
 from landscape_audit.checks.gradient import DISTINGUISHABLE, FEWEST_GROUPS
+from landscape_audit.estimate import UNDECIDED, Estimate, IntervalKind
 from landscape_audit.probes.walks import SMALL
-from landscape_audit.results import UNDECIDED, Estimate, IntervalKind
 from landscape_audit.text import number, percent
 
 LARGE = 0.3

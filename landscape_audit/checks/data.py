@@ -5,24 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from landscape_audit.checks.check import check
+from landscape_audit.detail import Axis, Bar, Bars, Column, Detail, Table
+from landscape_audit.estimate import Direction, Estimate, Label, finite_or_none, reaching
 from landscape_audit.probes.constant import ConstantPrediction, ConstantSample
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.inputs import AuditedInputs, InputSample
 from landscape_audit.probes.losses import CheckpointLoss, LossSample
-from landscape_audit.results import (
-    Axis,
-    Bar,
-    Bars,
-    Column,
-    Detail,
-    Direction,
-    Estimate,
-    Label,
-    Measured,
-    Table,
-    finite_or_none,
-    reaching,
-)
+from landscape_audit.results import Measured
 from landscape_audit.statistics import Mean, ratio, weighted_mean
 from landscape_audit.text import count, number
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from landscape_audit.estimate import Direction, Estimate, IntervalPart, spread
 from landscape_audit.probes.rayleigh import RayleighQuotients, RayleighSample
-from landscape_audit.results import Direction, Estimate, IntervalPart, spread
 from landscape_audit.statistics import weighted_mean
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from landscape_audit.checks.eigenvalue import largest
 from landscape_audit.checks.gradient import distinguishable, null_probability, without_spread
 from landscape_audit.checks.negative_curvature import certificate
+from landscape_audit.estimate import Estimate
 from landscape_audit.probes.escape import Escape
 from landscape_audit.probes.materiality import curvature_worth
 from landscape_audit.probes.surroundings import Surroundings
 from landscape_audit.probes.walks import SMALL, Point
-from landscape_audit.results import Estimate
 
 
 @dataclass(frozen=True)

@@ -5,25 +5,15 @@ from __future__ import annotations
 from landscape_audit.checks.check import check
 from landscape_audit.checks.tolerance import tolerance
 from landscape_audit.checks.walk_line import RADIUS
+from landscape_audit.detail import Axis, Column, Line, Mark, Series, Table
+from landscape_audit.estimate import Estimate, IntervalPart, finite_or_none, spread
 from landscape_audit.probes.ascent import Ball, BallAscent, WorstCase
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.instrument import InstrumentSample, InstrumentTrial
 from landscape_audit.probes.krylov import KrylovTrace, TraceFound
 from landscape_audit.probes.m_sharpness import BatchRises, MSharpness
 from landscape_audit.probes.perturbations import Cloud, FlatnessSample, RandomPerturbation
-from landscape_audit.results import (
-    Axis,
-    Column,
-    Estimate,
-    IntervalPart,
-    Line,
-    Mark,
-    Measured,
-    Series,
-    Table,
-    finite_or_none,
-    spread,
-)
+from landscape_audit.results import Measured
 from landscape_audit.text import count, number, percent
 
 TOLERATED = 0.10

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from landscape_audit.checks.check import check
 from landscape_audit.checks.eigenvalue import UNIT
+from landscape_audit.detail import Column, Table
+from landscape_audit.estimate import Estimate, IntervalPart, spread
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.gauss_newton import GaussNewtonKrylov, GaussNewtonSample, NoGaussNewton
 from landscape_audit.probes.rayleigh import RayleighSample, RitzRayleigh
-from landscape_audit.results import Column, Estimate, IntervalPart, Measured, NotApplicable, Table, spread
+from landscape_audit.results import Measured, NotApplicable
 from landscape_audit.statistics import ratio, weighted_mean
 from landscape_audit.text import number, percent
 

@@ -17,15 +17,11 @@ from landscape_audit.checks.layer_gradients import (
     vanishing,
     without_influence,
 )
+from landscape_audit.estimate import Estimate, IntervalPart, Label
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.gradients import BatchGradients, GradientSample
 from landscape_audit.quantiles import t_quantile
-from landscape_audit.results import (
-    Estimate,
-    IntervalPart,
-    Label,
-    Measured,
-)
+from landscape_audit.results import Measured
 from landscape_audit.statistics import FLIPS, Floats, Mean, jackknife, sign_flip_p, wilson
 from landscape_audit.text import count, percent
 

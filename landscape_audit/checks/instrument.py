@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from landscape_audit.checks.check import check
+from landscape_audit.detail import Column, Table
+from landscape_audit.estimate import Estimate, Label
 from landscape_audit.probes.instrument import InstrumentSample, InstrumentTrial
-from landscape_audit.results import Column, Estimate, Label, Measured, Table
+from landscape_audit.results import Measured
 from landscape_audit.text import count
 
 

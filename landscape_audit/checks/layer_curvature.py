@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from landscape_audit.checks.check import check
 from landscape_audit.checks.eigenvalue import UNIT
+from landscape_audit.detail import Axis, Bar, Bars, Column, Table
+from landscape_audit.estimate import Estimate, IntervalPart, Label, finite_or_none
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.krylov import KrylovTrace, TraceFound
 from landscape_audit.probes.layers import LayerKrylov, LayerTop
-from landscape_audit.results import (
-    Axis,
-    Bar,
-    Bars,
-    Column,
-    Estimate,
-    IntervalPart,
-    Label,
-    Measured,
-    Table,
-    finite_or_none,
-)
+from landscape_audit.results import Measured
 from landscape_audit.text import number, percent
 
 

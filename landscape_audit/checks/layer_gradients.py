@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from statistics import median
 
+from landscape_audit.detail import Axis, Bar, Bars, Column, Table
+from landscape_audit.estimate import Estimate
 from landscape_audit.probes.gradients import BlockGradient, GradientSample
-from landscape_audit.results import Axis, Bar, Bars, Column, Estimate, Table
 from landscape_audit.text import number
 
 VANISHING = 1e-3

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Iterator
 
 from landscape_audit.checks.check import check
+from landscape_audit.estimate import Estimate, IntervalPart, about, reaching
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.losses import CheckpointLoss, LossSample
-from landscape_audit.results import Estimate, IntervalPart, Measured, about, reaching
+from landscape_audit.results import Measured
 from landscape_audit.skewness import LARGE, asymmetry
 from landscape_audit.statistics import Mean, weighted_mean, wilson
 

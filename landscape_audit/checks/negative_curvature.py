@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from landscape_audit.checks.check import check
 from landscape_audit.checks.eigenvalue import UNIT, smallest
 from landscape_audit.checks.walk_line import walk_line
+from landscape_audit.estimate import Estimate, IntervalPart, Label, spread
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.krylov import HessianKrylov
 from landscape_audit.probes.rayleigh import RayleighQuotients, RayleighSample, RitzRayleigh
 from landscape_audit.probes.walks import Slices, Walk
-from landscape_audit.results import Estimate, IntervalPart, Label, Measured, spread
+from landscape_audit.results import Measured
 from landscape_audit.statistics import weighted_mean
 from landscape_audit.text import number
 

@@ -8,22 +8,13 @@ from itertools import pairwise
 
 from landscape_audit.checks.check import check
 from landscape_audit.checks.loss import proportion
+from landscape_audit.detail import Axis, Bar, Bars, Column, Table
+from landscape_audit.estimate import Estimate, finite_or_none, spread
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.instrument import InstrumentSample, InstrumentTrial
 from landscape_audit.probes.perturbations import Cloud, FlatnessSample, RandomPerturbation
 from landscape_audit.probes.quantisation import QuantisationSample, Rounded, RoundedWeights
-from landscape_audit.results import (
-    Axis,
-    Bar,
-    Bars,
-    Column,
-    Estimate,
-    Measured,
-    NotApplicable,
-    Table,
-    finite_or_none,
-    spread,
-)
+from landscape_audit.results import Measured, NotApplicable
 from landscape_audit.text import number, percent
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from landscape_audit.checks.check import check
 from landscape_audit.checks.eigenvalue import UNIT, largest
+from landscape_audit.detail import Column, Table
+from landscape_audit.estimate import Estimate, IntervalPart, finite_or_none, spread
 from landscape_audit.probes.ascent import BallAscent, WorstCase
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.gradients import BatchGradients, GradientSample
@@ -17,16 +19,7 @@ from landscape_audit.probes.krylov import HessianKrylov
 from landscape_audit.probes.perturbations import FlatnessSample, RandomPerturbation
 from landscape_audit.probes.rayleigh import RayleighSample, RitzRayleigh
 from landscape_audit.probes.reparametrisation import FACTOR, Moved, RescaledLayers, Rescaling
-from landscape_audit.results import (
-    Column,
-    Estimate,
-    IntervalPart,
-    Measured,
-    NotApplicable,
-    Table,
-    finite_or_none,
-    spread,
-)
+from landscape_audit.results import Measured, NotApplicable
 from landscape_audit.statistics import ratio
 from landscape_audit.text import count, number
 

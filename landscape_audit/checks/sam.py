@@ -7,22 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from landscape_audit.checks.check import check
+from landscape_audit.detail import Column, Table
+from landscape_audit.estimate import Direction, Estimate, IntervalKind, IntervalPart, Label, finite_or_none, spread
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.kept_twins import SeedFound, TwinFound
 from landscape_audit.probes.sam_twins import BASE, SIGMA, Refused, SamTwins, Twins, stops
-from landscape_audit.results import (
-    Column,
-    Direction,
-    Estimate,
-    IntervalKind,
-    IntervalPart,
-    Label,
-    Measured,
-    NotApplicable,
-    Table,
-    finite_or_none,
-    spread,
-)
+from landscape_audit.results import Measured, NotApplicable
 from landscape_audit.statistics import weighted_mean, wilson
 from landscape_audit.text import count, number
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from landscape_audit.checks.check import check
 from landscape_audit.checks.eigenvalue import UNIT, inner, largest
+from landscape_audit.detail import Column, Table
+from landscape_audit.estimate import Estimate, IntervalPart, Label, spread
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.krylov import HessianKrylov
 from landscape_audit.probes.rayleigh import RayleighSample, RitzRayleigh
-from landscape_audit.results import Column, Estimate, IntervalPart, Label, Measured, Table, spread
+from landscape_audit.results import Measured
 from landscape_audit.statistics import Mean
 from landscape_audit.text import number, percent
 

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from landscape_audit.checks.check import check
 from landscape_audit.checks.eigenvalue import UNIT
+from landscape_audit.detail import Axis, Bar, Spectrum
+from landscape_audit.estimate import Estimate, IntervalPart
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.krylov import HessianKrylov
 from landscape_audit.quantiles import normal_quantile
-from landscape_audit.results import Axis, Bar, Estimate, IntervalPart, Measured, Spectrum
+from landscape_audit.results import Measured
 from landscape_audit.text import count, number, percent
 
 if TYPE_CHECKING:

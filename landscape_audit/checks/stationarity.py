@@ -9,24 +9,12 @@ from landscape_audit.checks.check import check
 from landscape_audit.checks.classification import Branch, decide, undecided
 from landscape_audit.checks.data import reason_of as reason_of_sample
 from landscape_audit.checks.evidence import Evidence, gather
+from landscape_audit.detail import Axis, Column, Line, Mark, Series, Table
+from landscape_audit.estimate import UNDECIDED, Estimate, IntervalKind, Label, finite_or_none, spread
 from landscape_audit.probes.causes import Causes, CausesFound
 from landscape_audit.probes.surroundings import Around, InDouble, Surroundings
 from landscape_audit.probes.walks import Walk
-from landscape_audit.results import (
-    UNDECIDED,
-    Axis,
-    Column,
-    Estimate,
-    IntervalKind,
-    Label,
-    Line,
-    Mark,
-    Measured,
-    Series,
-    Table,
-    finite_or_none,
-    spread,
-)
+from landscape_audit.results import Measured
 from landscape_audit.text import count, number
 
 

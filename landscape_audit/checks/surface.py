@@ -6,8 +6,10 @@ import math
 
 from landscape_audit.checks.check import check
 from landscape_audit.checks.walk_line import RADIUS, walk_line
+from landscape_audit.detail import Axis, Line, Mark, Surface
+from landscape_audit.estimate import Estimate, finite_or_none
 from landscape_audit.probes.walks import Plane, RandomPlane, Slices, Walk
-from landscape_audit.results import Axis, Estimate, Line, Mark, Measured, Surface, finite_or_none
+from landscape_audit.results import Measured
 from landscape_audit.text import count, number, percent
 
 _EXPECTED = {

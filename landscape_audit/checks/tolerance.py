@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from landscape_audit.estimate import Estimate, IntervalKind, IntervalPart, about
 from landscape_audit.probes.perturbations import Cloud
-from landscape_audit.results import Estimate, IntervalKind, IntervalPart, about
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from landscape_audit.checks.check import check
 from landscape_audit.checks.eigenvalue import UNIT
+from landscape_audit.detail import Column, Table
+from landscape_audit.estimate import Estimate, spread
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.krylov import HessianKrylov, KrylovTrace, TraceFound
-from landscape_audit.results import Column, Estimate, Measured, Table, spread
+from landscape_audit.results import Measured
 
 if TYPE_CHECKING:
     from landscape_audit.curvature.lanczos import KrylovSpace

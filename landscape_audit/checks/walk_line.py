@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from landscape_audit.detail import Axis, Line, Mark, Series
+from landscape_audit.estimate import finite_or_none
 from landscape_audit.probes.walks import Walk
-from landscape_audit.results import Axis, Line, Mark, Series, finite_or_none
 
 RADIUS = Axis(label="Distance from the checkpoint", unit="share of the filters' norms")
 

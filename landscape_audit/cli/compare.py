@@ -12,7 +12,8 @@ import typer
 from landscape_audit.cli.columns import columns, folded
 from landscape_audit.cli.progress import tell
 from landscape_audit.cli.stored import read_stored
-from landscape_audit.results import AuditResults, Estimate
+from landscape_audit.estimate import Estimate
+from landscape_audit.results import AuditResults
 
 if TYPE_CHECKING:
     from landscape_audit.report.compare_view import ComparisonView

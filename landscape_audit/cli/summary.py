@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 from landscape_audit.cli.columns import WIDTH, folded
 from landscape_audit.comparison.changes import changes
+from landscape_audit.estimate import Label
 from landscape_audit.ids import HEADLINES
 from landscape_audit.intervals import with_interval
 from landscape_audit.report.advice import advice_of
 from landscape_audit.report.baseline import baseline_of
 from landscape_audit.report.verdict import class_of_point
-from landscape_audit.results import AuditResults, Failed, GateResult, Label
+from landscape_audit.results import AuditResults, Failed, GateResult
 from landscape_audit.text import printable
 
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from landscape_audit.results import AuditResults, Baseline, Difference, IntervalKind
+from landscape_audit.estimate import IntervalKind
+from landscape_audit.results import AuditResults, Baseline, Difference
 from landscape_audit.text import printable
 
 MEANS_ANOTHER: dict[str, tuple[str, ...]] = {

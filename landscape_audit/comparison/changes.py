@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from landscape_audit.comparison.comparison import SHARE, absolute_change, change_from, is_paired, relative_change
-from landscape_audit.results import AuditResults, Baseline, Difference, Estimate
+from landscape_audit.estimate import Estimate
+from landscape_audit.results import AuditResults, Baseline, Difference
 from landscape_audit.text import number, percent
 
 Word = Literal["higher", "lower", "the same", "no difference that can be told", "not comparable"]

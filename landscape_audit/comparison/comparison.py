@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import product
 
 from landscape_audit.confidence import Judging, as_judged
+from landscape_audit.estimate import Estimate, IntervalKind, IntervalPart
 from landscape_audit.quantiles import t_quantile
-from landscape_audit.results import Baseline, Estimate, IntervalKind, IntervalPart
+from landscape_audit.results import Baseline
 from landscape_audit.skewness import asymmetry, reach
 
 SHARE = "share of the baseline"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from landscape_audit.detail import Bars, Detail, Line, Spectrum, Surface
 from landscape_audit.figures import bars, line, spectrum, surface
-from landscape_audit.results import Bars, Detail, Line, Spectrum, Surface
 
 
 def drawn(detail: Detail) -> tuple[bytes, str] | None:

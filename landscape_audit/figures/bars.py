@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from landscape_audit.detail import Bars
 from landscape_audit.figures.svg import MEASURED, REFERENCE, legible, new_canvas, worded
-from landscape_audit.results import Bars
 from landscape_audit.text import number, printable
 
 MOST = 30

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from landscape_audit.detail import Line, Series
 from landscape_audit.figures.svg import MEASURED, PREDICTED, REFERENCE, Canvas, decades, legible, new_canvas, threshold
-from landscape_audit.results import Line, Series
 from landscape_audit.text import number
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from landscape_audit.detail import Spectrum
 from landscape_audit.figures.svg import MEASURED, REFERENCE, new_canvas, worded
-from landscape_audit.results import Spectrum
 from landscape_audit.text import number
 
 

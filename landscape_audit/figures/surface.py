@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from landscape_audit.detail import Surface
 from landscape_audit.figures.svg import INK, legible, new_canvas, worded
-from landscape_audit.results import Surface
 from landscape_audit.text import number
 
 BANDS = 18

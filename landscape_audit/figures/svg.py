@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import XAxis, YAxis
     from matplotlib.figure import Figure
 
-    from landscape_audit.results import Axis
+    from landscape_audit.detail import Axis
 
 # Okabe & Ito's colours: told apart with any colour vision, and of different lightness, so also in grey.
 MEASURED = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

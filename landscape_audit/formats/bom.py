@@ -10,7 +10,8 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from landscape_audit.results import AuditResults, Estimate
+from landscape_audit.estimate import Estimate
+from landscape_audit.results import AuditResults
 
 _OURS = "landscape-audit:"
 _NAMESPACE = uuid.UUID("5f3b3f0e-2f0a-5b7e-9d51-6d1f6f0c7a55")

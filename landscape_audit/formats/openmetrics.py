@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, get_args
 
-from landscape_audit.results import AuditResults, Estimate, GateStatus, Word
+from landscape_audit.estimate import Estimate
+from landscape_audit.results import AuditResults, GateStatus, Word
 from landscape_audit.text import printable
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from landscape_audit.comparison.comparison import absolute_change, change_from, relative_change
 from landscape_audit.confidence import Judging
+from landscape_audit.estimate import UNDECIDED, Direction, Estimate, Label
 from landscape_audit.intervals import with_interval
 from landscape_audit.policy import Allowance, Gate
-from landscape_audit.results import UNDECIDED, Baseline, Direction, Estimate, GateStatus, Label
+from landscape_audit.results import Baseline, GateStatus
 from landscape_audit.text import number, percent
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from landscape_audit.errors import PolicyError
+from landscape_audit.estimate import Direction
 from landscape_audit.policy import Gate
-from landscape_audit.results import Direction
 
 
 def refuse_wrong_kind(key: str, gate: Gate, direction: Direction, words: Sequence[str] | None) -> None:

@@ -10,6 +10,7 @@ from landscape_audit.comparison.changes import change_in_words
 from landscape_audit.comparison.comparison import SHARE
 from landscape_audit.confidence import Judging, as_judged, is_known, judging
 from landscape_audit.errors import PolicyError
+from landscape_audit.estimate import Estimate, Label
 from landscape_audit.gates.demand import (
     Ruling,
     changed,
@@ -23,7 +24,7 @@ from landscape_audit.gates.kinds import refuse_wrong_kind
 from landscape_audit.ids import declared
 from landscape_audit.intervals import with_interval
 from landscape_audit.policy import Gate, Policy, Requirement, Waiver
-from landscape_audit.results import AuditResults, DataInfo, Estimate, Failed, Label, NotApplicable, Outcome
+from landscape_audit.results import AuditResults, DataInfo, Failed, NotApplicable, Outcome
 from landscape_audit.text import did_you_mean, number, percent
 
 

@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 
 from landscape_audit.confidence import BOUGHT, Judging, as_judged, judging
+from landscape_audit.estimate import Estimate, IntervalKind, IntervalPart, Label
 from landscape_audit.gates.demand import changed, no_worse, on_label, settled, why_incomparable
 from landscape_audit.policy import Gate, Policy
-from landscape_audit.results import Baseline, Estimate, GateStatus, IntervalKind, IntervalPart, Label
+from landscape_audit.results import Baseline, GateStatus
 
 MOST = 16
 """How many times as large a budget may get at one look: a standard error falls to a quarter."""

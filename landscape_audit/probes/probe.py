@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from landscape_audit.budgets import Budgets
-from landscape_audit.results import Cost, IntervalKind
+from landscape_audit.estimate import IntervalKind
+from landscape_audit.results import Cost
 
 if TYPE_CHECKING:
     from landscape_audit.probes.bench import Bench

@@ -5,24 +5,14 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 
+from landscape_audit.detail import Detail, Surface, Table
 from landscape_audit.figures import drawn
 from landscape_audit.report.anchor import anchor
 from landscape_audit.report.cost import in_gradients
 from landscape_audit.report.estimate import estimates_table
 from landscape_audit.report.scene import SceneView, scene_of
 from landscape_audit.report.tables import TableView, numbers_behind, table_of
-from landscape_audit.results import (
-    AuditResults,
-    CheckResult,
-    Cost,
-    Detail,
-    Failed,
-    Measured,
-    NotApplicable,
-    Outcome,
-    Surface,
-    Table,
-)
+from landscape_audit.results import AuditResults, CheckResult, Cost, Failed, Measured, NotApplicable, Outcome
 from landscape_audit.text import count, printable
 
 

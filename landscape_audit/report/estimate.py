@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from landscape_audit.estimate import Estimate
 from landscape_audit.ids import name_of
 from landscape_audit.intervals import with_interval
 from landscape_audit.report.tables import TableView, capped, cell
-from landscape_audit.results import Estimate
 from landscape_audit.text import number, percent, printable
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from landscape_audit.detail import Axis, Surface
 from landscape_audit.figures.surface import Shades, colours, shades_of
 from landscape_audit.figures.svg import legible
-from landscape_audit.results import Axis, Surface
 from landscape_audit.text import number, printable
 
 MOST_CELLS = 10_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from landscape_audit.results import Bars, Detail, Line, Spectrum, Surface, Table
+from landscape_audit.detail import Bars, Detail, Line, Spectrum, Surface, Table
 from landscape_audit.text import count, number, printable
 
 MOST_ROWS = 200

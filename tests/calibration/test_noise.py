@@ -12,8 +12,9 @@ from landscape_audit.calibration.gates import gates_toml, rates
 from landscape_audit.calibration.record import Calibration, Resampling
 from landscape_audit.calibration.repeat import Repeat
 from landscape_audit.calibration.table import markdown, terminal_table
+from landscape_audit.estimate import Estimate, Label, spread
 from landscape_audit.policy import Policy
-from landscape_audit.results import Estimate, FileRecord, Label, Measured, spread
+from landscape_audit.results import FileRecord, Measured
 
 BOOTSTRAP = Resampling(kind="bootstrap", unit="examples", n_samples=450)
 REDRAW = Resampling(kind="redraw", unit="examples", n_samples=450, drawn_from=4500)

@@ -13,7 +13,8 @@ from command_line import assert_one_message, outcome
 from hostile_audit import HOSTILE
 from results_factory import an_audit, an_estimate
 
-from landscape_audit.results import Label, Measured
+from landscape_audit.estimate import Label
+from landscape_audit.results import Measured
 
 
 @pytest.fixture

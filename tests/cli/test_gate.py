@@ -9,8 +9,9 @@ from typer.testing import CliRunner, Result
 
 from landscape_audit.cli.gate import gate
 from landscape_audit.errors import ResultsError, UsageError
+from landscape_audit.estimate import Label
 from landscape_audit.policy import Policy
-from landscape_audit.results import AuditResults, Failed, Label, Measured
+from landscape_audit.results import AuditResults, Failed, Measured
 from landscape_audit.seal import sealed
 
 STRICT = '[gates."sharpness.lambda_max"]\nat_most = 20\nwhy = "w"\n'

@@ -15,10 +15,11 @@ from typer.testing import CliRunner, Result
 
 from landscape_audit.cli.policy import policy
 from landscape_audit.errors import PolicyError
+from landscape_audit.estimate import Estimate, Label
 from landscape_audit.gates.judge import judged
 from landscape_audit.gates.policy_file import BUILT_IN, read_policy
 from landscape_audit.report.policy import policy_of
-from landscape_audit.results import Estimate, Label, Measured
+from landscape_audit.results import Measured
 
 GATE = '[gates."sharpness.lambda_max"]\nat_most = 40\nwhy = "2 / lr"\n'
 WAIVER = f"""

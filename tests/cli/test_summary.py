@@ -7,10 +7,11 @@ import datetime as dt
 from results_factory import OUTCOMES, an_audit, an_estimate
 
 from landscape_audit.cli.summary import gate_table, summary
+from landscape_audit.estimate import Label
 from landscape_audit.gates.judge import judged
 from landscape_audit.policy import Gate, Policy
 from landscape_audit.report.advice import advice_of
-from landscape_audit.results import Label, Measured
+from landscape_audit.results import Measured
 
 WHY = "The best step along −g lowers the loss by 0.02, and the mean gradient is real."
 

@@ -9,9 +9,10 @@ from results_factory import an_audit, an_estimate, checks_with
 
 from landscape_audit.comparison.baseline import baseline_of
 from landscape_audit.comparison.changes import changes
+from landscape_audit.estimate import IntervalPart
 from landscape_audit.gates.judge import judged
 from landscape_audit.policy import EffectivePolicy
-from landscape_audit.results import AuditResults, InstrumentInfo, IntervalPart, Measured
+from landscape_audit.results import AuditResults, InstrumentInfo, Measured
 
 TODAY = dt.date(2026, 3, 2)
 

@@ -11,7 +11,7 @@ from scipy import stats
 from landscape_audit.checks.loss import proportion
 from landscape_audit.comparison.comparison import absolute_change, is_paired, relative_change
 from landscape_audit.confidence import LOOKS, Judging, as_judged, over_looks, with_bounds
-from landscape_audit.results import Estimate, IntervalPart, spread
+from landscape_audit.estimate import Estimate, IntervalPart, spread
 from landscape_audit.statistics import weighted_mean
 
 SAMPLING = ("sampling",)

@@ -13,8 +13,9 @@ from hostile_audit import an_audit_with_everything
 from results_factory import SHA256, an_audit
 from sealed_audit import a_sealed_audit, several_audits
 
+from landscape_audit.estimate import Estimate
 from landscape_audit.formats.bom import bom
-from landscape_audit.results import Estimate, FileRecord, Measured
+from landscape_audit.results import FileRecord, Measured
 
 SHARDS = tuple(FileRecord(name=f"m-{i}.safetensors", sha256=SHA256, size_bytes=i) for i in range(3))
 

@@ -8,10 +8,11 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from results_factory import a_check, an_audit, between
 from verdicts import TODAY, WHY, a_hostile_verdict, every_verdict, verdict_of
 
+from landscape_audit.estimate import Estimate
 from landscape_audit.formats.openmetrics import openmetrics
 from landscape_audit.gates.judge import judged
 from landscape_audit.policy import EffectivePolicy, Gate
-from landscape_audit.results import Estimate, Measured
+from landscape_audit.results import Measured
 from landscape_audit.text import printable
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from results_factory import SHA256, an_audit, between
 
 from landscape_audit.errors import PolicyError
+from landscape_audit.estimate import Estimate, Label, spread
 from landscape_audit.gates.demand import on_label, on_number
 from landscape_audit.gates.judge import judged, last_line
 from landscape_audit.gates.rulings import refuse_sample
@@ -21,14 +22,11 @@ from landscape_audit.results import (
     AuditResults,
     Baseline,
     Difference,
-    Estimate,
     Failed,
     GateResult,
     InstrumentInfo,
-    Label,
     Measured,
     NotApplicable,
-    spread,
 )
 
 TODAY = dt.date(2026, 3, 2)

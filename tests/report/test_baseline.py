@@ -8,9 +8,10 @@ from results_factory import an_audit, an_estimate
 
 from landscape_audit.cli.summary import summary
 from landscape_audit.comparison.baseline import baseline_of
+from landscape_audit.estimate import Label
 from landscape_audit.report.render import html, markdown
 from landscape_audit.report.view import view
-from landscape_audit.results import Label, Measured
+from landscape_audit.results import Measured
 
 
 def compared(**changes):

@@ -10,13 +10,14 @@ from hostile_audit import DETAILS, HOSTILE, an_audit_with_everything, policy
 from real_browser import CHROMIUM, Opened, browser
 from results_factory import a_check, an_audit, between
 
+from landscape_audit.detail import Column, Mark, Table
 from landscape_audit.gates.demand import settled
 from landscape_audit.gates.judge import judged
 from landscape_audit.policy import Gate
 from landscape_audit.report.compare_view import comparison
 from landscape_audit.report.render import comparison_html
 from landscape_audit.report.write import write_reports
-from landscape_audit.results import Column, Mark, Measured, Table
+from landscape_audit.results import Measured
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here: apt-get install chromium")
 pytest.importorskip("playwright", reason="Playwright is not installed")

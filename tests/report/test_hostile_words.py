@@ -24,13 +24,14 @@ from results_factory import an_audit, between
 from landscape_audit.card.card import card_with
 from landscape_audit.cli.summary import failures, summary
 from landscape_audit.comparison.baseline import baseline_of
+from landscape_audit.estimate import Label
 from landscape_audit.gates.judge import judged, last_line
 from landscape_audit.policy import Policy
 from landscape_audit.report.pdf import pdf
 from landscape_audit.report.render import SCRIPTS, html, markdown
 from landscape_audit.report.view import view
 from landscape_audit.resources import template_dir
-from landscape_audit.results import AuditResults, Failed, Label, Measured
+from landscape_audit.results import AuditResults, Failed, Measured
 
 MARKED = (
     HOSTILE[:60],

@@ -20,10 +20,11 @@ from results_factory import a_check, an_audit, an_estimate
 
 from landscape_audit.checks import BATTERY
 from landscape_audit.comparison.baseline import baseline_of
+from landscape_audit.detail import Column, Table
 from landscape_audit.gates.judge import judged
 from landscape_audit.report.pdf import pdf
 from landscape_audit.report.view import view
-from landscape_audit.results import Column, Failed, Measured, Table
+from landscape_audit.results import Failed, Measured
 
 CURVE, PLANE, DENSITY, BARS, _ = DETAILS
 DOTS_A_MM = 40 / 25.4

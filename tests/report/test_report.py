@@ -16,6 +16,7 @@ import pytest
 from hostile_audit import DETAILS, an_audit_with_everything, policy
 from results_factory import a_check, an_audit, between
 
+from landscape_audit.detail import Axis, Line, Series
 from landscape_audit.figures import drawn
 from landscape_audit.gates.judge import judged
 from landscape_audit.policy import Gate, Policy
@@ -23,15 +24,7 @@ from landscape_audit.report.render import html, markdown
 from landscape_audit.report.tables import MOST_ROWS
 from landscape_audit.report.view import view
 from landscape_audit.report.write import write_reports
-from landscape_audit.results import (
-    Axis,
-    Failed,
-    InstrumentInfo,
-    Line,
-    Measured,
-    NotApplicable,
-    Series,
-)
+from landscape_audit.results import Failed, InstrumentInfo, Measured, NotApplicable
 
 
 @pytest.fixture(scope="module")

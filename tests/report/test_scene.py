@@ -7,9 +7,9 @@ import math
 import pytest
 from hostile_audit import DETAILS
 
+from landscape_audit.detail import Axis, Mark
 from landscape_audit.figures.surface import BANDS, colours, shades_of
 from landscape_audit.report.scene import MOST_CELLS, scene_of
-from landscape_audit.results import Axis, Mark
 
 PLANE = DETAILS[1]
 LOG = Axis(label="Loss", unit="loss", scale="log")

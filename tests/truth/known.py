@@ -10,10 +10,11 @@ from subjects import measured
 
 from landscape_audit.checks import BATTERY, OPT_IN
 from landscape_audit.checks.stationarity import stationarity
+from landscape_audit.estimate import Estimate
 from landscape_audit.ids import ANY, declared
 from landscape_audit.outcome import outcome_of
 from landscape_audit.probes.bench import Bench
-from landscape_audit.results import Estimate, Measured
+from landscape_audit.results import Measured
 
 CHECKS = {check.id: check for check in (*BATTERY, *OPT_IN)}
 Reader = Callable[[Bench], Estimate]

@@ -14,13 +14,14 @@ from torch import nn
 
 from landscape_audit.checks.check import Check
 from landscape_audit.confidence import as_judged, judging
+from landscape_audit.estimate import Estimate, spread
 from landscape_audit.gates.demand import on_number
 from landscape_audit.outcome import outcome_of
 from landscape_audit.policy import Policy
 from landscape_audit.probes.bench import Bench
 from landscape_audit.probes.facts import Facts
 from landscape_audit.probes.probe import Growth, Probe, Size
-from landscape_audit.results import Cost, Estimate, Measured, spread
+from landscape_audit.results import Cost, Measured
 from landscape_audit.settle import settle
 from landscape_audit.statistics import weighted_mean
 

@@ -21,10 +21,11 @@ from landscape_audit.comparison.comparison import relative_change
 from landscape_audit.confidence import Judging, as_judged, over_looks
 from landscape_audit.config_error import validated
 from landscape_audit.demo.train import write_project
+from landscape_audit.estimate import Estimate
 from landscape_audit.gates.judge import judged
 from landscape_audit.gates.policy_file import BUILT_IN, read_policy
 from landscape_audit.measure import audit
-from landscape_audit.results import AuditResults, Estimate, Measured
+from landscape_audit.results import AuditResults, Measured
 from landscape_audit.spec import AuditSpec, ChecksSpec
 from landscape_audit.toml_file import read_toml
 

@@ -8,7 +8,7 @@ from subjects import Landscape, bench, cross_entropy, measured, output, subject
 from torch import nn
 
 from landscape_audit.checks.stationarity import stationarity
-from landscape_audit.results import Label
+from landscape_audit.estimate import Label
 from landscape_audit.subject.subject import Subject
 
 

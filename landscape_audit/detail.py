@@ -1,0 +1,117 @@
+"""What a check shows beside its estimates: the numbers of a figure, or of a table, and what they say.
+
+The report draws them; they know nothing of how.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from landscape_audit.record import Record
+
+
+class Axis(Record):
+    """What a figure's axis measures."""
+
+    label: str
+    unit: str = ""
+    scale: Literal["linear", "log", "symlog"] = "linear"
+
+
+class Mark(Record):
+    """A reference line across a figure, or a point on it where both coordinates are given."""
+
+    label: str
+    x: float | None = None
+    y: float | None = None
+
+
+class _Detail(Record):
+    """What every figure and table carries: a caption that is a finding, and what one would expect to see."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    title: str
+    finding: str
+    expected: str = ""
+
+
+class Series(Record):
+    """Points of one curve in order; a `None` in `y` is a point that has no finite value."""
+
+    name: str
+    role: Literal["measured", "predicted", "reference"] = "measured"
+    x: tuple[float, ...]
+    y: tuple[float | None, ...]
+    low: tuple[float | None, ...] = ()
+    high: tuple[float | None, ...] = ()
+
+
+class Line(_Detail):
+    """Curves over one variable."""
+
+    kind: Literal["line"] = "line"
+    x: Axis
+    y: Axis
+    series: tuple[Series, ...]
+    marks: tuple[Mark, ...] = ()
+
+
+class Surface(_Detail):
+    """Values on a grid: `z[row][column]` at (`xs[column]`, `ys[row]`). `None` cells are not finite, and stay so."""
+
+    kind: Literal["surface"] = "surface"
+    x: Axis
+    y: Axis
+    z_axis: Axis
+    xs: tuple[float, ...]
+    ys: tuple[float, ...]
+    z: tuple[tuple[float | None, ...], ...]
+    marks: tuple[Mark, ...] = ()
+
+
+class Spectrum(_Detail):
+    """A density of eigenvalues, and the single eigenvalues that stand out of it with their intervals."""
+
+    kind: Literal["spectrum"] = "spectrum"
+    x: Axis
+    grid: tuple[float, ...]
+    density: tuple[float, ...]
+    outliers: tuple[Bar, ...] = ()
+
+
+class Bar(Record):
+    """One named value with its interval."""
+
+    label: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+class Bars(_Detail):
+    """Named values on one axis, in the order they should be read."""
+
+    kind: Literal["bars"] = "bars"
+    axis: Axis
+    bars: tuple[Bar, ...]
+
+
+class Column(Record):
+    """One column of a table; `name` is how other programs find it."""
+
+    name: str
+    title: str
+    unit: str = ""
+
+
+class Table(_Detail):
+    """Rows of words and numbers. Numbers are unrounded; the report rounds."""
+
+    kind: Literal["table"] = "table"
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str | int | float | bool | None, ...], ...]
+
+
+Detail = Annotated[Line | Surface | Spectrum | Bars | Table, Field(discriminator="kind")]
