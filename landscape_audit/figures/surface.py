@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from landscape_audit.detail import Surface
-from landscape_audit.figures.svg import INK, legible, new_canvas, worded
+from landscape_audit.figures.svg import INK, PAPER, REFERENCE, Canvas, legible, new_canvas, worded
 from landscape_audit.text import number
 
 BANDS = 18
 """Colours of a surface: steps that the eye still tells apart beside the bar that names them."""
+
+
+EMPTY = "#f3f4f6"
 
 
 @dataclass(frozen=True)
@@ -55,44 +59,64 @@ def colours() -> tuple[str, ...]:
 
 
 def draw(surface: Surface) -> bytes:
-    """Filled contours, light where the value is high; the checkpoint marked; cells without a value hatched."""
+    """Filled contours, light where the value is high; the checkpoint marked; cells without a value crossed out."""
     import numpy as np
-    from matplotlib.colors import LogNorm, Normalize
 
-    with new_canvas(width=5.0, height=4.0) as canvas:
+    with new_canvas() as canvas:
         axes = canvas.axes
         z = np.array([[math.nan if value is None else value for value in row] for row in surface.z], dtype=float)
-        axes.set_facecolor("#f3f4f6")
+        axes.set_facecolor(EMPTY)
         axes.grid(visible=False)
+        canvas.square = True
+        axes.set_xlim(*_sides(surface.xs))
+        axes.set_ylim(*_sides(surface.ys))
         if (shades := shades_of(surface)) is not None:
-            levels = shades.levels
-            norm = LogNorm(levels[0], levels[-1]) if shades.log else Normalize(levels[0], levels[-1])
-            masked = np.ma.masked_invalid(z)
-            filled = axes.contourf(surface.xs, surface.ys, masked, levels=levels, norm=norm, cmap="cividis")
-            axes.contour(surface.xs, surface.ys, masked, levels=levels, colors="white", linewidths=0.4, alpha=0.6)
-            ticks = levels[::3]
-            most = _digits(ticks)
-            bar = canvas.figure.colorbar(filled, ax=axes, ticks=ticks, format=lambda value, _: number(value, most))
-            bar.set_label(worded(surface.z_axis))
-            bar.outline.set_visible(False)
+            _fill(canvas, surface, z, shades)
+        else:
+            canvas.note(_why_no_colour(surface))
         for mark in surface.marks:
             if mark.x is not None and mark.y is not None:
-                axes.plot([mark.x], [mark.y], "o", markerfacecolor="white", markeredgecolor=INK, markersize=7)
-                axes.annotate(
-                    legible(mark.label),
-                    (mark.x, mark.y),
-                    xytext=(7, 7),
-                    textcoords="offset points",
-                    fontsize=8,
-                    bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
+                axes.plot(
+                    [mark.x],
+                    [mark.y],
+                    "o",
+                    markerfacecolor=PAPER,
+                    markeredgecolor=INK,
+                    markersize=5.5,
+                    label=legible(mark.label),
                 )
         rows, columns = np.nonzero(~np.isfinite(z))
         if rows.size:
             xs, ys = np.array(surface.xs)[columns], np.array(surface.ys)[rows]
-            axes.plot(xs, ys, "x", color="#9ca3af", markersize=5)
-        axes.set_aspect("equal", anchor="SW")  # where layout put it, or its labels would leave the page
+            axes.plot(xs, ys, "x", color=REFERENCE, markersize=4, label="no finite value")
         canvas.label(surface.x, surface.y)
         return canvas.svg()
+
+
+def _fill(canvas: Canvas, surface: Surface, z: Any, shades: Shades) -> None:
+    import numpy as np
+    from matplotlib.colors import LogNorm, Normalize
+
+    levels = shades.levels
+    norm = LogNorm(levels[0], levels[-1]) if shades.log else Normalize(levels[0], levels[-1])
+    masked = np.ma.masked_invalid(z)
+    filled = canvas.axes.contourf(surface.xs, surface.ys, masked, levels=levels, norm=norm, cmap="cividis")
+    canvas.axes.contour(surface.xs, surface.ys, masked, levels=levels, colors="white", linewidths=0.4, alpha=0.6)
+    canvas.colour_bar(filled, levels[::3], worded(surface.z_axis))
+
+
+def _sides(places: tuple[float, ...]) -> tuple[float, float]:
+    low, high = min(places, default=0.0), max(places, default=0.0)
+    return (low, high) if low < high else (low - 0.5, high + 0.5)
+
+
+def _why_no_colour(surface: Surface) -> str:
+    finite = [value for row in surface.z for value in row if value is not None]
+    if not finite:
+        return "no cell has a finite value"
+    if min(finite) == max(finite):
+        return f"every cell is {number(finite[0])}"
+    return f"from {number(min(finite))} to {number(max(finite))}: too far for colours"
 
 
 def alt(surface: Surface) -> str:
@@ -103,14 +127,11 @@ def alt(surface: Surface) -> str:
     lost = len(cells) - len(finite)
     missing = f" {lost} of {len(cells)} cells have no finite value." if lost else ""
     if not finite:
-        return f"{surface.title}. No cell has a finite value."
+        return f"{surface.title}: no cell has a finite value."
     low, high = min(finite), max(finite)
+    size = f"{worded(surface.z_axis)} on {len(surface.xs)} by {len(surface.ys)} points"
     return (
-        f"{surface.title}. Lowest {number(low[0], 3)} at ({number(low[1], 2)}, {number(low[2], 2)}), "
+        f"{surface.title}: {size}. "
+        f"Lowest {number(low[0], 3)} at ({number(low[1], 2)}, {number(low[2], 2)}), "
         f"highest {number(high[0], 3)} at ({number(high[1], 2)}, {number(high[2], 2)}).{missing}"
     )
-
-
-def _digits(ticks: list[float]) -> int:
-    """As few as tell the ticks apart, and no more than six."""
-    return next((digits for digits in range(2, 6) if len({number(each, digits) for each in ticks}) == len(ticks)), 6)
