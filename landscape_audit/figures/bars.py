@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from landscape_audit.detail import Bar, Bars
-from landscape_audit.figures.lettering import fitted
+from landscape_audit.figures.lettering import fitted, within_a_sentence
 from landscape_audit.figures.svg import (
     FAINT,
     INK,
@@ -20,6 +20,7 @@ from landscape_audit.figures.svg import (
     threshold,
     worded,
 )
+from landscape_audit.figures.ticks import room_on_log
 from landscape_audit.text import count, number, printable
 
 MOST = 24
@@ -51,9 +52,9 @@ def draw(bars: Bars) -> bytes:
 
 def alt(bars: Bars) -> str:
     """The bars in words: what they measure, and the first five of them."""
-    first = ", ".join(f"{printable(bar.label, 60)} {number(bar.value, 3)}" for bar in bars.bars[:5]) or "nothing"
+    first = ", ".join(f"{printable(bar.label, 60)}: {number(bar.value, 3)}" for bar in bars.bars[:5]) or "Nothing"
     more = f", and {len(bars.bars) - 5:,} more" if len(bars.bars) > 5 else ""
-    return f"{bars.title}: {worded(bars.axis)}, {count(len(bars.bars), 'bar')}. {first}{more}."
+    return f"{bars.title}: {within_a_sentence(worded(bars.axis))}, {count(len(bars.bars), 'bar')}. {first}{more}."
 
 
 def _scale(canvas: Canvas, bars: Bars) -> None:
@@ -64,7 +65,7 @@ def _scale(canvas: Canvas, bars: Bars) -> None:
         canvas.axes.set_xlim(low - room * (low < 0), high + room)
     elif values and min(values) > 0:
         canvas.axes.set_xscale("log")
-        canvas.axes.set_xlim(min(values) / 2, 2 * max(values))
+        canvas.axes.set_xlim(*room_on_log(values))
     else:
         linthresh, low, high = threshold(values), min(values, default=0.0), max(values, default=1.0)
         canvas.axes.set_xscale("symlog", linthresh=linthresh)

@@ -9,11 +9,11 @@ DARK = {
     "#d1d5db": "#4b5563",  # lines
     "#eef0f3": "#262d36",  # grid
     "#f3f4f6": "#20262e",  # where a surface has no value
-    "#6b7280": "#a3acb9",  # reference
+    "#6b7280": "#8d97a5",  # reference
     "#0072b2": "#4fa9e6",
     "#d55e00": "#ff8b4a",
     "#009e73": "#35c796",
-    "#cc79a7": "#e29cc4",
+    "#cc79a7": "#ff9fd8",
     "#e69f00": "#f2b735",
     "#56b4e9": "#a9dcff",
 }

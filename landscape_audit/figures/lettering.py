@@ -34,6 +34,11 @@ def lines_of(text: str, most: float) -> str:
     return f"{fitted(name, most)}\n{fitted(bracket[1:] + unit, most)}"
 
 
+def within_a_sentence(text: str) -> str:
+    """`rise of the loss` for `Rise of the loss`, and `SGD` as it is."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
+
+
 def columns_of(labels: Sequence[str], beside: float, most: float) -> int:
     """In how many columns a legend fits, filled one column after another; `beside` is what a label has next to it."""
     for columns in range(len(labels), 1, -1):

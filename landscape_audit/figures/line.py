@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 from landscape_audit.detail import Line, Series
+from landscape_audit.figures.lettering import within_a_sentence
 from landscape_audit.figures.svg import (
     LARGEST,
     LOOKS,
@@ -20,6 +20,7 @@ from landscape_audit.figures.svg import (
     threshold,
     worded,
 )
+from landscape_audit.figures.ticks import numbers, room_on_log
 from landscape_audit.text import count, number
 
 SPARSE = 24
@@ -41,7 +42,7 @@ def draw(line: Line) -> bytes:
 def alt(line: Line) -> str:
     """The curves in words: what is over what, and of each its lowest and highest points."""
     told = " ".join(_described(series) for series in line.series)
-    return f"{line.title}: {worded(line.y)} over {worded(line.x)}. {told}"
+    return f"{line.title}: {within_a_sentence(worded(line.y))} over {within_a_sentence(worded(line.x))}. {told}"
 
 
 def _looks(every: tuple[Series, ...]) -> list[Look]:
@@ -101,34 +102,32 @@ def _say_what_is_missing(canvas: Canvas, line: Line) -> None:
 
 def _scales(canvas: Canvas, line: Line) -> None:
     """The scales of both axes, from what is measured: a prediction far off must not flatten it."""
-    bands = [value for series in line.series for value in (*series.y, *series.low, *series.high)]
-    measured = _finite(value for series in line.series if series.role == "measured" for value in series.y)
-    values = _finite(bands)
-    if line.x.scale == "log":
-        canvas.axes.set_xscale("log")
-        canvas.axes.set_xlim(*_log_room(_finite(x for series in line.series for x in series.x if x > 0)))
-    if line.y.scale == "log" or (line.y.scale == "symlog" and measured and min(measured) > 0):
-        canvas.axes.set_yscale("log")
-        positive = [value for value in (measured or values) if value > 0]
-        canvas.axes.set_ylim(*_log_room(positive, max(values, default=0.0)))
-    elif line.y.scale == "symlog":
-        linthresh = threshold(values)
-        low, high = min(values, default=0.0), max(values, default=0.0)
-        canvas.axes.set_yscale("symlog", linthresh=linthresh)
-        canvas.axes.set_ylim(min(0.0, 1.6 * low) - 0.4 * linthresh, max(0.0, 1.6 * high) + 0.4 * linthresh)
-        canvas.axes.set_yticks(decades(linthresh, low, high))
+    axes = canvas.axes
+    along = _finite(x for series in line.series for x in series.x)
+    if line.x.scale == "log" and min(along, default=0.0) > 0:
+        axes.set_xscale("log")
+        axes.set_xlim(*room_on_log(along))
+    measured = _values(series for series in line.series if series.role == "measured")
+    every = _values(line.series)
+    points = _finite(value for series in line.series if series.role == "measured" for value in series.y)
+    if line.y.scale != "linear" and min(points, default=0.0) > 0:
+        axes.set_yscale("log")
+        low, high = room_on_log(points)
+        axes.set_ylim(low, max(high, room_on_log([max(every)])[1]))
+    elif line.y.scale != "linear":
+        linthresh = threshold(every)
+        low, high = min(every, default=0.0), max(every, default=0.0)
+        axes.set_yscale("symlog", linthresh=linthresh)
+        axes.set_ylim(min(0.0, 1.6 * low) - 0.4 * linthresh, max(0.0, 1.6 * high) + 0.4 * linthresh)
+        axes.set_yticks(decades(linthresh, low, high))
     elif measured:
         low, high = min(measured), max(measured)
         room = 0.08 * (high - low) or abs(high) / 2 or 1.0
-        canvas.axes.set_ylim(low - room, high + room)
+        axes.set_ylim(low - room, high + room)
 
 
-def _log_room(values: list[float], highest: float = 0.0) -> tuple[float, float]:
-    if not values:
-        return 0.1, 10.0
-    low, high = min(values), max(*values, highest, min(values))
-    room = max(1.5, min(1e10, (high / low) ** 0.04 if math.isfinite(high / low) else 1e10))
-    return low / room, high * room
+def _values(every: Iterable[Series]) -> list[float]:
+    return _finite(value for series in every for value in (*series.y, *series.low, *series.high))
 
 
 def _finite(values: Iterable[float | None]) -> list[float]:
@@ -144,7 +143,5 @@ def _described(series: Series) -> str:
     low, high = min(points, key=lambda point: point[1]), max(points, key=lambda point: point[1])
     if low[1] == high[1]:
         return f"{series.name}: {number(low[1], 3)} everywhere{gap}."
-    return (
-        f"{series.name}: from {number(low[1], 3)} at {number(low[0], 3)} "
-        f"to {number(high[1], 3)} at {number(high[0], 3)}{gap}."
-    )
+    lowest, highest = numbers([low[1], high[1]], fewest=3)
+    return f"{series.name}: lowest {lowest} at {number(low[0], 3)}, highest {highest} at {number(high[0], 3)}{gap}."

@@ -6,6 +6,7 @@ import math
 
 from landscape_audit.detail import Axis, Bar, Spectrum
 from landscape_audit.figures.svg import INK, LOOKS, Canvas, decades, drawable, new_canvas
+from landscape_audit.figures.ticks import numbers
 from landscape_audit.text import count, number
 
 DENSITY = Axis(label="Density", unit="share of eigenvalues per log unit", scale="log")
@@ -13,6 +14,8 @@ DEPTH = 1e-6
 """Of its peak down to which a density is drawn: what lies lower is the tail of the smoothing."""
 STEPS = 8
 """Heights at which intervals hang."""
+TOP = 24
+"""Eigenvalues that are drawn with their intervals; the table beside the figure has the rest."""
 
 
 def draw(spectrum: Spectrum) -> bytes:
@@ -30,10 +33,12 @@ def draw(spectrum: Spectrum) -> bytes:
         grid = [drawable(x) for x in spectrum.grid]
         shown = [drawable(value) if value >= floor else math.nan for value in spectrum.density]
         axes.fill_between(grid, floor, shown, color=look.colour, alpha=0.3, linewidth=0)
-        axes.plot(grid, shown, color=look.colour, linewidth=1.2, label="density" if grid else "no density")
+        axes.plot(
+            grid, shown, color=look.colour, linewidth=1.2, label="density" if any(spectrum.density) else "no density"
+        )
         _outliers(canvas, spectrum, floor, peak)
         axes.axvline(0, color=LOOKS["reference"].colour, linewidth=0.9, linestyle=":", zorder=1)
-        if any(value < floor for value in spectrum.density):
+        if any(spectrum.density) and min(spectrum.density) < floor:
             canvas.note("left out: density below a millionth of its peak")
         canvas.label(spectrum.x, DENSITY)
         return canvas.svg()
@@ -43,6 +48,8 @@ def alt(spectrum: Spectrum) -> str:
     """The density in words: where its peak is and which eigenvalues stand out, with their intervals."""
     if not spectrum.grid:
         return f"{spectrum.title}: no density was found. {_told(spectrum.outliers)}"
+    if not any(spectrum.density):
+        return f"{spectrum.title}: zero everywhere. {_told(spectrum.outliers)}"
     peak = max(zip(spectrum.density, spectrum.grid, strict=True))
     unit = f" {spectrum.x.unit}" if spectrum.x.unit else ""
     between = f"from {number(min(spectrum.grid), 3)} to {number(max(spectrum.grid), 3)}{unit}"
@@ -53,9 +60,16 @@ def _told(outliers: tuple[Bar, ...]) -> str:
     if not outliers:
         return "No eigenvalue is resolved."
     first = sorted(outliers, key=lambda outlier: -abs(outlier.value or 0.0))[:5]
-    values = ", ".join(f"{number(each.value, 3)} ({number(each.low, 3)} to {number(each.high, 3)})" for each in first)
+    values = ", ".join(map(_with_interval, first))
     more = f", and {len(outliers) - len(first):,} more" if len(outliers) > len(first) else ""
-    return f"{count(len(outliers), 'resolved eigenvalue')}, with intervals: {values}{more}."
+    return f"{count(len(outliers), 'resolved eigenvalue')}: {values}{more}."
+
+
+def _with_interval(outlier: Bar) -> str:
+    if outlier.low is None or outlier.high is None:
+        return number(outlier.value, 3)
+    low, high = numbers([outlier.low, outlier.high], fewest=3)
+    return f"{number(outlier.value, 3)} ({low} to {high})"
 
 
 def _across(canvas: Canvas, spectrum: Spectrum) -> None:
@@ -77,11 +91,14 @@ def _outliers(canvas: Canvas, spectrum: Spectrum, floor: float, peak: float) -> 
     known = [outlier for outlier in spectrum.outliers if outlier.value is not None]
     if not known:
         return
-    values = [drawable(outlier.value) for outlier in known]
-    heights = [peak * 12 / 2.2 ** (rank % STEPS) for rank in range(len(known))]
-    below = [max(0.0, value - _end(bar.low, value)) for value, bar in zip(values, known, strict=True)]
-    above = [max(0.0, _end(bar.high, value) - value) for value, bar in zip(values, known, strict=True)]
+    top = sorted(known, key=lambda outlier: -abs(outlier.value or 0.0))[:TOP]
+    values = [drawable(outlier.value) for outlier in top]
+    heights = [peak * 12 / 2.2 ** (rank % STEPS) for rank in range(len(top))]
+    below = [max(0.0, value - _end(bar.low, value)) for value, bar in zip(values, top, strict=True)]
+    above = [max(0.0, _end(bar.high, value) - value) for value, bar in zip(values, top, strict=True)]
     canvas.axes.vlines(values, floor, heights, color=look.colour, linewidth=0.8)
+    rest = [drawable(outlier.value) for outlier in known if outlier not in top]
+    canvas.axes.vlines(rest, floor, floor * 4, color=look.colour, linewidth=0.5)
     canvas.axes.errorbar(
         values,
         heights,
@@ -93,8 +110,15 @@ def _outliers(canvas: Canvas, spectrum: Spectrum, floor: float, peak: float) -> 
         elinewidth=0.9,
         capsize=3.2,
         capthick=0.9,
-        label=f"{count(len(known), 'resolved eigenvalue')}, with intervals",
+        label=_legend(len(known), len(top), with_intervals=any(above) or any(below)),
     )
+
+
+def _legend(known: int, top: int, *, with_intervals: bool) -> str:
+    said = count(known, "resolved eigenvalue")
+    if not with_intervals:
+        return said
+    return f"{said}, with intervals" if known == top else f"{said}, the top {top} with intervals"
 
 
 def _end(known: float | None, value: float) -> float:

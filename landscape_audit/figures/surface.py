@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from landscape_audit.detail import Surface
+from landscape_audit.figures.lettering import within_a_sentence
 from landscape_audit.figures.svg import INK, PAPER, REFERENCE, Canvas, legible, new_canvas, worded
+from landscape_audit.figures.ticks import numbers
 from landscape_audit.text import number
 
 BANDS = 18
@@ -73,6 +75,7 @@ def draw(surface: Surface) -> bytes:
         if (shades := shades_of(surface)) is not None:
             _fill(canvas, surface, z, shades)
         else:
+            _fill_flat(canvas, surface, z)
             canvas.note(_why_no_colour(surface))
         for mark in surface.marks:
             if mark.x is not None and mark.y is not None:
@@ -88,7 +91,7 @@ def draw(surface: Surface) -> bytes:
         rows, columns = np.nonzero(~np.isfinite(z))
         if rows.size:
             xs, ys = np.array(surface.xs)[columns], np.array(surface.ys)[rows]
-            axes.plot(xs, ys, "x", color=REFERENCE, markersize=4, label="no finite value")
+            axes.plot(xs, ys, "x", color=REFERENCE, markersize=4, clip_on=False, label="no finite value")
         canvas.label(surface.x, surface.y)
         return canvas.svg()
 
@@ -103,6 +106,15 @@ def _fill(canvas: Canvas, surface: Surface, z: Any, shades: Shades) -> None:
     filled = canvas.axes.contourf(surface.xs, surface.ys, masked, levels=levels, norm=norm, cmap="cividis")
     canvas.axes.contour(surface.xs, surface.ys, masked, levels=levels, colors="white", linewidths=0.4, alpha=0.6)
     canvas.colour_bar(filled, levels[::3], worded(surface.z_axis))
+
+
+def _fill_flat(canvas: Canvas, surface: Surface, z: Any) -> None:
+    """One colour where every value is the same, or the one paper of a cell without a value would say there is none."""
+    import numpy as np
+
+    if min(z.shape, default=0) > 1 and np.isfinite(z).any():
+        known = np.ma.masked_where(~np.isfinite(z), np.zeros(z.shape))
+        canvas.axes.contourf(surface.xs, surface.ys, known, levels=[-1, 1], colors=[colours()[BANDS // 2]])
 
 
 def _sides(places: tuple[float, ...]) -> tuple[float, float]:
@@ -129,9 +141,12 @@ def alt(surface: Surface) -> str:
     if not finite:
         return f"{surface.title}: no cell has a finite value."
     low, high = min(finite), max(finite)
-    size = f"{worded(surface.z_axis)} on {len(surface.xs)} by {len(surface.ys)} points"
+    size = f"{within_a_sentence(worded(surface.z_axis))} on {len(surface.xs)} by {len(surface.ys)} points"
+    if low[0] == high[0]:
+        return f"{surface.title}: {size}, {number(low[0])} everywhere.{missing}"
+    lowest, highest = numbers([low[0], high[0]], fewest=3)
     return (
         f"{surface.title}: {size}. "
-        f"Lowest {number(low[0], 3)} at ({number(low[1], 2)}, {number(low[2], 2)}), "
-        f"highest {number(high[0], 3)} at ({number(high[1], 2)}, {number(high[2], 2)}).{missing}"
+        f"Lowest {lowest} at ({number(low[1], 2)}, {number(low[2], 2)}), "
+        f"highest {highest} at ({number(high[1], 2)}, {number(high[2], 2)}).{missing}"
     )

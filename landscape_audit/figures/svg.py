@@ -79,8 +79,8 @@ _EDGE = 4.0
 _LINE = 11.5
 _BESIDE = 36.0
 """Points: around a figure, from line to line of words, and of a legend's entry that is not its words."""
-_BAR = 52.0
-"""Points that a colour bar takes, with its numbers and its name."""
+_BAR = (10.0, 8.0, 4.0)
+"""Points before a colour bar, of it, and between it and its numbers."""
 
 _LEAST = 86.0
 """Points that the axes are tall at least, however much stands above them."""
@@ -209,7 +209,7 @@ class Canvas:
             self.axes.set_yticks(ticks, names)
         self.axes.minorticks_off()
         left = _EDGE + max(map(breadth, names), default=0.0) + 6
-        right = _EDGE + (_BAR if self._bar else 10)
+        right = _EDGE + self._beside()
         wide = self.width - left - right
         if self.square:
             (x0, x1), (y0, y1) = self.axes.get_xlim(), self.axes.get_ylim()
@@ -219,18 +219,24 @@ class Canvas:
         self.axes.set_xticks(*shown_on(self.axes.xaxis, wide))
         self.axes.minorticks_off()
         if self._bar:
-            self._draw_bar(left + wide + 10, foot, tall)
+            self._draw_bar(left + wide + _BAR[0], foot, tall)
+
+    def _beside(self) -> float:
+        """Points beside the axes: for a colour bar, its numbers and its name, or for half of the last number."""
+        if self._bar is None:
+            return 10
+        return sum(_BAR) + max(map(breadth, numbers(self._bar[1])), default=0.0) + _LINE
 
     def _draw_bar(self, left: float, foot: float, tall: float) -> None:
         if self._bar is None:
             return
         filled, ticks, name = self._bar
-        place = self.figure.add_axes(self._box(left, foot, 8, tall))
+        place = self.figure.add_axes(self._box(left, foot, _BAR[1], tall))
         bar = self.figure.colorbar(filled, cax=place)
         bar.set_ticks(ticks, labels=numbers(ticks))
         bar.minorticks_off()
         bar.outline.set_visible(False)
-        right = left + 8 + 4 + max(map(breadth, numbers(ticks))) + 3
+        right = left - _BAR[0] + self._beside() - _LINE + 3
         self._write(right, foot + tall / 2, fitted(name, self.height - foot), rotation=90, ha="left", va="center")
 
     def _box(self, left: float, foot: float, wide: float, tall: float) -> tuple[float, float, float, float]:

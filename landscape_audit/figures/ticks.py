@@ -35,13 +35,20 @@ def shown_on(axis: XAxis | YAxis, length: float) -> tuple[list[float], list[str]
     return ticks[:1], names[:1]
 
 
-def numbers(ticks: Sequence[float], *, log: bool = False) -> list[str]:
+def numbers(ticks: Sequence[float], *, log: bool = False, fewest: int = 2) -> list[str]:
     """The numbers of ticks, with as few digits as tell them apart; far powers of ten on a logarithmic axis as such."""
-    for digits in range(2, 13):
+    for digits in range(fewest, 13):
         names = [_power(tick) if log and _is_far_power(tick) else _written(tick, digits) for tick in ticks]
         if len(set(names)) == len(names):
             break
     return names
+
+
+def room_on_log(values: Sequence[float]) -> tuple[float, float]:
+    """The ends of a logarithmic axis around positive values, with a little room; they stay finite up to 1e300."""
+    low, high = min(values), max(values)
+    room = 10 ** min(5.0, max(0.18, 0.04 * (math.log10(high) - math.log10(low))))
+    return max(low / room, 1e-305), high * room
 
 
 def _written(tick: float, digits: int) -> str:
@@ -61,16 +68,23 @@ def _is_far_power(tick: float) -> bool:
 
 
 def _candidates(axis: XAxis | YAxis, most: int) -> Sequence[float]:
-    from matplotlib.ticker import LogLocator, MaxNLocator
+    from matplotlib.ticker import MaxNLocator
 
     low, high = axis.get_view_interval()
     if axis.get_scale() == "log" and high > 10 * low:
-        few = high < 1000 * low
-        locator = LogLocator(subs=(1.0, 2.0, 5.0) if few and most > 4 else (1.0,), numticks=most + 1)
-        locator.set_axis(axis)
-        found = [tick for tick in locator() if low <= tick <= high]
-        return found if len(found) > 1 else [float(f"{low:.2g}"), *found, float(f"{high:.2g}")]
+        return _powers(float(low), float(high), most)
     return MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+
+
+def _powers(low: float, high: float, most: int) -> list[float]:
+    """Powers of ten, with twice and five times them where they are few; both ends where none lies between."""
+    first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
+    if last - first < 2 and most > 4:
+        between = [step * 10.0**power for power in range(first - 1, last + 1) for step in (1, 2, 5)]
+        return [tick for tick in between if low <= tick <= high]
+    step = max(1, math.ceil((last - first + 1) / most))
+    found = [10.0**power for power in range(last, first - 1, -step)][::-1]
+    return found if len(found) > 1 else sorted({float(f"{low:.1g}"), *found, float(f"{high:.1g}")})
 
 
 def _places(axis: XAxis | YAxis, ticks: Sequence[float], length: float) -> list[float]:
