@@ -15,7 +15,7 @@ from landscape_audit.figures.svg import LOOKS, SERIES
 TOGETHER = (
     ("measured", "predicted", "reference", "checkpoint"),
     ("measured", "resolved", "reference"),
-    ("A", "B", "predicted", "reference", "checkpoint"),
+    ("A", "B", "reference", "checkpoint"),
     ("base", "SAM", "ASAM", "reference", "checkpoint"),
 )
 """Meanings that may stand in one figure."""
@@ -77,5 +77,5 @@ def test_every_colour_has_one_that_reads_in_the_dark():
 
 
 def test_what_judges_a_checkpoint_stands_out_from_its_paper():
-    for name in ("measured", "predicted", "reference", "checkpoint", "A", "B"):
+    for name in ("measured", "predicted", "resolved", "reference", "checkpoint", "A"):
         assert contrast(LOOKS[name].colour, svg.PAPER) >= 3, name  # WCAG 2.2, 1.4.11

@@ -188,3 +188,13 @@ def test_a_name_too_long_for_a_figure_keeps_both_its_ends():
     names = [word for word in words if "…" in word]
     assert len(names) == 24
     assert all(word.startswith("model.") and word.endswith(f".{row}") for row, word in enumerate(names))
+
+
+def test_a_drawing_that_names_its_axes_itself_has_plain_numbers_all_the_same():
+    with new_canvas(width=7.2) as canvas:
+        canvas.axes.set_xscale("log")
+        canvas.axes.set_xlim(0.4, 2.5)
+        canvas.axes.set_yticks([0, 1], ["one", "other"])
+        canvas.axes.set_xlabel("B / A")
+        words = words_of(canvas.svg())
+    assert {"one", "other", "B / A", "0.5", "1", "2"} <= set(words)

@@ -30,7 +30,7 @@ SPARSE = 24
 def draw(line: Line) -> bytes:
     """Measured points joined, with their intervals as bands; predictions dashed; limits as thin dotted lines."""
     with new_canvas() as canvas:
-        _scales(canvas, line)
+        scales(canvas, line)
         for series, look in zip(line.series, _looks(line.series), strict=True):
             _curve(canvas, series, look)
         _marks(canvas, line)
@@ -100,7 +100,7 @@ def _say_what_is_missing(canvas: Canvas, line: Line) -> None:
         canvas.note(f"values beyond {number(LARGEST)} are drawn there")
 
 
-def _scales(canvas: Canvas, line: Line) -> None:
+def scales(canvas: Canvas, line: Line) -> None:
     """The scales of both axes, from what is measured: a prediction far off must not flatten it."""
     axes = canvas.axes
     along = _finite(x for series in line.series for x in series.x)

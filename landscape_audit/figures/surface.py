@@ -42,13 +42,13 @@ class Shades:
         return (value - self.low) / (self.high - self.low)
 
 
-def shades_of(surface: Surface) -> Shades | None:
-    """The bands of a surface; None where its values do not differ, or differ by more than a number can say."""
-    finite = [value for row in surface.z for value in row if value is not None]
+def shades_of(*surfaces: Surface) -> Shades | None:
+    """The bands of surfaces; None where their values do not differ, or differ by more than a number can say."""
+    finite = [value for surface in surfaces for row in surface.z for value in row if value is not None]
     if not finite or min(finite) == max(finite):
         return None
     low, high = min(finite), max(finite)
-    log = surface.z_axis.scale == "log" and low > 0
+    log = surfaces[0].z_axis.scale == "log" and low > 0
     return Shades(low, high, log) if math.isfinite(high / low if log else high - low) else None
 
 

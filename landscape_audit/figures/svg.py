@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from landscape_audit.figures.dark import dark_style
 from landscape_audit.figures.lettering import SIZE, breadth, columns_of, fitted, lines_of
-from landscape_audit.figures.ticks import numbers, shown_on
+from landscape_audit.figures.ticks import numbers, shown_on, write_powers
 from landscape_audit.text import printable
 
 if TYPE_CHECKING:
@@ -40,33 +40,35 @@ class Look(NamedTuple):
 LOOKS = {
     "measured": Look("#0072B2", "-", "o"),  # of the checkpoint that the report is about
     "predicted": Look("#D55E00", "--", ""),  # by a model of the loss, not measured
-    "resolved": Look("#CC79A7", "-", "D"),  # an eigenvalue with an interval of its own
+    "resolved": Look("#009E73", "-", "D"),  # an eigenvalue with an interval of its own
     "reference": Look(REFERENCE, ":", ""),  # limits, thresholds, zero
     "checkpoint": Look(INK, "", "o"),  # filled with paper
-    "A": Look("#009E73", "-.", "s"),  # before; what is compared with
-    "B": Look("#0072B2", "-", "o"),  # after; what the report is about
+    "A": Look("#0072B2", "-", "o"),  # before; filled
+    "B": Look("#CC79A7", "--", "s"),  # after; hollow. Neither has a colour of better or worse
     "base": Look("#0072B2", "-", "o"),
-    "SAM": Look("#009E73", "-.", "s"),
-    "ASAM": Look("#E69F00", "-", "^"),
+    "SAM": Look("#E69F00", "-.", "s"),
+    "ASAM": Look("#CC79A7", "--", "D"),
 }
 A, B, BASE, SAM, ASAM = (LOOKS[name] for name in ("A", "B", "base", "SAM", "ASAM"))
+COMPARED = (A.colour, B.colour)
+TWINS = {name: LOOKS[name] for name in ("base", "SAM", "ASAM")}
 
 SERIES = (
     LOOKS["measured"],
-    Look("#009E73", "-.", "s"),
     Look("#E69F00", "-", "^"),
     Look("#56B4E9", "-.", "D"),
+    Look("#CC79A7", "-", "s"),
     Look("#0072B2", ":", "v"),
-    Look("#009E73", "-", "P"),
-    Look("#E69F00", "-.", "X"),
-    Look("#56B4E9", ":", "h"),
+    Look("#E69F00", "-.", "P"),
+    Look("#56B4E9", ":", "X"),
+    Look("#CC79A7", ":", "h"),
 )
 """Curves of one figure that are all measured, in order; the first is the one that the figure is about."""
 MEASURED = tuple(look.colour for look in SERIES)
 PREDICTED = LOOKS["predicted"].colour
 RESOLVED = LOOKS["resolved"].colour
 
-WIDTH, HEIGHT = 3.6, 2.8
+WIDTH, HEIGHT = 3.6, 2.6
 """Inches, of everything that may stand beside another figure: letters of 8 points then print at 7.5 in pairs on A4, and
 are 11 pixels high across a telephone of 360."""
 
@@ -142,7 +144,7 @@ class Canvas:
         self.figure: Figure = Figure(figsize=(width, height))
         self._page: Any = FigureCanvasSVG(self.figure)
         self.width, self.height = 72 * width, 72 * height
-        self.axes: Axes = self.figure.add_axes((0.1, 0.1, 0.8, 0.8))
+        self.axes: Axes = self.figure.add_subplot()
         self.axes.set_axisbelow(True)
         self.square = False
         self.names: list[str] = []
@@ -165,7 +167,10 @@ class Canvas:
 
     def svg(self) -> bytes:
         """The bytes of the picture: the same for the same drawing."""
-        self._lay_out()
+        if self._x:
+            self._lay_out()
+        else:
+            self._leave_layout_to_matplotlib()
         stream = io.BytesIO()
         with warnings.catch_warnings():
             # Names may be in any script: the reader's own fonts draw what this one lacks.
@@ -179,6 +184,8 @@ class Canvas:
         whole = self.width - 2 * _EDGE
         titles = [lines_of(text, whole) for text in (self._y, *self._notes) if text]
         handles, labels = self.axes.get_legend_handles_labels()
+        if (own := self.axes.get_legend()) is not None:
+            own.remove()
         columns = columns_of(labels, _BESIDE, whole)
         head = _LINE * (sum(title.count("\n") + 1 for title in titles) + -(-len(labels) // columns)) + 2 * _EDGE
         below = lines_of(self._x, whole)
@@ -193,6 +200,13 @@ class Canvas:
         if labels:
             corner = (_EDGE / self.width, top / self.height)
             self.figure.legend(handles, labels, loc="upper left", bbox_to_anchor=corner, ncols=columns)
+
+    def _leave_layout_to_matplotlib(self) -> None:
+        """For a figure of several axes, or of one whose words are not where they are in all others."""
+        self.figure.set_layout_engine("constrained")
+        for axes in self.figure.axes:
+            for axis in (axes.xaxis, axes.yaxis):
+                write_powers(axis)
 
     def _resize(self, height: float) -> None:
         self.height = height
@@ -255,6 +269,12 @@ def new_canvas(width: float = WIDTH, height: float = HEIGHT) -> Iterator[Canvas]
         rcdefaults()  # the user's own code may have chosen a style
         rcParams.update(_STYLE)
         yield Canvas(width, height)
+
+
+def told_apart(group: str, groups: list[str]) -> tuple[str, str]:
+    """The colour of a group and the shape of its points: its own wherever it has one, else by its place."""
+    look = TWINS.get(group, SERIES[groups.index(group) % len(SERIES)])
+    return look.colour, look.marker
 
 
 def worded(axis: Axis) -> str:
