@@ -6,6 +6,7 @@ const FINE = 45;  // pieces along a side from which bands of colour look like th
 const TALL = 1.1;  // of a box whose sides are 2
 const KEYS = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, STEP], ArrowDown: [0, -STEP] };
 const still = matchMedia("(prefers-reduced-motion: reduce)");
+const dark = matchMedia("(prefers-color-scheme: dark)");
 
 class Surface {
   constructor(scene, canvas) {
@@ -91,6 +92,8 @@ class Surface {
 
   draw() {
     const pen = this.canvas.getContext("2d");
+    const page = getComputedStyle(this.canvas);
+    [this.ink, this.paper] = [page.color, page.backgroundColor];
     pen.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
     pen.clearRect(0, 0, this.width, this.height);
     this.drawFloor(pen);
@@ -157,20 +160,22 @@ class Surface {
     const [across, down] = this.seen([x, y, height]);
     pen.beginPath();
     pen.arc(across, down, 4.5, 0, 2 * Math.PI);
-    pen.fillStyle = "#ffffff";
+    pen.fillStyle = this.paper;
     pen.fill();
-    pen.strokeStyle = "#1f2937";
+    pen.strokeStyle = this.ink;
     pen.lineWidth = 1.2;
     pen.stroke();
     const wide = pen.measureText(label).width;
-    pen.fillStyle = "rgb(255 255 255 / 0.85)";
+    pen.fillStyle = this.paper;
+    pen.globalAlpha = 0.85;
     pen.fillRect(across + 7, down - 20, wide + 6, 15);
+    pen.globalAlpha = 1;
     this.write(pen, label, across + 10, down - 12, "left");
   }
 
   write(pen, text, x, y, align) {
     pen.font = "12px system-ui, sans-serif";
-    pen.fillStyle = "#1f2937";
+    pen.fillStyle = this.ink;
     pen.textAlign = align;
     pen.textBaseline = "middle";
     const wide = pen.measureText(text).width;
@@ -204,6 +209,7 @@ const listen = (surface) => {
     last = event;  // not movementX, which some browsers do not give of a finger
   });
   new ResizeObserver(() => surface.fit()).observe(canvas);
+  dark.addEventListener("change", () => surface.redraw());
 };
 
 const turnable = (data) => {

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
+import warnings
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
 import pytest
+from odd_figures import ODD
 
 from landscape_audit.detail import Axis, Line, Series, Surface
 from landscape_audit.figures import drawn
-from landscape_audit.figures.svg import decades, new_canvas
+from landscape_audit.figures.lettering import SIZE, breadth
+from landscape_audit.figures.svg import HEIGHT, WIDTH, decades, new_canvas
+from landscape_audit.resources import template_dir
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "<script>alert(1)</script> & 'DejaVu Sans' style=\"a: b\""
@@ -76,11 +81,120 @@ def a_plane(span: float, rise: float) -> Surface:
 
 @pytest.mark.parametrize(("span", "rise"), [(1.0, 1e-3), (0.05, 1e-3), (0.1, 1e4)])
 def test_the_label_beside_a_plane_lies_on_the_page_whatever_its_ticks(span: float, rise: float):
-    rotated = re.findall(rb"rotate\(-90 ([-\d.]+) ", drawn(a_plane(span, rise))[0])
-    assert len(rotated) == 2
-    assert all(9 <= float(baseline) <= 360 for baseline in rotated)  # letters of 9 points stand on it
+    rotated = re.findall(rb"translate\(([-\d.]+) [-\d.]+\) rotate\(-90\)", drawn(a_plane(span, rise))[0])
+    assert len(rotated) == 1
+    assert SIZE <= float(rotated[0]) <= 72 * WIDTH
 
 
 def test_the_colours_of_a_plane_that_hardly_rises_have_different_numbers():
     shown = [word for word in words_of(drawn(a_plane(1.0, 1e-3))[0]) if word.startswith("4.")]
     assert len(set(shown)) == len(shown) > 2
+
+
+def boxes_of(picture: bytes) -> list[tuple[str, float, float, float, float]]:
+    """Every level word of a figure: itself, its left and right ends, its top and its foot."""
+    boxes = []
+    for text in ET.fromstring(picture).iter(f"{SVG}text"):  # noqa: S314 - drawn here
+        if "rotate(-90" in text.get("transform", "") or not text.text:
+            continue
+        x, y = float(text.get("x", "nan")), float(text.get("y", "nan"))
+        anchor = re.search(r"text-anchor: (\w+)", text.get("style", ""))
+        wide = breadth(text.text)
+        left = x - {"start": 0.0, "middle": wide / 2, "end": wide}[anchor[1] if anchor else "start"]
+        boxes.append((text.text, left, left + wide, y - 0.76 * SIZE, y + 0.1 * SIZE))
+    return boxes
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_whatever_is_drawn_no_word_leaves_the_figure_or_lies_on_another(name: str):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        picture, alt = drawn(ODD[name])
+    assert not re.search(rb'(?:[ "]|\b)(nan|inf)\b', picture)
+    assert len(alt) > 15
+    wide, tall = map(float, re.search(rb'viewBox="0 0 ([\d.]+) ([\d.]+)"', picture).groups())
+    boxes = boxes_of(picture)
+    for word, left, right, top, foot in boxes:
+        assert left >= 0, word
+        assert right <= wide, word
+        assert top >= 0, word
+        assert foot <= tall, word
+    for (one, a0, a1, a2, a3), (other, b0, b1, b2, b3) in itertools.combinations(boxes, 2):
+        assert a1 <= b0 or b1 <= a0 or a3 <= b2 or b3 <= a2, (one, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("points all None", "no point has a finite value"),
+        ("some points None", "2 of 5 points without a finite value"),
+        ("beyond 1e300", "values beyond 1e300 are drawn there"),
+        ("bars all None", "no finite value"),
+        ("three thousand layers", "the first 24 of 3,000"),
+        ("a plane without a value", "no cell has a finite value"),
+        ("a plane that is flat", "every cell is 4.17"),
+        ("a plane with holes", "no finite value"),
+        ("a plane up to 1e308", "from 1e−300 to 1.7e308: too far for colours"),
+        ("intervals over each other", "left out: density below a millionth of its peak"),
+        ("intervals over each other", "4 resolved eigenvalues, with intervals"),
+        ("an eigenvalue without an interval", "1 resolved eigenvalue"),
+        ("five hundred eigenvalues", "500 resolved eigenvalues, the top 24 with intervals"),
+    ],
+)
+def test_a_figure_says_what_it_does_not_show(name: str, said: str):
+    assert said in words_of(drawn(ODD[name])[0])
+
+
+def test_figures_that_may_stand_side_by_side_have_one_size():
+    panels = ("flat", "a plane with holes", "intervals over each other", "points all None")
+    sizes = {re.search(rb'viewBox="([^"]+)"', drawn(ODD[name])[0])[1] for name in panels}
+    assert sizes == {f"0 0 {72 * WIDTH:g} {72 * HEIGHT:g}".encode()}
+
+
+def printed(rule: str) -> float:
+    """Points that a figure's canvas is wide on A4, by a width that print.css gives."""
+    sheet = (template_dir() / "print.css").read_text()
+    margin = float(re.search(r"size: A4; margin: \d+mm (\d+)mm", sheet)[1])
+    padding = float(re.search(r"figure img \{ padding: ([\d.]+)mm", sheet)[1])
+    share = float(re.search(re.escape(rule) + r" \{[^}]*?width: ([\d.]+)%", sheet)[1]) / 100
+    return ((210 - 2 * margin) * share - 2 * padding) / 25.4 * 72 - 1.5  # and a line of a pixel on both sides
+
+
+@pytest.mark.parametrize(
+    ("rule", "least"),
+    [
+        (".panels figure, .figures figure", 6.5),
+        (".figures figure:last-child:nth-child(odd) > *", 6.5),
+        (".single img", 7.0),
+    ],
+)
+def test_the_smallest_letter_of_a_figure_can_be_read_on_paper(rule: str, least: float):
+    for name in ("flat", "a plane with holes", "intervals over each other", "three thousand layers"):
+        picture = drawn(ODD[name])[0]
+        smallest = min(float(size) for size in re.findall(rb"font-size: ([\d.]+)px", picture))
+        assert smallest * printed(rule) / (72 * WIDTH) >= least
+
+
+def test_intervals_that_lie_over_each_other_hang_at_heights_of_their_own():
+    picture = drawn(ODD["intervals over each other"])[0].decode()
+    bars = re.findall(r'd="M ([\d.]+) ([\d.]+) \nL ([\d.]+) \2 \n"', picture)
+    lying = [(float(a), float(b), y) for a, y, b in bars if abs(float(a) - float(b)) > 3]
+    spans = [(a, b, y) for a, b, y in lying if b - a < 150]
+    assert len({y for _, _, y in spans}) == len(spans) >= 4
+
+
+def test_a_name_too_long_for_a_figure_keeps_both_its_ends():
+    words = words_of(drawn(ODD["three thousand layers"])[0])
+    names = [word for word in words if "…" in word]
+    assert len(names) == 24
+    assert all(word.startswith("model.") and word.endswith(f".{row}") for row, word in enumerate(names))
+
+
+def test_a_drawing_that_names_its_axes_itself_has_plain_numbers_all_the_same():
+    with new_canvas(width=7.2) as canvas:
+        canvas.axes.set_xscale("log")
+        canvas.axes.set_xlim(0.4, 2.5)
+        canvas.axes.set_yticks([0, 1], ["one", "other"])
+        canvas.axes.set_xlabel("B / A")
+        words = words_of(canvas.svg())
+    assert {"one", "other", "B / A", "0.5", "1", "2"} <= set(words)

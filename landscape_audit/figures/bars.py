@@ -2,37 +2,93 @@
 
 from __future__ import annotations
 
-from landscape_audit.detail import Bars
-from landscape_audit.figures.svg import MEASURED, REFERENCE, legible, new_canvas, worded
-from landscape_audit.text import number, printable
+from collections.abc import Sequence
+from typing import Any
 
-MOST = 30
+from landscape_audit.detail import Bar, Bars
+from landscape_audit.figures.lettering import fitted, within_a_sentence
+from landscape_audit.figures.svg import (
+    FAINT,
+    INK,
+    LOOKS,
+    REFERENCE,
+    Canvas,
+    decades,
+    drawable,
+    legible,
+    new_canvas,
+    threshold,
+    worded,
+)
+from landscape_audit.figures.ticks import room_on_log
+from landscape_audit.text import count, number, printable
+
+MOST = 24
 """Bars that a figure can carry; the table beside it has the rest."""
+_ROW = 0.2
+_AROUND = 0.75
+"""Inches that a bar is given, and all of them together for what stands around."""
+_NAME = 100.0
+"""Points that names may take: a third of the figure and a little more."""
 
 
 def draw(bars: Bars) -> bytes:
-    """Horizontal bars, the first on top, with intervals where there are any."""
+    """Horizontal bars, the first on top, with their intervals; points on a scale where a length would mean nothing."""
     shown = bars.bars[:MOST]
-    with new_canvas(height=0.7 + 0.24 * max(3, len(shown))) as canvas:
-        axes = canvas.axes
-        names = [legible(bar.label) for bar in shown]
-        values = [bar.value or 0.0 for bar in shown]
-        places = list(range(len(shown)))
-        if bars.axis.scale == "log" and any(value > 0 for value in values):
-            axes.set_xscale("log")
-        axes.barh(places, values, color=MEASURED[0], height=0.62)
-        for place, bar in zip(places, shown, strict=True):
-            if bar.low is not None and bar.high is not None:
-                axes.hlines(place, bar.low, bar.high, color=REFERENCE, linewidth=2)
-        axes.set_yticks(places, names, parse_math=False)
-        axes.invert_yaxis()
-        axes.grid(visible=False, axis="y")
-        axes.set_xlabel(worded(bars.axis))
+    with new_canvas(height=_AROUND + _ROW * max(2, len(shown))) as canvas:
+        canvas.names = [fitted(legible(bar.label, 60), _NAME) for bar in shown] or [""]
+        _scale(canvas, bars)
+        for place, bar in enumerate(shown):
+            _bar(canvas, place, bar, long=bars.axis.scale == "linear")
+        canvas.axes.set_ylim(max(1.5, len(shown) - 0.5), -0.5)
+        canvas.axes.grid(visible=False, axis="y")
+        canvas.label(bars.axis)
+        if len(bars.bars) > MOST:
+            canvas.note(f"the first {MOST} of {len(bars.bars):,}")
+        if not shown:
+            canvas.note("nothing to draw")
         return canvas.svg()
 
 
 def alt(bars: Bars) -> str:
-    """The bars in words, the first five of them."""
-    first = ", ".join(f"{printable(bar.label, 60)} {number(bar.value, 3)}" for bar in bars.bars[:5])
-    more = f", and {len(bars.bars) - 5} more" if len(bars.bars) > 5 else ""
-    return f"{bars.title}. {first}{more}."
+    """The bars in words: what they measure, and the first five of them."""
+    first = ", ".join(f"{printable(bar.label, 60)}: {number(bar.value, 3)}" for bar in bars.bars[:5]) or "Nothing"
+    more = f", and {len(bars.bars) - 5:,} more" if len(bars.bars) > 5 else ""
+    return f"{bars.title}: {within_a_sentence(worded(bars.axis))}, {count(len(bars.bars), 'bar')}. {first}{more}."
+
+
+def _scale(canvas: Canvas, bars: Bars) -> None:
+    values = _ends(bars.bars[:MOST])
+    if bars.axis.scale == "linear":
+        low, high = min([0.0, *values]), max([0.0, *values])
+        room = 0.04 * (high - low) or 1.0
+        canvas.axes.set_xlim(low - room * (low < 0), high + room)
+    elif values and min(values) > 0:
+        canvas.axes.set_xscale("log")
+        canvas.axes.set_xlim(*room_on_log(values))
+    else:
+        linthresh, low, high = threshold(values), min(values, default=0.0), max(values, default=1.0)
+        canvas.axes.set_xscale("symlog", linthresh=linthresh)
+        canvas.axes.set_xlim(min(0.0, 2 * low) - linthresh / 2, max(0.0, 2 * high) + linthresh / 2)
+        canvas.axes.set_xticks(decades(linthresh, low, high))
+
+
+def _ends(bars: Sequence[Bar]) -> list[float]:
+    return [drawable(end) for bar in bars for end in (bar.value, bar.low, bar.high) if end is not None]
+
+
+def _bar(canvas: Canvas, place: int, bar: Bar, *, long: bool) -> None:
+    axes, look = canvas.axes, LOOKS["measured"]
+    if bar.value is None:
+        here: Any = axes.get_yaxis_transform()
+        axes.text(0.02, place, "no finite value", transform=here, va="center", color=REFERENCE, style="italic")
+        return
+    value = drawable(bar.value)
+    if long:
+        axes.barh(place, value, color=look.colour, height=0.62)
+    else:
+        axes.axhline(place, color=FAINT, linewidth=0.6, zorder=1)
+        axes.plot([value], [place], look.marker, color=look.colour, markersize=5)
+    if bar.low is not None and bar.high is not None:
+        ends = [[max(0.0, value - drawable(bar.low))], [max(0.0, drawable(bar.high) - value)]]
+        axes.errorbar([value], [place], xerr=ends, fmt="none", ecolor=INK, elinewidth=1.1, capsize=2.5, capthick=1.1)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from landscape_audit.detail import Surface
-from landscape_audit.figures.svg import INK, legible, new_canvas, worded
+from landscape_audit.figures.lettering import within_a_sentence
+from landscape_audit.figures.svg import INK, PAPER, REFERENCE, Canvas, legible, new_canvas, worded
+from landscape_audit.figures.ticks import numbers
 from landscape_audit.text import number
 
 BANDS = 18
 """Colours of a surface: steps that the eye still tells apart beside the bar that names them."""
+
+
+EMPTY = "#f3f4f6"
 
 
 @dataclass(frozen=True)
@@ -36,13 +42,13 @@ class Shades:
         return (value - self.low) / (self.high - self.low)
 
 
-def shades_of(surface: Surface) -> Shades | None:
-    """The bands of a surface; None where its values do not differ, or differ by more than a number can say."""
-    finite = [value for row in surface.z for value in row if value is not None]
+def shades_of(*surfaces: Surface) -> Shades | None:
+    """The bands of surfaces; None where their values do not differ, or differ by more than a number can say."""
+    finite = [value for surface in surfaces for row in surface.z for value in row if value is not None]
     if not finite or min(finite) == max(finite):
         return None
     low, high = min(finite), max(finite)
-    log = surface.z_axis.scale == "log" and low > 0
+    log = surfaces[0].z_axis.scale == "log" and low > 0
     return Shades(low, high, log) if math.isfinite(high / low if log else high - low) else None
 
 
@@ -55,44 +61,74 @@ def colours() -> tuple[str, ...]:
 
 
 def draw(surface: Surface) -> bytes:
-    """Filled contours, light where the value is high; the checkpoint marked; cells without a value hatched."""
+    """Filled contours, light where the value is high; the checkpoint marked; cells without a value crossed out."""
     import numpy as np
-    from matplotlib.colors import LogNorm, Normalize
 
-    with new_canvas(width=5.0, height=4.0) as canvas:
+    with new_canvas() as canvas:
         axes = canvas.axes
         z = np.array([[math.nan if value is None else value for value in row] for row in surface.z], dtype=float)
-        axes.set_facecolor("#f3f4f6")
+        axes.set_facecolor(EMPTY)
         axes.grid(visible=False)
+        canvas.square = True
+        axes.set_xlim(*_sides(surface.xs))
+        axes.set_ylim(*_sides(surface.ys))
         if (shades := shades_of(surface)) is not None:
-            levels = shades.levels
-            norm = LogNorm(levels[0], levels[-1]) if shades.log else Normalize(levels[0], levels[-1])
-            masked = np.ma.masked_invalid(z)
-            filled = axes.contourf(surface.xs, surface.ys, masked, levels=levels, norm=norm, cmap="cividis")
-            axes.contour(surface.xs, surface.ys, masked, levels=levels, colors="white", linewidths=0.4, alpha=0.6)
-            ticks = levels[::3]
-            most = _digits(ticks)
-            bar = canvas.figure.colorbar(filled, ax=axes, ticks=ticks, format=lambda value, _: number(value, most))
-            bar.set_label(worded(surface.z_axis))
-            bar.outline.set_visible(False)
+            _fill(canvas, surface, z, shades)
+        else:
+            _fill_flat(canvas, surface, z)
+            canvas.note(_why_no_colour(surface))
         for mark in surface.marks:
             if mark.x is not None and mark.y is not None:
-                axes.plot([mark.x], [mark.y], "o", markerfacecolor="white", markeredgecolor=INK, markersize=7)
-                axes.annotate(
-                    legible(mark.label),
-                    (mark.x, mark.y),
-                    xytext=(7, 7),
-                    textcoords="offset points",
-                    fontsize=8,
-                    bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
+                axes.plot(
+                    [mark.x],
+                    [mark.y],
+                    "o",
+                    markerfacecolor=PAPER,
+                    markeredgecolor=INK,
+                    markersize=5.5,
+                    label=legible(mark.label),
                 )
         rows, columns = np.nonzero(~np.isfinite(z))
         if rows.size:
             xs, ys = np.array(surface.xs)[columns], np.array(surface.ys)[rows]
-            axes.plot(xs, ys, "x", color="#9ca3af", markersize=5)
-        axes.set_aspect("equal", anchor="SW")  # where layout put it, or its labels would leave the page
+            axes.plot(xs, ys, "x", color=REFERENCE, markersize=4, clip_on=False, label="no finite value")
         canvas.label(surface.x, surface.y)
         return canvas.svg()
+
+
+def _fill(canvas: Canvas, surface: Surface, z: Any, shades: Shades) -> None:
+    import numpy as np
+    from matplotlib.colors import LogNorm, Normalize
+
+    levels = shades.levels
+    norm = LogNorm(levels[0], levels[-1]) if shades.log else Normalize(levels[0], levels[-1])
+    masked = np.ma.masked_invalid(z)
+    filled = canvas.axes.contourf(surface.xs, surface.ys, masked, levels=levels, norm=norm, cmap="cividis")
+    canvas.axes.contour(surface.xs, surface.ys, masked, levels=levels, colors="white", linewidths=0.4, alpha=0.6)
+    canvas.colour_bar(filled, levels[::3], worded(surface.z_axis))
+
+
+def _fill_flat(canvas: Canvas, surface: Surface, z: Any) -> None:
+    """One colour where every value is the same, or the one paper of a cell without a value would say there is none."""
+    import numpy as np
+
+    if min(z.shape, default=0) > 1 and np.isfinite(z).any():
+        known = np.ma.masked_where(~np.isfinite(z), np.zeros(z.shape))
+        canvas.axes.contourf(surface.xs, surface.ys, known, levels=[-1, 1], colors=[colours()[BANDS // 2]])
+
+
+def _sides(places: tuple[float, ...]) -> tuple[float, float]:
+    low, high = min(places, default=0.0), max(places, default=0.0)
+    return (low, high) if low < high else (low - 0.5, high + 0.5)
+
+
+def _why_no_colour(surface: Surface) -> str:
+    finite = [value for row in surface.z for value in row if value is not None]
+    if not finite:
+        return "no cell has a finite value"
+    if min(finite) == max(finite):
+        return f"every cell is {number(finite[0])}"
+    return f"from {number(min(finite))} to {number(max(finite))}: too far for colours"
 
 
 def alt(surface: Surface) -> str:
@@ -103,14 +139,14 @@ def alt(surface: Surface) -> str:
     lost = len(cells) - len(finite)
     missing = f" {lost} of {len(cells)} cells have no finite value." if lost else ""
     if not finite:
-        return f"{surface.title}. No cell has a finite value."
+        return f"{surface.title}: no cell has a finite value."
     low, high = min(finite), max(finite)
+    size = f"{within_a_sentence(worded(surface.z_axis))} on {len(surface.xs)} by {len(surface.ys)} points"
+    if low[0] == high[0]:
+        return f"{surface.title}: {size}, {number(low[0])} everywhere.{missing}"
+    lowest, highest = numbers([low[0], high[0]], fewest=3)
     return (
-        f"{surface.title}. Lowest {number(low[0], 3)} at ({number(low[1], 2)}, {number(low[2], 2)}), "
-        f"highest {number(high[0], 3)} at ({number(high[1], 2)}, {number(high[2], 2)}).{missing}"
+        f"{surface.title}: {size}. "
+        f"Lowest {lowest} at ({number(low[1], 2)}, {number(low[2], 2)}), "
+        f"highest {highest} at ({number(high[1], 2)}, {number(high[2], 2)}).{missing}"
     )
-
-
-def _digits(ticks: list[float]) -> int:
-    """As few as tell the ticks apart, and no more than six."""
-    return next((digits for digits in range(2, 6) if len({number(each, digits) for each in ticks}) == len(ticks)), 6)

@@ -79,7 +79,7 @@ def test_every_picture_has_its_words_and_its_numbers(page):
 
 def test_cells_without_a_value_stay_empty_and_are_counted(page):
     assert "1 of 9 cells have no finite value" in page
-    assert "1 points are not finite" in page
+    assert "1 point without a finite value" in page
 
 
 def test_no_figure_shows_the_source_of_a_formula():

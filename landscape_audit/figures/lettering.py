@@ -1,0 +1,79 @@
+"""How wide words are, so that none leaves its figure and no two lie on each other."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import unicodedata
+from collections.abc import Sequence
+
+SIZE = 8.0
+"""Points, of every letter in every figure: a figure is drawn as small as this lets it be read."""
+
+
+def breadth(text: str) -> float:
+    """Points that `text` is wide in a figure."""
+    return SIZE * sum(map(_advance, text))
+
+
+def fitted(text: str, most: float) -> str:
+    """`text` with as much of its middle left out as makes it `most` points wide."""
+    if breadth(text) <= most:
+        return text
+    kept = len(text) - 1
+    while kept > 1 and breadth(_without_middle(text, kept)) > most:
+        kept -= 1
+    return _without_middle(text, kept)
+
+
+def lines_of(text: str, most: float) -> str:
+    """`text` on one line, or its unit on a second one where that is too wide."""
+    name, bracket, unit = text.rpartition(" [")
+    if breadth(text) <= most or not bracket:
+        return fitted(text, most)
+    return f"{fitted(name, most)}\n{fitted(bracket[1:] + unit, most)}"
+
+
+def within_a_sentence(text: str) -> str:
+    """`rise of the loss` for `Rise of the loss`, and `SGD` as it is."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
+
+
+def columns_of(labels: Sequence[str], beside: float, most: float) -> int:
+    """In how many columns a legend fits, filled one column after another; `beside` is what a label has next to it."""
+    for columns in range(len(labels), 1, -1):
+        rows, longer = divmod(len(labels), columns)
+        starts = [column * rows + min(column, longer) for column in range(columns + 1)]
+        widths = [max(map(breadth, labels[low:high])) + beside for low, high in itertools.pairwise(starts)]
+        if sum(widths) <= most:
+            return columns
+    return 1
+
+
+def _without_middle(text: str, kept: int) -> str:
+    head = (kept + 1) // 2
+    return f"{text[:head]}…{text[len(text) - (kept - head) :]}"
+
+
+@functools.cache
+def _advance(character: str) -> float:
+    """A letter's width as a share of the size; one that the font lacks is as wide as the widest."""
+    if unicodedata.combining(character):
+        return 0.0
+    font = _font()
+    if not font.get_char_index(ord(character)):
+        return 1.0
+    return font.load_char(ord(character)).linearHoriAdvance / 65536 / _UNIT  # type: ignore[no-any-return]
+
+
+_UNIT = 100.0
+
+
+@functools.cache
+def _font():  # type: ignore[no-untyped-def] # noqa: ANN202 - matplotlib's type for it has moved between versions
+    from matplotlib import get_data_path
+    from matplotlib.ft2font import FT2Font
+
+    font = FT2Font(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf")
+    font.set_size(_UNIT, 72)
+    return font
