@@ -1,13 +1,13 @@
 """What a check shows beside its estimates: the numbers of a figure, or of a table, and what they say.
 
-The report draws them; they know nothing of how.
+The report draws them; they know nothing of how. A kind that only a newer release knows is kept as it is, undrawn.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from landscape_audit.record import Record
 
@@ -114,4 +114,25 @@ class Table(_Detail):
     rows: tuple[tuple[str | int | float | bool | None, ...], ...]
 
 
-Detail = Annotated[Line | Surface | Spectrum | Bars | Table, Field(discriminator="kind")]
+Known = Annotated[Line | Surface | Spectrum | Bars | Table, Field(discriminator="kind")]
+KINDS: tuple[str, ...] = tuple(each.model_fields["kind"].default for each in get_args(get_args(Known)[0]))
+
+
+class Unknown(Record):
+    """A detail of a kind that a newer minor version added: nothing is known of it, and all of it is kept."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: str = Field(json_schema_extra={"not": {"enum": [*KINDS]}})
+
+
+def _known(detail: Any) -> Literal["known", "unknown"]:
+    """Only another word for a kind is patiently read: a broken detail of a known kind, or of none, is an error."""
+    kind = detail.get("kind") if isinstance(detail, dict) else getattr(detail, "kind", None)
+    return "unknown" if isinstance(kind, str) and kind not in KINDS else "known"
+
+
+Detail = Annotated[
+    Annotated[Known, Tag("known")] | Annotated[Unknown, Tag("unknown")],
+    Discriminator(_known),
+]

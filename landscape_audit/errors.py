@@ -46,6 +46,12 @@ class PolicyError(AuditError):
     exit_code = 2
 
 
+class TemplatesError(AuditError):
+    """A template of a team's own that is none, or asks for what templates may not have."""
+
+    exit_code = 2
+
+
 class OutputError(AuditError):
     """The results cannot be written where they were asked for."""
 

@@ -1,6 +1,8 @@
 """What an audit found: the one bridge between the side that measures and the side that judges and prints.
 
-A newer minor version can be read, as fields that are not known are ignored.
+A minor version adds fields, checks and kinds of details, and no word to a fixed list: then an older release can read
+what a newer one wrote, as it ignores such fields, shows such checks and keeps such details. What else changes raises
+the major version, which only its own release reads.
 """
 
 from __future__ import annotations
@@ -388,9 +390,18 @@ class AuditResults(Record):
             ) from None
         return when
 
+    def is_newer(self) -> bool:
+        """Whether a release wrote it that knows more than this one, which leaves out what it does not know."""
+        return _minor(self.schema_version) > _minor(SCHEMA_VERSION)
+
     def to_json(self) -> str:
         """The text of `results.json`, the same for equal results."""
         return self.model_dump_json(indent=1) + "\n"
+
+
+def _minor(version: str) -> int:
+    number = version.partition(".")[2].partition(".")[0]
+    return int(number[:9]) if number.isdecimal() and number.isascii() else 0
 
 
 class _Version(Record):

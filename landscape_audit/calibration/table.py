@@ -35,7 +35,7 @@ def terminal_table(found: Calibration) -> str:
 
 def markdown(found: Calibration) -> str:
     """`calibration.md`: every number and every word."""
-    from landscape_audit.report.render import plain
+    from landscape_audit.report.plain import plain
 
     def table(rows: Sequence[Sequence[str]]) -> list[str]:
         lines = [f"| {' | '.join(plain(cell) for cell in row)} |" for row in rows]

@@ -6,6 +6,9 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from landscape_audit.cli.font_list import write_font_list
 
 _NAME = "MPLCONFIGDIR"
 # A matplotlibrc in the current folder may be a stranger's: its text.usetex would start LaTeX.
@@ -16,13 +19,14 @@ _SETTINGS: dict[str, str | None] = {"MATPLOTLIBRC": os.devnull, "MPLBACKEND": No
 def caches_apart() -> Iterator[None]:
     """While reports are drawn, matplotlib keeps its list of fonts in a folder that is then removed.
 
-    Costs the half second in which it looks for fonts; where MPLCONFIGDIR names a folder, it is used and kept.
+    Where MPLCONFIGDIR names a folder, it is used and kept.
     """
     with contextlib.ExitStack() as stack:
         changed = dict(_SETTINGS)
         if _NAME not in os.environ:
             fresh = tempfile.TemporaryDirectory(prefix="landscape-audit-", ignore_cleanup_errors=True)
             changed[_NAME] = stack.enter_context(fresh)
+            write_font_list(Path(fresh.name))
         before = {name: os.environ.get(name) for name in changed}
         stack.callback(_set, before)
         _set(changed)

@@ -40,8 +40,8 @@ def verify(
 
         landscape-audit verify audit/results.json
 
-    **Exit codes:** 0 verified, 1 something was altered, 3 cannot be decided (no seal, or rendered by other versions),
-    4 not a report, or a checkpoint that cannot be read.
+    **Exit codes:** 0 verified, 1 something was altered, 3 cannot be decided (no seal, or rendered by other versions
+    or with a team's own templates), 4 not a report, or a checkpoint that cannot be read.
     """
     from landscape_audit.verification.verification import verify as steps
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 
-from landscape_audit.detail import Detail, Surface, Table
+from landscape_audit.detail import Detail, Surface, Table, Unknown
 from landscape_audit.figures import drawn
 from landscape_audit.report.anchor import anchor
 from landscape_audit.report.cost import in_gradients
@@ -13,7 +13,7 @@ from landscape_audit.report.estimate import estimates_table
 from landscape_audit.report.scene import SceneView, scene_of
 from landscape_audit.report.tables import TableView, numbers_behind, table_of
 from landscape_audit.results import AuditResults, CheckResult, Cost, Failed, Measured, NotApplicable, Outcome
-from landscape_audit.text import count, printable
+from landscape_audit.text import count, listed, printable
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def check_of(check: CheckResult, results: AuditResults) -> CheckView:
         ),
         figures=tuple(figure for detail in measured.details if (figure := _figure(check.id, detail)) is not None),
         tables=tuple(table_of(detail) for detail in measured.details if isinstance(detail, Table)),
-        caveats=tuple(printable(caveat, 600) for caveat in measured.caveats),
+        caveats=(*(printable(caveat, 600) for caveat in measured.caveats), *_left_out(measured.details)),
         cost=f"{_cost(in_gradients(spent, results.run))}, shared with every check on the same measurements",
     )
 
@@ -91,9 +91,17 @@ def _why_not(outcome: Outcome) -> str:
             return ""
 
 
+def _left_out(details: tuple[Detail, ...]) -> tuple[str, ...]:
+    kinds = [printable(detail.kind) for detail in details if isinstance(detail, Unknown)]
+    if not kinds:
+        return ()
+    what = "A figure or table is" if len(kinds) == 1 else f"{len(kinds)} figures or tables are"
+    return (f"{what} left out here, of a kind that only a newer release can show: {listed(dict.fromkeys(kinds))}.",)
+
+
 def _figure(check: str, detail: Detail) -> FigureView | None:
     found = drawn(detail)
-    if found is None:
+    if found is None or isinstance(detail, Unknown):
         return None
     picture, alt = found
     return FigureView(

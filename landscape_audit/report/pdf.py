@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from landscape_audit import __version__
-from landscape_audit.errors import CapabilityError
+from landscape_audit.errors import CapabilityError, TemplatesError
 from landscape_audit.report.render import html
+from landscape_audit.report.templates import OURS, Templates
 from landscape_audit.report.view import ReportView
 from landscape_audit.results import AuditResults
+from landscape_audit.text import listed
 
 SCHEME = "landscape-audit-font:"
+_NOWHERE = "landscape-audit-template:"
+"""What relative addresses are relative to: they stay as they are written, and are refused like all others."""
 ATTACHED = {
     "results.json": "The audit's results, as landscape-audit wrote them",
     "policy.json": "The policy in force, with all that it extends",
@@ -45,8 +49,11 @@ def fonts() -> list[Path]:
     return [folder / f"{name}.ttf" for name in FONTS]
 
 
-def pdf(view: ReportView, results: AuditResults) -> bytes:
-    """PDF/A-3a with tags and bookmarks, the results and the policy in force attached; dates are those of the audit."""
+def pdf(view: ReportView, results: AuditResults, templates: Templates = OURS) -> bytes:
+    """PDF/A-3a with tags and bookmarks, the results and the policy in force attached; dates are those of the audit.
+
+    It names what it was created with, whatever a team's templates say of that.
+    """
     require_pango()
     import weasyprint
 
@@ -57,13 +64,24 @@ def pdf(view: ReportView, results: AuditResults) -> bytes:
         )
         for name, text in attachments(results).items()
     ]
-    page = html(view, paper=True, generator=renderer())
+    page = html(view, paper=True, generator=renderer(), templates=templates)
+    options = {"pdf_variant": "pdf/a-3a", "pdf_tags": True, "attachments": attached, "custom_metadata": False}
     with _clock_at(date):
-        document = weasyprint.HTML(string=page, url_fetcher=locked_fetcher())
-        rendered: bytes = document.write_pdf(
-            pdf_variant="pdf/a-3a", pdf_tags=True, attachments=attached, custom_metadata=False
-        )
+        fetcher = locked_fetcher()
+        document = weasyprint.HTML(string=page, url_fetcher=fetcher, base_url=_NOWHERE).render(**options)
+        document.metadata.generator = ", ".join(filter(None, (renderer(), templates.mark)))
+        rendered: bytes = document.write_pdf(**options)
+    _refuse_wishes(fetcher.refused)
     return rendered
+
+
+def _refuse_wishes(addresses: list[str]) -> None:
+    """An error where a page wanted something from elsewhere: nothing was fetched, so something would be missing."""
+    if addresses:
+        raise TemplatesError(
+            f"report.pdf: your templates ask for {listed(dict.fromkeys(addresses))}, and a report fetches nothing.",
+            remedy='Embed it:  src="data:image/png;base64,…" in a template, url("data:…") in a style sheet.',
+        )
 
 
 def attachments(results: AuditResults) -> dict[str, str]:
@@ -103,11 +121,16 @@ def locked_fetcher() -> Any:
     known = {f"{SCHEME}{path.name}": path for path in fonts()}
 
     class Locked(URLFetcher):  # type: ignore[misc] # weasyprint is untyped
+        refused: list[str]
+
         def fetch(self, url: str, headers: Any = None) -> Any:
             if url in known:
                 return URLFetcherResponse(url, known[url].read_bytes(), {"Content-Type": "font/ttf"})
             if url.startswith("data:"):
                 return super().fetch(url, headers)
+            self.refused.append(url[:80])
             raise ValueError(f"refused: {url[:80]}")
 
-    return Locked(allowed_protocols=["data"])
+    locked = Locked(allowed_protocols=["data"])
+    locked.refused = []
+    return locked

@@ -1,109 +1,92 @@
-"""Templates filled: the one Jinja environment, escaping everything."""
+"""Pages out of templates, each page with the policy that allows it its own style and script and nothing else."""
 
 from __future__ import annotations
 
 import base64
-import functools
 import hashlib
 import re
 from bisect import bisect_left
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
+from landscape_audit.errors import TemplatesError
 from landscape_audit.report.compare_view import ComparisonView
+from landscape_audit.report.templates import OURS, Templates
 from landscape_audit.report.view import FirstPage, ReportView
-from landscape_audit.resources import template_dir
-from landscape_audit.text import printable
 
-_LIVE = re.compile(r"(?<!\w)@(?=\w)|:(?=//)|\bwww(?=\.)", re.IGNORECASE)
-"""Where plain text becomes a mention or a link; escapes alone do not prevent it (cmark-gfm#388, remark-gfm#33)."""
 SCRIPTS = ("report.js", "surface.js")
 """What a page on a screen runs, as one script; on paper there is nothing to run."""
+CSP = (
+    "default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; require-trusted-types-for 'script'; "
+    "img-src data:; base-uri 'none'; form-action 'none'"
+)
+"""A page may use nothing but its one style and its one script, by their hashes: what is injected cannot even colour."""
+_BEGINNING = re.compile(r"\s*<!doctype html>\s*<html[^<>]*>\s*<head>\s*(<meta charset=\"?utf-8\"?>\s*)?", re.IGNORECASE)
 LONGEST_SUMMARY = 60_000
 """Bytes. A comment on GitHub takes 65,536 characters."""
 
 
-def html(view: ReportView, *, paper: bool = False, generator: str = "landscape-audit") -> str:
+def html(
+    view: ReportView, *, paper: bool = False, generator: str = "landscape-audit", templates: Templates = OURS
+) -> str:
     """The report as one page of HTML; for paper with the fonts and page rules of the PDF instead of the screen's."""
-    embedded = _around("print.css" if paper else "screen.css")
-    template = _environment().get_template("report.html.j2")
-    return template.render(view=view, paper=paper, generator=generator, **embedded)
+    embedded = _around("print.css" if paper else "screen.css", templates)
+    named = ", ".join(filter(None, (generator, templates.mark)))
+    page = templates.filled("report.html.j2", view=view, paper=paper, generator=named, **embedded)
+    if not paper:
+        _refuse_unguarded(page, embedded["csp"])
+    return page
 
 
-def markdown(view: FirstPage) -> str:
+def markdown(view: FirstPage, templates: Templates = OURS) -> str:
     """The summary for a merge request, never more than it takes: of too many gates the last, which are the best, go."""
-    template = _environment().get_template("summary.md.j2")
+
+    def filled(shown: int) -> str:
+        return templates.filled("summary.md.j2", view=view, shown=shown)
 
     def is_too_long(shown: int) -> bool:
-        return len(template.render(view=view, shown=shown).encode()) > LONGEST_SUMMARY
+        return len(filled(shown).encode()) > LONGEST_SUMMARY
 
     every = len(view.gates)
     shown = bisect_left(range(1, every + 1), 1, key=is_too_long) if is_too_long(every) else every
-    return template.render(view=view, shown=shown)
+    return filled(shown)
 
 
 def card(view: FirstPage, **around: object) -> str:
     """The block for a model card; `around` is what depends on where the card is."""
-    return _environment().get_template("card.md.j2").render(view=view, **around)
+    return OURS.filled("card.md.j2", view=view, **around)
 
 
 def comparison_html(view: ComparisonView) -> str:
     """Two audits side by side, as one page."""
-    embedded = _around("screen.css")
-    return _environment().get_template("compare.html.j2").render(view=view, paper=False, **embedded)
+    return OURS.filled("compare.html.j2", view=view, paper=False, **_around("screen.css", OURS))
 
 
 def comparison_markdown(view: ComparisonView) -> str:
     """The same for a merge request."""
-    return _environment().get_template("compare.md.j2").render(view=view)
+    return OURS.filled("compare.md.j2", view=view)
 
 
-def _around(sheet: str) -> dict[str, str]:
-    """What is embedded in every page, and the digests that allow it."""
-    style, digest = _embedded("report.css", sheet)
-    script, script_digest = _embedded(*SCRIPTS)
-    return {"style": style, "digest": digest, "script": script, "script_digest": script_digest}
+def _around(sheet: str, templates: Templates) -> dict[str, Markup]:
+    """What is embedded in every page, and the policy that allows it."""
+    style = "\n".join(templates.text(name) for name in ("report.css", sheet))
+    script = "\n".join(templates.text(name) for name in SCRIPTS)
+    if re.search("</style", style, re.IGNORECASE):
+        raise TemplatesError(f"report.css or {sheet}: '</style' would end the style.", remedy="Write '<\\/style'.")
+    csp = CSP.format(style=_digest(style), script=_digest(script))
+    return {"style": Markup(style), "script": Markup(script), "csp": Markup(csp)}  # noqa: S704 - of no results
 
 
-def _embedded(*names: str) -> tuple[str, str]:
-    """Style sheets as one, or a script, and the digest of it.
-
-    A page may use nothing but these, by their hashes: an injected element could not even change a colour.
-    """
-    text = "\n".join(_read(name) for name in names)
-    return text, base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-@functools.cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(template_dir()),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_harmless,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["md"] = plain
-    return environment
-
-
-def _harmless(value: object) -> object:
-    """The one place that every word of every report passes: nothing in it is a control or a format character."""
-    return printable(value, limit=len(value)) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def plain(text: str) -> Markup:
-    """Text that Markdown shows as it is: its marks and those of HTML escaped, on one line.
-
-    What would call a person or become a link gets a space of no width, as a forge looks for both in the text it shows.
-    """
-    shown = _LIVE.sub("\\g<0>\u200b", " ".join(printable(text, limit=5000).split()))
-    escaped = "".join(f"\\{character}" if character in r"\`*_{}[]()#+-.!|~" else character for character in shown)
-    return escape(escaped)
-
-
-def _read(name: str) -> str:
-    return Path(template_dir() / name).read_text(encoding="utf-8")
+def _refuse_unguarded(page: str, csp: str) -> None:
+    """An error where a page does not begin with its policy: browsers hold only what comes after it to it."""
+    begun = _BEGINNING.match(page)
+    guard = f'<meta http-equiv="Content-Security-Policy" content="{csp}">'
+    if begun is None or not page.startswith(guard, begun.end()):
+        raise TemplatesError(
+            "report.html.j2: the page does not begin with its content security policy.",
+            remedy='Have  <meta http-equiv="Content-Security-Policy" content="{{ csp }}">  first in <head>.',
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from landscape_audit.detail import Bars, Detail, Line, Spectrum, Surface, Table
+from landscape_audit.detail import Bars, Known, Line, Spectrum, Surface, Table
 from landscape_audit.text import count, number, printable
 
 MOST_ROWS = 200
@@ -46,7 +46,7 @@ class TableView:
         return tuple(round(100 * width / sum(given), 2) for width in given)
 
 
-def numbers_behind(detail: Detail) -> TableView:
+def numbers_behind(detail: Known) -> TableView:
     """The numbers behind a picture."""
     match detail:
         case Line():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from landscape_audit.ids import name_of
-from landscape_audit.results import AuditResults, Failed, Verdict
+from landscape_audit.results import SCHEMA_VERSION, AuditResults, Failed, Verdict
 from landscape_audit.text import printable
 
 
@@ -13,6 +13,11 @@ def banners_of(results: AuditResults) -> tuple[str, ...]:
         f"What was audited lies there no more, so this verdict is of no file that is there now: {printable(told, 400)}."
         for told in results.subject.replaced
     ]
+    if results.is_newer():
+        banners.append(
+            f"A newer release wrote these results, in schema version {printable(results.schema_version, 20)}, and this "
+            f"one reads {SCHEMA_VERSION}: what that added is left out here."
+        )
     if results.partial is not None:
         banners.append(f"This audit is not whole: {printable(results.partial, 400)}.")
     banners += _failures(results)

@@ -10,28 +10,41 @@ from pathlib import Path
 
 from landscape_audit.errors import ResultsError
 from landscape_audit.reading import read_bytes
+from landscape_audit.report.templates import MARK
 from landscape_audit.report.write import NAMES, rendered
 from landscape_audit.results import AuditResults
 from landscape_audit.text import printable
-from landscape_audit.verification.finding import Finding, unless_of_another_release
+from landscape_audit.verification.finding import Finding, made_with, unless_of_another_release
 
+_GENERATOR = re.compile(r'<meta name="generator" content="([^"]*)">')
 _PICTURE = re.compile(r"data:image/svg\+xml;base64,[A-Za-z0-9+/=]*")
 
 
-def pages_beside(results: AuditResults, folder: Path, *, same_software: bool) -> Iterator[Finding]:
-    """report.html and summary.md, where they are there; `same_software`: what made them draws here as it did there."""
+def pages_beside(results: AuditResults, folder: Path, creator: str, *, same_software: bool) -> Iterator[Finding]:
+    """report.html and summary.md, where they are there; `same_software`: what made them draws here as it did there.
+
+    `creator` is what made the PDF beside them, empty where there is none.
+    """
     there = [kind for kind in ("html", "md") if os.path.lexists(folder / NAMES[kind])]
     contents = rendered(results, pdf=False) if there else {}
     for kind in there:
         path = folder / NAMES[kind]
         found, again = _read(path), contents[kind].decode()
+        creator = creator if MARK in creator else _generator(found)
         if found == again:
             yield Finding(path.name, "verified", "rendered again, the same bytes")
+        elif MARK in creator:
+            yield made_with(path.name, creator)
         elif not same_software and _PICTURE.sub("", found) == _PICTURE.sub("", again):
             says = "the text is the same, the pictures are not: other software drew them, or they were altered"
             yield Finding(path.name, "open", says)
         else:
             yield unless_of_another_release(results, path.name, _first_difference(found, again))
+
+
+def _generator(page: str) -> str:
+    found = _GENERATOR.search(page)
+    return found[1] if found else ""
 
 
 def _read(path: Path) -> str:

@@ -14,12 +14,13 @@ from landscape_audit.errors import CapabilityError, PolicyError, ResultsError
 from landscape_audit.gates.judge import UNJUDGED, day_of, judged
 from landscape_audit.policy import Waiver
 from landscape_audit.reading import read_bytes, unrepeated
+from landscape_audit.report.templates import MARK
 from landscape_audit.results import AuditResults, parsed_results
 from landscape_audit.seal import broken, differing, is_sealed
 from landscape_audit.subject.checkpoint.recognition import other_than_audited
 from landscape_audit.text import count, listed, printable
 from landscape_audit.verification.beside import pages_beside
-from landscape_audit.verification.finding import Finding, unless_of_another_release
+from landscape_audit.verification.finding import Finding, made_with, unless_of_another_release
 from landscape_audit.verification.pages import first_difference, first_other_words
 from landscape_audit.verification.paper import REMEDY, Paper
 
@@ -191,6 +192,8 @@ def _pages(report: _Report, paper: Paper) -> Finding:
     if again.content == paper.content:
         return Finding("pages", "verified", f"{count(len(again.pages()), 'page')}: rendered again, the same bytes")
     there = paper.metadata().get("/Creator", "")
+    if MARK in there:
+        return made_with("pages", there)
     if there == here:
         return Finding("pages", "altered", first_difference(paper, again))
     return _by_other_software(paper, again, there, here)
@@ -204,7 +207,8 @@ def _beside(report: _Report, folder: Path, *, same_software: bool) -> Iterator[F
         if places := differing(report.document, beside.document):
             says = f"not the one that is attached to the PDF: {printable(', '.join(places), 2000)}"
             yield Finding("results.json", "altered", says)
-    yield from pages_beside(report.results, folder, same_software=same_software)
+    creator = "" if report.paper is None else report.paper.metadata().get("/Creator", "")
+    yield from pages_beside(report.results, folder, creator, same_software=same_software)
 
 
 def _by_other_software(paper: Paper, again: Paper, there: str, here: str) -> Finding:
