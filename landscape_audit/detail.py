@@ -58,8 +58,18 @@ class Line(_Detail):
     marks: tuple[Mark, ...] = ()
 
 
+class Ring(Record):
+    """A circle around the origin of a plane; without a label it is one of a family that the caption names."""
+
+    radius: float = Field(gt=0)
+    label: str = ""
+
+
 class Surface(_Detail):
-    """Values on a grid: `z[row][column]` at (`xs[column]`, `ys[row]`). `None` cells are not finite, and stay so."""
+    """Values on a grid: `z[row][column]` at (`xs[column]`, `ys[row]`). `None` cells are not finite, and stay so.
+
+    `predicted` is what a model says on the same grid. Where `aspect` is `free` the two sides have a scale each.
+    """
 
     kind: Literal["surface"] = "surface"
     x: Axis
@@ -69,6 +79,9 @@ class Surface(_Detail):
     ys: tuple[float, ...]
     z: tuple[tuple[float | None, ...], ...]
     marks: tuple[Mark, ...] = ()
+    rings: tuple[Ring, ...] = ()
+    predicted: tuple[tuple[float, ...], ...] = ()
+    aspect: Literal["equal", "free"] = "equal"
 
 
 class Spectrum(_Detail):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
 import pytest
 
-from landscape_audit.detail import Axis, Line, Series, Surface
+from landscape_audit.detail import Axis, Line, Ring, Series, Surface
 from landscape_audit.figures import drawn
 from landscape_audit.figures.svg import decades, new_canvas
 
@@ -84,3 +85,26 @@ def test_the_label_beside_a_plane_lies_on_the_page_whatever_its_ticks(span: floa
 def test_the_colours_of_a_plane_that_hardly_rises_have_different_numbers():
     shown = [word for word in words_of(drawn(a_plane(1.0, 1e-3))[0]) if word.startswith("4.")]
     assert len(set(shown)) == len(shown) > 2
+
+
+def test_rings_are_named_where_they_fit_and_left_out_under_the_mark_and_beyond_the_plane():
+    rings = (
+        *(Ring(radius=radius) for radius in (0.01, 0.2, 0.4, 3.0)),
+        Ring(radius=0.3, label=HOSTILE),
+    )
+    picture, alt = drawn(a_plane(1.0, 1e-3).model_copy(update={"rings": rings}))
+    words = words_of(picture)
+    assert {"0.2", "0.4"} <= set(words)
+    assert not {"0.01", "3"} & set(words)
+    assert any(word.startswith("<script>") for word in words)
+    assert "0.01, 0.2, 0.4, 3" in alt
+
+
+def test_the_long_numbers_of_a_narrow_window_do_not_touch():
+    plane = a_plane(1.0, 1e-3)
+    narrow = plane.model_copy(update={"xs": tuple(0.02 * x for x in plane.xs), "aspect": "free"})
+    picture = ET.fromstring(drawn(narrow)[0])  # noqa: S314 - drawn here
+    axis = next(group for group in picture.iter(f"{SVG}g") if group.get("id") == "matplotlib.axis_1")
+    places = [float(text.get("x", "")) for text in axis.iter(f"{SVG}text") if text.text][:-1]  # the last is the name
+    assert len(places) >= 3
+    assert all(b - a > 30 for a, b in itertools.pairwise(places))  # "−0.015" is 28 wide

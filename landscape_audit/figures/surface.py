@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from landscape_audit.detail import Surface
-from landscape_audit.figures.svg import INK, legible, new_canvas, worded
+from landscape_audit.detail import Ring, Surface
+from landscape_audit.figures.svg import INK, Canvas, legible, new_canvas, worded
 from landscape_audit.text import number
 
 BANDS = 18
 """Colours of a surface: steps that the eye still tells apart beside the bar that names them."""
+MARKED = 0.05
+"""Share of a plane's half width that the mark of the checkpoint covers."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ def draw(surface: Surface) -> bytes:
             bar = canvas.figure.colorbar(filled, ax=axes, ticks=ticks, format=lambda value, _: number(value, most))
             bar.set_label(worded(surface.z_axis))
             bar.outline.set_visible(False)
+            _foretold(canvas, surface, levels)
+        _rings(canvas, surface)
         for mark in surface.marks:
             if mark.x is not None and mark.y is not None:
                 axes.plot([mark.x], [mark.y], "o", markerfacecolor="white", markeredgecolor=INK, markersize=7)
@@ -90,9 +94,59 @@ def draw(surface: Surface) -> bytes:
         if rows.size:
             xs, ys = np.array(surface.xs)[columns], np.array(surface.ys)[rows]
             axes.plot(xs, ys, "x", color="#9ca3af", markersize=5)
-        axes.set_aspect("equal", anchor="SW")  # where layout put it, or its labels would leave the page
+        if surface.aspect == "equal":
+            axes.set_aspect("equal", anchor="SW")  # where layout put it, or its labels would leave the page
+        else:
+            axes.locator_params(axis="x", nbins=5)  # numbers of a narrow window are long
         canvas.label(surface.x, surface.y)
         return canvas.svg()
+
+
+def _foretold(canvas: Canvas, surface: Surface, levels: list[float]) -> None:
+    """Where a model has the borders of every third band, dashed."""
+    import numpy as np
+
+    if not surface.predicted:
+        return
+    said = np.array(surface.predicted, dtype=float)
+    inside = [level for level in levels[::3] if said.min() < level < said.max()]
+    if inside:
+        canvas.axes.contour(surface.xs, surface.ys, said, levels=inside, colors="white", linestyles="--", linewidths=1)
+
+
+def _rings(canvas: Canvas, surface: Surface) -> None:
+    """Circles around the origin: dotted with their radius on them, or whole with their name at the end of a line.
+
+    A ring that the checkpoint's own mark would hide is left out, and so is a number that another one would cover.
+    """
+    from matplotlib.patches import Circle
+
+    reach = max(map(abs, surface.xs), default=0.0)
+    last = 0.0
+    for ring in surface.rings:
+        if not MARKED * reach <= ring.radius <= reach:
+            continue
+        dash, width = ("-", 1.6) if ring.label else ((0, (1.5, 2)), 1.0)
+        around = Circle((0.0, 0.0), ring.radius, fill=False, edgecolor="white", linewidth=width, linestyle=dash)
+        canvas.axes.add_patch(around)
+        if ring.label:
+            _named(canvas, ring, reach)
+        elif ring.radius - last > 2 * MARKED * reach:
+            last = ring.radius
+            here = (0.0, ring.radius)
+            canvas.axes.annotate(number(ring.radius, 2), here, color="white", ha="center", va="bottom", fontsize=7)
+
+
+def _named(canvas: Canvas, ring: Ring, reach: float) -> None:
+    """The name of a ring outside of the crowd in the middle, with a line to it."""
+    canvas.axes.annotate(
+        legible(ring.label),
+        (-0.7071 * ring.radius, -0.7071 * ring.radius),
+        xytext=(-0.92 * reach, -0.9 * reach),
+        fontsize=8,
+        bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
+        arrowprops={"arrowstyle": "-", "color": "white", "linewidth": 0.8},
+    )
 
 
 def alt(surface: Surface) -> str:
@@ -102,12 +156,14 @@ def alt(surface: Surface) -> str:
     finite = [(value, x, y) for value, x, y in cells if value is not None]
     lost = len(cells) - len(finite)
     missing = f" {lost} of {len(cells)} cells have no finite value." if lost else ""
+    around = [ring.label or number(ring.radius, 2) for ring in surface.rings]
+    rings = f" Rings around the centre: {', '.join(around)}." if around else ""
     if not finite:
         return f"{surface.title}. No cell has a finite value."
     low, high = min(finite), max(finite)
     return (
         f"{surface.title}. Lowest {number(low[0], 3)} at ({number(low[1], 2)}, {number(low[2], 2)}), "
-        f"highest {number(high[0], 3)} at ({number(high[1], 2)}, {number(high[2], 2)}).{missing}"
+        f"highest {number(high[0], 3)} at ({number(high[1], 2)}, {number(high[2], 2)}).{missing}{rings}"
     )
 
 
