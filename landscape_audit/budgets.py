@@ -93,7 +93,7 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "reparametrisation_steps": 2,
         "descent_steps": 5,
         "slice_points": 15,
-        "surface_points": 9,
+        "surface_points": 7,
         "eigenplane_points": 7,
     },
     "standard": {
@@ -112,8 +112,8 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "reparametrisation_steps": 4,
         "descent_steps": 10,
         "slice_points": 29,
-        "surface_points": 15,
-        "eigenplane_points": 11,
+        "surface_points": 13,
+        "eigenplane_points": 9,
     },
     "thorough": {
         "lanczos_steps": 120,

@@ -151,9 +151,9 @@ def _one_step(worst: WorstCase, noise: Noise) -> Line:
     return Line(
         name="one_step",
         title="Rise up the gradient in the raw and in the adaptive ball",
-        finding=" ".join(_grows(name, ball) for name, ball in balls) + " Bands are what other examples would give of "
-        "the same steps, and no narrower than rounding; the single points are the highest that any ascent found in the "
-        "whole ball. Each ball has its own unit: heights compare, radii do not.",
+        finding=" ".join(_grows(name, ball) for name, ball in balls) + " Bands: what other examples would give of "
+        "these steps. Single points: the highest that any ascent found in the whole ball. Each ball has its own unit: "
+        "heights compare, radii do not.",
         expected="both small beside the loss, and the single points near the curves' ends: one step then finds the "
         "worst there is. A straight curve is slope, one that bends up is curvature",
         x=Axis(label="Radius", unit="share of the ball's"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from landscape_audit.checks.walk_line import RADIUS, Noise
-from landscape_audit.detail import Axis, Mark, Ring, Surface
+from landscape_audit.detail import Axis, Mark, Paraboloid, Ring, Surface
 from landscape_audit.estimate import Estimate, finite_or_none
 from landscape_audit.probes.eigenplane import FALLEN, RISEN, Eigenplane
 from landscape_audit.probes.sweep import Sweep
@@ -25,8 +25,8 @@ def random_plane(plane: Plane, sweep: Sweep, tolerance: Estimate | None, paramet
         name="plane",
         title="Loss over a plane of two random directions",
         finding=f"{count(lower, 'grid point is', 'grid points are')} lower than the checkpoint, of {len(cells)}. "
-        f"{_of_rings(tolerance)} Read no sharpness off it: of any one eigenvector the plane of two random directions "
-        f"holds about {share} (2 of {parameters:,}).",
+        f"{_of_rings(tolerance)} No sharpness can be read off it: two random directions of {parameters:,} hold about "
+        f"{share} of any eigenvector.",
         expected="one basin with the checkpoint at its bottom",
         x=Axis(label="First direction", unit=RADIUS.unit),
         y=Axis(label="Second direction", unit=RADIUS.unit),
@@ -49,12 +49,16 @@ def _rings(sigmas: tuple[float, ...], tolerance: Estimate | None, reach: float) 
 
 
 def _of_rings(tolerance: Estimate | None) -> str:
-    swept = "Thin rings are the radii of the flatness sweep"
+    swept = "Dotted rings: the radii of the flatness sweep"
     if tolerance is None or not tolerance.value:
         return f"{swept}."
     if tolerance.high is None:
-        return f"{swept}; up to {percent(tolerance.value, 2)} the mean rise stays below 10 % of the loss."
-    return f"{swept}; at {percent(tolerance.value, 2)}, the tolerance, the mean rise is 10 % of the loss."
+        return (
+            f"{swept}; up to the whole one, {percent(tolerance.value, 2)}, the mean rise stays below 10 % of the loss."
+        )
+    return (
+        f"{swept}; at the whole one, the tolerance of {percent(tolerance.value, 2)}, the mean rise is 10 % of the loss."
+    )
 
 
 def eigenplane(plane: Eigenplane, loss: float, noise: Noise) -> Surface:
@@ -66,9 +70,8 @@ def eigenplane(plane: Eigenplane, loss: float, noise: Noise) -> Surface:
         name="eigenplane",
         title="Loss over the plane of highest and lowest curvature",
         finding=f"{_of_the_lowest(plane, loss, noise)} {_of_the_model(plane, loss)}",
-        expected="a valley: steep walls to the left and right, a level floor up and down; contours that bend apart at "
-        f"the checkpoint are a saddle. Sides end where curvature alone makes the loss {_far(falls=falls)}, at most at "
-        "100 %.",
+        expected="a valley: walls to the left and right, and a level floor; at a saddle contours part at the checkpoint. "
+        f"Sides end where curvature alone has the loss {_far(falls=falls)}, at most at 100 %.",
         x=Axis(label="Along v_max", unit=RADIUS.unit),
         y=Axis(label="Along v_min", unit=RADIUS.unit),
         z_axis=_height(cells),
@@ -76,14 +79,20 @@ def eigenplane(plane: Eigenplane, loss: float, noise: Noise) -> Surface:
         ys=ys,
         z=_known(plane.losses),
         marks=_CHECKPOINT,
-        predicted=tuple(tuple(loss + plane.model(x, y) for x in xs) for y in ys),
+        predicted=Paraboloid(
+            value=loss,
+            slope_x=plane.x.slope,
+            slope_y=plane.y.slope,
+            curvature_x=plane.x.curvature,
+            curvature_y=plane.y.curvature,
+        ),
         aspect="free",
     )
 
 
 def _far(*, falls: bool) -> str:
     rising = f"rise by {RISEN:g} times itself"
-    return f"{rising}, or fall by {percent(FALLEN)} of itself" if falls else rising
+    return f"{rising}, or fall by {percent(FALLEN)} of it" if falls else rising
 
 
 def _of_the_lowest(plane: Eigenplane, loss: float, noise: Noise) -> str:

@@ -31,8 +31,8 @@ class Noise:
         if all(point.rise.n < 2 for point in walk.points):
             return "There is no band: one batch says nothing of other examples."
         return (
-            f"The band is what other examples would give, at {percent(self.level, 3)} for each point, "
-            f"and no narrower than rounding, ±{number(self.rounding, 2)}."
+            f"Band: what other examples would give, at {percent(self.level, 3)} for each point, "
+            f"or rounding, ±{number(self.rounding, 2)}, where that is more."
         )
 
 

@@ -39,7 +39,7 @@ def test_on_a_quadratic_the_plane_of_the_ends_is_half_lambda_x_squared_on_both_s
     x, y = np.meshgrid(plane.xs, plane.ys)
     truth = 1 + 0.5 * spectrum.max() * x**2 + 0.5 * spectrum.min() * y**2
     assert np.array(plane.z, float) == pytest.approx(truth, abs=1e-9)
-    assert np.array(plane.predicted) == pytest.approx(truth, abs=1e-9)
+    assert np.vectorize(plane.predicted.at)(x, y) == pytest.approx(truth, abs=1e-9)
     assert (plane.xs[3], plane.ys[3], plane.z[3][3]) == (0.0, 0.0, 1.0)
     for value, reach in ((spectrum.max(), plane.xs[-1]), (spectrum.min(), plane.ys[-1])):
         most = RISEN if value > 0 else FALLEN
