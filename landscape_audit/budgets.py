@@ -58,6 +58,11 @@ class Budgets(Strict):
     surface_points: StrictInt | None = Field(
         default=None, ge=3, description="Points along one side of the 2-D surface."
     )
+    eigenplane_points: StrictInt | None = Field(
+        default=None,
+        ge=0,
+        description="Points along one side of the plane of v_max and v_min, three at least; 0 leaves it out.",
+    )
 
     @field_validator("flatness_sigmas")
     @classmethod
@@ -88,7 +93,8 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "reparametrisation_steps": 2,
         "descent_steps": 5,
         "slice_points": 15,
-        "surface_points": 9,
+        "surface_points": 7,
+        "eigenplane_points": 7,
     },
     "standard": {
         "lanczos_steps": 40,
@@ -106,7 +112,8 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "reparametrisation_steps": 4,
         "descent_steps": 10,
         "slice_points": 29,
-        "surface_points": 15,
+        "surface_points": 13,
+        "eigenplane_points": 9,
     },
     "thorough": {
         "lanczos_steps": 120,
@@ -125,6 +132,7 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "descent_steps": 30,
         "slice_points": 61,
         "surface_points": 31,
+        "eigenplane_points": 21,
     },
 }
 """Budgets by preset. standard is meant to stay under 400 gradients, quick under 200; `plan` tells."""

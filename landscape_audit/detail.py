@@ -58,8 +58,36 @@ class Line(_Detail):
     marks: tuple[Mark, ...] = ()
 
 
+class Ring(Record):
+    """A circle around the origin of a plane; without a label it is one of a family that the caption names."""
+
+    radius: float = Field(gt=0)
+    label: str = ""
+
+
+class Paraboloid(Record):
+    """What a quadratic model says over a plane whose sides it does not mix."""
+
+    value: float
+    slope_x: float
+    slope_y: float
+    curvature_x: float
+    curvature_y: float
+
+    def at(self, x: float, y: float) -> float:
+        """The model's value there."""
+        return (
+            self.value
+            + (self.slope_x + 0.5 * self.curvature_x * x) * x
+            + (self.slope_y + 0.5 * self.curvature_y * y) * y
+        )
+
+
 class Surface(_Detail):
-    """Values on a grid: `z[row][column]` at (`xs[column]`, `ys[row]`). `None` cells are not finite, and stay so."""
+    """Values on a grid: `z[row][column]` at (`xs[column]`, `ys[row]`). `None` cells are not finite, and stay so.
+
+    `predicted` is what a model says of the same plane. Where `aspect` is `free` the two sides have a scale each.
+    """
 
     kind: Literal["surface"] = "surface"
     x: Axis
@@ -69,6 +97,9 @@ class Surface(_Detail):
     ys: tuple[float, ...]
     z: tuple[tuple[float | None, ...], ...]
     marks: tuple[Mark, ...] = ()
+    rings: tuple[Ring, ...] = ()
+    predicted: Paraboloid | None = None
+    aspect: Literal["equal", "free"] = "equal"
 
 
 class Spectrum(_Detail):

@@ -12,7 +12,7 @@ import matplotlib as mpl
 import pytest
 from odd_figures import ODD
 
-from landscape_audit.detail import Axis, Line, Series, Surface
+from landscape_audit.detail import Axis, Line, Ring, Series, Surface
 from landscape_audit.figures import drawn
 from landscape_audit.figures.lettering import SIZE, breadth
 from landscape_audit.figures.svg import HEIGHT, WIDTH, decades, new_canvas
@@ -198,3 +198,26 @@ def test_a_drawing_that_names_its_axes_itself_has_plain_numbers_all_the_same():
         canvas.axes.set_xlabel("B / A")
         words = words_of(canvas.svg())
     assert {"one", "other", "B / A", "0.5", "1", "2"} <= set(words)
+
+
+def test_rings_are_named_where_they_fit_and_left_out_under_the_mark_and_beyond_the_plane():
+    rings = (
+        *(Ring(radius=radius) for radius in (0.01, 0.2, 0.4, 3.0)),
+        Ring(radius=0.3, label=HOSTILE),
+    )
+    picture, alt = drawn(a_plane(1.0, 1e-3).model_copy(update={"rings": rings}))
+    words = words_of(picture)
+    assert {"0.2", "0.4"} <= set(words)
+    assert not {"0.01", "3"} & set(words)
+    assert any(word.startswith("<script>") for word in words)
+    assert "0.01, 0.2, 0.4, 3" in alt
+
+
+def test_the_long_numbers_of_a_narrow_window_do_not_touch():
+    plane = a_plane(1.0, 1e-3)
+    narrow = plane.model_copy(update={"xs": tuple(0.02 * x for x in plane.xs), "aspect": "free"})
+    picture = ET.fromstring(drawn(narrow)[0])  # noqa: S314 - drawn here
+    axis = next(group for group in picture.iter(f"{SVG}g") if group.get("id") == "matplotlib.axis_1")
+    places = [float(text.get("x", "")) for text in axis.iter(f"{SVG}text") if text.text][:-1]  # the last is the name
+    assert len(places) >= 3
+    assert all(b - a > 30 for a, b in itertools.pairwise(places))  # "−0.015" is 28 wide

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from landscape_audit.checks.check import check
-from landscape_audit.checks.tolerance import tolerance
-from landscape_audit.checks.walk_line import RADIUS
+from landscape_audit.checks.tolerance import TOLERATED, tolerance_of
+from landscape_audit.checks.walk_line import RADIUS, Noise
 from landscape_audit.detail import Axis, Column, Line, Mark, Series, Table
 from landscape_audit.estimate import Estimate, IntervalPart, finite_or_none, spread
-from landscape_audit.probes.ascent import Ball, BallAscent, WorstCase
+from landscape_audit.probes.ascent import SHARES, Ball, BallAscent, WorstCase
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.instrument import InstrumentSample, InstrumentTrial
 from landscape_audit.probes.krylov import KrylovTrace, TraceFound
@@ -15,9 +15,6 @@ from landscape_audit.probes.m_sharpness import BatchRises, MSharpness
 from landscape_audit.probes.perturbations import Cloud, FlatnessSample, RandomPerturbation
 from landscape_audit.results import Measured
 from landscape_audit.text import count, number, percent
-
-TOLERATED = 0.10
-"""The rise, as a share of the loss, at which the tolerance is read off."""
 
 
 @check(
@@ -57,12 +54,13 @@ def flatness(
     Draws depend on the seed alone: compare two checkpoints draw by draw (`draws`), their noise is the same.
     """
     level, rounding = facts.level, instrument.loss_noise
+    noise = Noise(level, rounding)
     estimates = {f"rise@{cloud.sigma:g}": _rise(cloud, level, rounding) for cloud in sample.clouds}
     estimates |= {f"metric@{cloud.sigma:g}": _metric(cloud, facts) for cloud in sample.clouds if cloud.metrics}
     caveats = [_on_batches(batches)]
-    target = TOLERATED * abs(sample.loss)
-    if target > 0:
-        estimates["tolerance"] = tolerance(sample.clouds, target, level, rounding)
+    tolerated = tolerance_of(sample, level, rounding)
+    if tolerated is not None:
+        estimates["tolerance"] = tolerated
     else:
         caveats.append("The loss is zero: a rise of 10 % of it has no meaning, so there is no tolerance.")
     estimates["worst_case"] = _lower_bound(worst.raw)
@@ -70,7 +68,12 @@ def flatness(
     estimates["m_sharpness"] = _on_average(batches, level)
     return Measured(
         estimates=estimates,
-        details=(_curve(sample, curvature, target, level), _balls(worst), _draws(sample)),
+        details=(
+            _curve(sample, curvature, TOLERATED * abs(sample.loss), level),
+            _one_step(worst, noise),
+            _balls(worst),
+            _draws(sample),
+        ),
         caveats=tuple(caveats),
     )
 
@@ -139,6 +142,46 @@ def _curve(sample: FlatnessSample, curvature: TraceFound, target: float, level: 
             ),
         ),
         marks=marks,
+    )
+
+
+def _one_step(worst: WorstCase, noise: Noise) -> Line:
+    """The rise up the gradient as the balls grow, beside the highest that ascents found in the whole ball."""
+    balls = (("raw", worst.raw), ("adaptive", worst.adaptive))
+    return Line(
+        name="one_step",
+        title="Rise up the gradient in the raw and in the adaptive ball",
+        finding=" ".join(_grows(name, ball) for name, ball in balls) + " Bands: what other examples would give of "
+        "these steps. Single points: the highest that any ascent found in the whole ball. Each ball has its own unit: "
+        "heights compare, radii do not.",
+        expected="both small beside the loss, and the single points near the curves' ends: one step then finds the "
+        "worst there is. A straight curve is slope, one that bends up is curvature",
+        x=Axis(label="Radius", unit="share of the ball's"),
+        y=Axis(label="Rise of the loss", unit="loss"),
+        series=(
+            *(_stepped(name, ball, noise) for name, ball in balls if ball.steps),
+            *(Series(name=f"{name}, highest found", x=(1.0,), y=(finite_or_none(ball.rise),)) for name, ball in balls),
+        ),
+    )
+
+
+def _grows(name: str, ball: Ball) -> str:
+    if not ball.steps:
+        return f"{name.capitalize()}: the gradient is zero, so there is no step up it."
+    rises = {share: step.rise.value for share, step in zip(SHARES, ball.steps, strict=True)}
+    half, whole = (number(finite_or_none(rises[share]), 3) for share in (0.5, 1.0))
+    return f"{name.capitalize()}: one step of {ball.radius:g} changes the loss by {whole}, half of it by {half}."
+
+
+def _stepped(name: str, ball: Ball, noise: Noise) -> Series:
+    """From the checkpoint itself, where a rise is zero and certain."""
+    rises = [(0.0, 0.0), *((step.rise.value, noise.half(step.rise)) for step in ball.steps)]
+    return Series(
+        name=f"{name}, up to ρ = {ball.radius:g}",
+        x=(0.0, *SHARES),
+        y=tuple(finite_or_none(value) for value, _ in rises),
+        low=tuple(finite_or_none(value - half) for value, half in rises),
+        high=tuple(finite_or_none(value + half) for value, half in rises),
     )
 
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from landscape_audit.checks.check import check
 from landscape_audit.checks.eigenvalue import UNIT, smallest
-from landscape_audit.checks.walk_line import walk_line
+from landscape_audit.checks.walk_line import Noise, telling, walk_line
 from landscape_audit.estimate import Estimate, IntervalPart, Label, spread
 from landscape_audit.probes.facts import AuditFacts, Facts
+from landscape_audit.probes.instrument import InstrumentSample, InstrumentTrial
 from landscape_audit.probes.krylov import HessianKrylov
 from landscape_audit.probes.rayleigh import RayleighQuotients, RayleighSample, RitzRayleigh
 from landscape_audit.probes.walks import Slices, Walk
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     HessianKrylov(),
     RitzRayleigh(),
     Slices(),
+    InstrumentTrial(),
     AuditFacts(),
     version=2,
     title="Negative curvature",
@@ -32,7 +34,11 @@ if TYPE_CHECKING:
     source="Bai et al. 2000 (residual); van Dorsselaer, Hochstenbach & van der Vorst 2000 (what was not found)",
 )
 def negative_curvature(
-    krylov: KrylovSpace, rayleigh: RayleighSample, slices: tuple[Walk, ...], facts: Facts
+    krylov: KrylovSpace,
+    rayleigh: RayleighSample,
+    slices: tuple[Walk, ...],
+    trial: InstrumentSample,
+    facts: Facts,
 ) -> Measured:
     """λ_min(H) with a certificate, and the loss measured along ±v.
 
@@ -65,7 +71,8 @@ def negative_curvature(
         title="Loss along the direction of lowest curvature",
         finding=f"Along ±v the loss falls by at most {number(max(0.0, best.drop))} within 10 % of the filters' norms.",
         expected="a valley floor: nearly level, rising at both ends",
-        reach=0.3,
+        reach=min(0.3, telling(walk)),
+        noise=Noise(facts.level, trial.loss_noise),
     )
     return Measured(estimates=estimates, labels={"certainty": Label(value=word, reason=reason)}, details=(line,))
 

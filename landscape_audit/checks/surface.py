@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import replace
 
 from landscape_audit.checks.check import check
-from landscape_audit.checks.walk_line import RADIUS, walk_line
-from landscape_audit.detail import Axis, Line, Mark, Surface
-from landscape_audit.estimate import Estimate, finite_or_none
+from landscape_audit.checks.planes import eigenplane, random_plane
+from landscape_audit.checks.tolerance import tolerance_of
+from landscape_audit.checks.walk_line import Noise, telling, walk_line
+from landscape_audit.detail import Line
+from landscape_audit.estimate import Estimate
+from landscape_audit.probes.eigenplane import Eigenplane, EigenplaneGrid, NoEigenplane
+from landscape_audit.probes.facts import AuditFacts, Facts
+from landscape_audit.probes.instrument import InstrumentSample, InstrumentTrial
+from landscape_audit.probes.sweep import KnownSweep, Sweep
 from landscape_audit.probes.walks import Plane, RandomPlane, Slices, Walk
 from landscape_audit.results import Measured
 from landscape_audit.text import count, number, percent
@@ -30,24 +38,39 @@ _WORDS = {
     "surface",
     RandomPlane(),
     Slices(),
+    EigenplaneGrid(),
+    KnownSweep(),
+    InstrumentTrial(),
+    AuditFacts(),
     version=1,
     title="Loss surface",
     question="What does the loss look like around the checkpoint?",
     source="Li et al. 2018",
 )
-def surface(plane: Plane, slices: tuple[Walk, ...]) -> Measured:
-    """A 2-D surface along two filter-normalised random directions, and 1-D slices along four directions.
+def surface(
+    plane: Plane,
+    slices: tuple[Walk, ...],
+    ends: Eigenplane | NoEigenplane,
+    sweep: Sweep,
+    trial: InstrumentSample,
+    facts: Facts,
+) -> Measured:
+    """Two planes through the checkpoint, one random and one of both ends of the spectrum, and slices along four lines.
 
-    The checkpoint is a grid point, at the centre. The two directions are orthogonal filter by filter. Cells where the
-    loss is not finite stay empty and are counted. Slices follow the eigenvectors as they are, without rescaling
-    single filters, and so remain eigenvectors. A picture of two directions out of P proves nothing by itself.
+    The checkpoint is a grid point, at the centre. The two random directions are orthogonal filter by filter. Cells
+    where the loss is not finite stay empty and are counted. Slices, and the plane of v_max and v_min, follow the
+    eigenvectors as they are, without rescaling single filters, and so remain eigenvectors. Bands are the paired
+    difference's interval over batches. A picture of two directions out of P proves nothing by itself: random ones hold
+    about 2/P of any eigenvector. Rings are the radii of `flatness`, where that was measured too.
     """
     cells = [value for row in plane.losses for value in row]
     middle = len(plane.coordinates) // 2
     centre = plane.losses[middle][middle]
     lower = sum(value < centre for value in cells)
     missing = sum(not math.isfinite(value) for value in cells)
-    finding = f"{count(lower, 'grid point is', 'grid points are')} lower than the checkpoint, of {len(cells)}."
+    noise = Noise(facts.level, trial.loss_noise)
+    tolerance = tolerance_of(sweep.sample, facts.level, trial.loss_noise) if sweep.sample else None
+    drawn = (eigenplane(ends, centre, noise),) if isinstance(ends, Eigenplane) else ()
     return Measured(
         estimates={
             "lower_share": Estimate.exact(
@@ -57,37 +80,30 @@ def surface(plane: Plane, slices: tuple[Walk, ...]) -> Measured:
             "plane_cosine": Estimate.exact(plane.cosine, unit="cosine"),
         },
         details=(
-            Surface(
-                name="plane",
-                title="Loss over a plane of two random directions",
-                finding=finding,
-                expected="one basin with the checkpoint at its bottom",
-                x=Axis(label="First direction", unit=RADIUS.unit),
-                y=Axis(label="Second direction", unit=RADIUS.unit),
-                z_axis=Axis(label="Loss", unit="loss", scale="log" if _all_positive(cells) else "linear"),
-                xs=plane.coordinates,
-                ys=plane.coordinates,
-                z=tuple(tuple(finite_or_none(value) for value in row) for row in plane.losses),
-                marks=(Mark(label="checkpoint", x=0.0, y=0.0),),
-            ),
-            *(_slice(walk, centre) for walk in slices),
+            random_plane(plane, sweep, tolerance, facts.parameters),
+            *drawn,
+            *(_slice(_with_grid(walk, ends), noise) for walk in slices),
         ),
-        caveats=(f"{count(missing, 'grid point has', 'grid points have')} no finite loss.",) if missing else (),
+        caveats=tuple(_caveats(missing, ends)),
     )
 
 
-def _all_positive(cells: list[float]) -> bool:
-    return all(value > 0 for value in cells if math.isfinite(value))
+def _caveats(missing: int, ends: Eigenplane | NoEigenplane) -> Iterator[str]:
+    if missing:
+        yield f"{count(missing, 'grid point has', 'grid points have')} no finite loss."
+    if isinstance(ends, NoEigenplane):
+        yield f"There is no plane of highest and lowest curvature: {ends.reason}."
 
 
-def _telling(walk: Walk, loss: float) -> float:
-    """How far a slice is worth drawing: until the loss has risen to thirty times itself, so that its centre is seen."""
-    tall = [abs(point.radius) for point in walk.points if not point.rise.value <= 29 * abs(loss)]
-    inside = [abs(point.radius) for point in walk.points if abs(point.radius) < min(tall, default=2.0)]
-    return max(max(inside, default=0.0), 0.01)
+def _with_grid(walk: Walk, ends: Eigenplane | NoEigenplane) -> Walk:
+    """A slice with the points of the plane of eigenvectors that lie on it, which are dense where it matters."""
+    lines = (ends.x, ends.y) if isinstance(ends, Eigenplane) else ()
+    more = [point for line in lines if line.direction == walk.direction for point in line.points]
+    points = {point.radius: point for point in (*more, *walk.points)}
+    return replace(walk, points=tuple(points[radius] for radius in sorted(points)))
 
 
-def _slice(walk: Walk, loss: float) -> Line:
+def _slice(walk: Walk, noise: Noise) -> Line:
     best = walk.best()
     where = f"{percent(best.radius, 3)} of the filters' norms away" if best.drop > 0 else "the checkpoint itself"
     return walk_line(
@@ -97,5 +113,6 @@ def _slice(walk: Walk, loss: float) -> Line:
         finding=f"Along {_WORDS[walk.direction]} the lowest point is {where}"
         + (f", {number(best.drop)} lower." if best.drop > 0 else "."),
         expected=_EXPECTED[walk.direction],
-        reach=_telling(walk, loss),
+        reach=telling(walk),
+        noise=noise,
     )

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from landscape_audit.estimate import Estimate, IntervalKind, IntervalPart, about
-from landscape_audit.probes.perturbations import Cloud
+from landscape_audit.probes.perturbations import Cloud, FlatnessSample
+
+TOLERATED = 0.10
+"""The rise, as a share of the loss, at which the tolerance is read off."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,12 @@ class _Crossing:
     def read(self) -> bool:
         """Whether it was read between two radii; otherwise it is only known to lie between `low` and `high`."""
         return self.low == self.high
+
+
+def tolerance_of(sample: FlatnessSample, level: float, rounding: float) -> Estimate | None:
+    """Where the mean rise is a tenth of the loss; None of a loss of zero, of which a tenth has no meaning."""
+    target = TOLERATED * abs(sample.loss)
+    return tolerance(sample.clouds, target, level, rounding) if target > 0 else None
 
 
 def tolerance(clouds: Sequence[Cloud], target: float, level: float, rounding: float) -> Estimate:

@@ -6,14 +6,18 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from landscape_audit.detail import Surface
-from landscape_audit.figures.lettering import within_a_sentence
+from landscape_audit.detail import Ring, Surface
+from landscape_audit.figures.lettering import SIZE, within_a_sentence
 from landscape_audit.figures.svg import INK, PAPER, REFERENCE, Canvas, legible, new_canvas, worded
 from landscape_audit.figures.ticks import numbers
 from landscape_audit.text import number
 
 BANDS = 18
 """Colours of a surface: steps that the eye still tells apart beside the bar that names them."""
+SMOOTH = 61
+"""Points along a side on which a model is drawn, which costs nothing to evaluate."""
+MARKED = 0.05
+"""Share of a plane's half width that the mark of the checkpoint covers."""
 
 
 EMPTY = "#f3f4f6"
@@ -69,14 +73,16 @@ def draw(surface: Surface) -> bytes:
         z = np.array([[math.nan if value is None else value for value in row] for row in surface.z], dtype=float)
         axes.set_facecolor(EMPTY)
         axes.grid(visible=False)
-        canvas.square = True
+        canvas.square = surface.aspect == "equal"
         axes.set_xlim(*_sides(surface.xs))
         axes.set_ylim(*_sides(surface.ys))
         if (shades := shades_of(surface)) is not None:
             _fill(canvas, surface, z, shades)
+            _foretold(canvas, surface, shades.levels)
         else:
             _fill_flat(canvas, surface, z)
             canvas.note(_why_no_colour(surface))
+        _rings(canvas, surface)
         for mark in surface.marks:
             if mark.x is not None and mark.y is not None:
                 axes.plot(
@@ -131,6 +137,54 @@ def _why_no_colour(surface: Surface) -> str:
     return f"from {number(min(finite))} to {number(max(finite))}: too far for colours"
 
 
+def _foretold(canvas: Canvas, surface: Surface, levels: list[float]) -> None:
+    """Where a model has the borders of every third band, dashed."""
+    import numpy as np
+
+    if surface.predicted is None:
+        return
+    xs, ys = (np.linspace(side[0], side[-1], SMOOTH) for side in (surface.xs, surface.ys))
+    said = np.array([[surface.predicted.at(x, y) for x in xs] for y in ys])
+    inside = [level for level in levels[::3] if said.min() < level < said.max()]
+    if inside:
+        canvas.axes.contour(xs, ys, said, levels=inside, colors="white", linestyles="--", linewidths=1)
+
+
+def _rings(canvas: Canvas, surface: Surface) -> None:
+    """Circles around the origin: dotted with their radius on them, or whole with their name at the end of a line.
+
+    A ring that the checkpoint's own mark would hide is left out, and so is a number that another one would cover.
+    """
+    from matplotlib.patches import Circle
+
+    reach = max(map(abs, surface.xs), default=0.0)
+    last = 0.0
+    for ring in surface.rings:
+        if not MARKED * reach <= ring.radius <= reach:
+            continue
+        dash, width = ("-", 1.6) if ring.label else ((0, (1.5, 2)), 1.0)
+        around = Circle((0.0, 0.0), ring.radius, fill=False, edgecolor="white", linewidth=width, linestyle=dash)
+        canvas.axes.add_patch(around)
+        if ring.label:
+            _named(canvas, ring, reach)
+        elif ring.radius - last > 2 * MARKED * reach:
+            last = ring.radius
+            here = (0.0, ring.radius)
+            canvas.axes.annotate(number(ring.radius, 2), here, color="white", ha="center", va="bottom", fontsize=SIZE)
+
+
+def _named(canvas: Canvas, ring: Ring, reach: float) -> None:
+    """The name of a ring outside of the crowd in the middle, with a line to it."""
+    canvas.axes.annotate(
+        legible(ring.label),
+        (-0.7071 * ring.radius, -0.7071 * ring.radius),
+        xytext=(-0.92 * reach, -0.9 * reach),
+        fontsize=SIZE,
+        bbox={"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
+        arrowprops={"arrowstyle": "-", "color": "white", "linewidth": 0.8},
+    )
+
+
 def alt(surface: Surface) -> str:
     """The surface in words: its centre, its lowest and highest cells, and how many have no value."""
     rows = zip(surface.ys, surface.z, strict=True)
@@ -138,6 +192,8 @@ def alt(surface: Surface) -> str:
     finite = [(value, x, y) for value, x, y in cells if value is not None]
     lost = len(cells) - len(finite)
     missing = f" {lost} of {len(cells)} cells have no finite value." if lost else ""
+    around = [ring.label or number(ring.radius, 2) for ring in surface.rings]
+    rings = f" Rings around the centre: {', '.join(around)}." if around else ""
     if not finite:
         return f"{surface.title}: no cell has a finite value."
     low, high = min(finite), max(finite)
@@ -148,5 +204,5 @@ def alt(surface: Surface) -> str:
     return (
         f"{surface.title}: {size}. "
         f"Lowest {lowest} at ({number(low[1], 2)}, {number(low[2], 2)}), "
-        f"highest {highest} at ({number(high[1], 2)}, {number(high[2], 2)}).{missing}"
+        f"highest {highest} at ({number(high[1], 2)}, {number(high[2], 2)}).{missing}{rings}"
     )

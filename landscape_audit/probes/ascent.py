@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from landscape_audit.probes.gradients import BatchGradients
 from landscape_audit.probes.krylov import HessianKrylov
+from landscape_audit.probes.walks import Point, point
 from landscape_audit.results import Cost
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from landscape_audit.probes.bench import Bench
+    from landscape_audit.probes.evaluation import Evaluation
     from landscape_audit.probes.probe import Probe, Size
 
 RADIUS = 0.05
@@ -23,6 +25,8 @@ ADAPTIVE_RADIUS = 0.5
 """The adaptive ball: the ρ at which Kwon et al. 2021 train."""
 ADAPTIVE_FLOOR = 0.01
 """η of Kwon et al. 2021: T = |θ| + η, so that a zero weight can move."""
+SHARES = (0.25, 0.5, 0.75, 1.0)
+"""Of a ball's radius, at which one step up the gradient is taken: enough to see whether the rise bends."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,14 @@ class Ascent:
 
 @dataclass(frozen=True)
 class Ball:
-    """The ascents within one ball, the one that starts at the one-step (SAM) point first."""
+    """The ascents within one ball, the one that starts at the one-step (SAM) point first.
+
+    `steps` are one-step points of balls that are smaller by `SHARES`, and of this one; none where the gradient is zero.
+    """
 
     radius: float
     ascents: tuple[Ascent, ...]
+    steps: tuple[Point, ...]
 
     @property
     def rise(self) -> float:
@@ -76,19 +84,19 @@ class BallAscent:
     needs: tuple[Probe[object], ...] = (HessianKrylov(), BatchGradients())
 
     def cost(self, size: Size) -> Cost:
-        """`ascent_steps` gradients and a forward at the end, from three starts in two balls."""
-        return Cost(forwards=7, gradients=6 * (size.budgets.ascent_steps or 0))
+        """`ascent_steps` gradients and a forward from three starts in two balls; a forward for each one-step point."""
+        return Cost(forwards=7 + 2 * len(SHARES), gradients=6 * (size.budgets.ascent_steps or 0))
 
     def take(self, bench: Bench) -> WorstCase:
         """Both balls are the same ascent in coordinates u = ε / T, with T = 1 in the raw one."""
-        here = bench.evaluate().loss
+        here = bench.evaluate()
         return WorstCase(
             _ball(bench, here, 1.0, RADIUS),
             _ball(bench, here, bench.subject.theta.abs() + ADAPTIVE_FLOOR, ADAPTIVE_RADIUS),
         )
 
 
-def _ball(bench: Bench, here: float, stretch: Tensor | float, radius: float) -> Ball:
+def _ball(bench: Bench, here: Evaluation, stretch: Tensor | float, radius: float) -> Ball:
     space, slope = bench.take(HessianKrylov()), bench.take(BatchGradients()).mean
     # One start at a time: each is as long as θ.
     starts: dict[str, Callable[[], Tensor]] = {
@@ -98,9 +106,17 @@ def _ball(bench: Bench, here: float, stretch: Tensor | float, radius: float) -> 
     }
     ascents = []
     for name, start in starts.items():
-        rises = [loss - here for loss in _climbed(bench, stretch, start(), radius)]
+        rises = [loss - here.loss for loss in _climbed(bench, stretch, start(), radius)]
         ascents.append(Ascent(name, rises[0], max(rises, key=_rank)))
-    return Ball(radius, tuple(ascents))
+    return Ball(radius, tuple(ascents), _steps(bench, here, stretch, radius))
+
+
+def _steps(bench: Bench, here: Evaluation, stretch: Tensor | float, radius: float) -> tuple[Point, ...]:
+    """One step up the gradient, as far as smaller balls reach and as this one does."""
+    u = on_sphere(stretch * bench.take(BatchGradients()).mean, radius)
+    if not bool(u.any()):
+        return ()
+    return tuple(point(share * radius, here, bench.evaluate(share * stretch * u)) for share in SHARES)
 
 
 def _climbed(bench: Bench, stretch: Tensor | float, start: Tensor, radius: float) -> list[float]:

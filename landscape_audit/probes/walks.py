@@ -206,18 +206,19 @@ class RandomPlane:
 
     def cost(self, size: Size) -> Cost:
         """One forward a grid point."""
-        return Cost(forwards=_odd(size.budgets.surface_points or 3) ** 2)
+        return Cost(forwards=odd(size.budgets.surface_points or 3) ** 2)
 
     def take(self, bench: Bench) -> Plane:
         """Row by row; the number of points along a side is odd, so that the centre is one of them."""
         from landscape_audit.curvature.vectors import dot, norm
 
         first, second = bench.scale.pair(bench.subject.layout, bench.generator(self.name))
-        half = _odd(bench.budgets.surface_points or 3) // 2
+        half = odd(bench.budgets.surface_points or 3) // 2
         coordinates = tuple(self.REACH * step / half for step in range(-half, half + 1))
         losses = tuple(tuple(bench.evaluate(x * first + y * second).loss for x in coordinates) for y in coordinates)
         return Plane(coordinates, losses, dot(first, second) / (norm(first) * norm(second)))
 
 
-def _odd(points: int) -> int:
+def odd(points: int) -> int:
+    """The next odd number, so that a centre is one of so many points."""
     return points | 1

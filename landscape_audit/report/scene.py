@@ -35,9 +35,10 @@ class ScenePoint:
 
 @dataclass(frozen=True)
 class SceneView:
-    """A surface in a box: `xs` and `ys` within -1 to 1 on one scale, heights 0 to 1 as the figure's colours have them.
+    """A surface in a box: heights 0 to 1 as the figure's colours have them, sides within -1 to 1.
 
-    A height is None where the value is not finite; the notes say how many those are, and on which scale heights are.
+    Sides are on one scale where the surface's aspect is equal. A height is None where the value is not finite; the
+    notes say how many those are, and on which scale heights are.
     """
 
     title: str
@@ -60,8 +61,8 @@ class SceneView:
 
 def scene_of(surface: Surface, alt: str) -> SceneView | None:
     """The scene of a surface; None where there is nothing to turn, or too much."""
-    shades, span = shades_of(surface), _span(surface)
-    if shades is None or not span or len(surface.xs) * len(surface.ys) > MOST_CELLS:
+    shades, spans = shades_of(surface), _spans(surface)
+    if shades is None or not spans or len(surface.xs) * len(surface.ys) > MOST_CELLS:
         return None
     return SceneView(
         title=printable(surface.title),
@@ -70,11 +71,11 @@ def scene_of(surface: Surface, alt: str) -> SceneView | None:
         x=_axis(surface.x, surface.xs[0], surface.xs[-1]),
         y=_axis(surface.y, surface.ys[0], surface.ys[-1]),
         z=_axis(surface.z_axis, shades.low, shades.high),
-        xs=tuple(_place(x, surface.xs, span) for x in surface.xs),
-        ys=tuple(_place(y, surface.ys, span) for y in surface.ys),
+        xs=tuple(_place(x, surface.xs, spans[0]) for x in surface.xs),
+        ys=tuple(_place(y, surface.ys, spans[1]) for y in surface.ys),
         heights=tuple(tuple(_height(value, shades) for value in row) for row in surface.z),
         colours=colours(),
-        points=_points(surface, shades, span),
+        points=_points(surface, shades, spans),
     )
 
 
@@ -86,7 +87,7 @@ def _notes(surface: Surface, shades: Shades) -> tuple[str, ...]:
     return (*scale, *holes)
 
 
-def _points(surface: Surface, shades: Shades, span: float) -> tuple[ScenePoint, ...]:
+def _points(surface: Surface, shades: Shades, spans: tuple[float, float]) -> tuple[ScenePoint, ...]:
     """The marks that lie on a cell with a value: between cells nobody knows how high the surface is."""
     found = []
     for mark in surface.marks:
@@ -95,15 +96,17 @@ def _points(surface: Surface, shades: Shades, span: float) -> tuple[ScenePoint, 
         column, row = surface.xs.index(mark.x), surface.ys.index(mark.y)
         height = _height(surface.z[row][column], shades)
         if height is not None:
-            x, y = _place(mark.x, surface.xs, span), _place(mark.y, surface.ys, span)
+            x, y = _place(mark.x, surface.xs, spans[0]), _place(mark.y, surface.ys, spans[1])
             found.append(ScenePoint(legible(mark.label), x, y, height))
     return tuple(found)
 
 
-def _span(surface: Surface) -> float:
-    """The longer side of the plane; 0 where it is only a line or a point."""
-    sides = [values[-1] - values[0] if len(values) > 1 else 0.0 for values in (surface.xs, surface.ys)]
-    return max(sides) if min(sides) > 0 else 0.0
+def _spans(surface: Surface) -> tuple[float, float] | None:
+    """What -1 to 1 is of each side: the longer one, or its own; None where the plane is only a line or a point."""
+    x, y = (values[-1] - values[0] if len(values) > 1 else 0.0 for values in (surface.xs, surface.ys))
+    if not min(x, y) > 0:
+        return None
+    return (x, y) if surface.aspect == "free" else (max(x, y), max(x, y))
 
 
 def _place(value: float, values: tuple[float, ...], span: float) -> float:

@@ -51,7 +51,8 @@ def numbers_behind(detail: Known) -> TableView:
     match detail:
         case Line():
             heads = [detail.x.label, *(series.name for series in detail.series)]
-            xs = sorted({x for series in detail.series for x in series.x})
+            measured = [series for series in detail.series if series.role == "measured"]
+            xs = sorted({x for series in measured or detail.series for x in series.x})  # models are drawn more finely
             columns = [dict(zip(series.x, series.y, strict=True)) for series in detail.series]
             rows = [[number(x, 3), *(cell(column.get(x)) for column in columns)] for x in xs]
         case Surface():

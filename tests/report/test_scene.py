@@ -36,6 +36,12 @@ def test_one_scale_holds_for_both_sides_of_the_plane():
     assert seen.ys == (-0.25, 0.0, 0.25)
 
 
+def test_sides_with_a_scale_each_fill_the_box():
+    seen = scene(xs=(-2.0, 0.0, 2.0), ys=(-0.01, 0.0, 0.01), aspect="free")
+    assert seen.xs == seen.ys == (-1.0, 0.0, 1.0)
+    assert (seen.x.high, seen.y.high) == ("2", "0.01")
+
+
 def test_a_mark_lies_on_its_cell_and_one_between_cells_or_on_a_hole_is_left_out():
     marks = (Mark(label="here", x=0.0, y=0.0), Mark(label="between", x=0.3, y=0.0), Mark(label="hole", x=1.0, y=-1.0))
     (point,) = scene(marks=marks).points

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from landscape_audit.report.tables import LINE, TableView
+from landscape_audit.detail import Axis, Line, Series
+from landscape_audit.report.tables import LINE, TableView, numbers_behind
 
 
 def a_table(*rows: tuple[str, ...], total: tuple[str, ...] = ()) -> TableView:
@@ -50,3 +51,12 @@ def test_of_a_path_only_its_longest_part_must_stay_whole():
     path = "/srv/" + "models/" * 12 + "audit.toml:25"
     rest = ("word " * 20,) * 5
     assert a_table((path, *rest)).widths[0] < a_table((path.replace("/", "-"), *rest)).widths[0]
+
+
+def test_numbers_are_given_where_something_was_measured_however_finely_a_model_is_drawn():
+    axis = Axis(label="Distance")
+    model = Series(name="model", role="predicted", x=(0.0, 0.5, 1.0), y=(0.0, 1.0, 4.0))
+    seen = Series(name="seen", x=(0.0, 1.0), y=(0.0, 3.0))
+    line = Line(name="line", title="t", finding="f", x=axis, y=axis, series=(seen, model))
+    assert numbers_behind(line).rows == (("0", "0", "0"), ("1", "3", "4"))
+    assert len(numbers_behind(line.model_copy(update={"series": (model,)})).rows) == 3
