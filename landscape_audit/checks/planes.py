@@ -71,7 +71,7 @@ def eigenplane(plane: Eigenplane, loss: float, noise: Noise) -> Surface:
         title="Loss over the plane of highest and lowest curvature",
         finding=f"{_of_the_lowest(plane, loss, noise)} {_of_the_model(plane, loss)}",
         expected="a valley: walls left and right, and a level floor. At a saddle contours part at the checkpoint; "
-        f"sides end where curvature alone has the loss {_far(falls=falls)}, at most at 100 %.",
+        f"sides end where curvature alone has the loss {_far(falls=falls)}, or a slice saw it rise so far before",
         x=Axis(label="Along v_max", unit=RADIUS.unit),
         y=Axis(label="Along v_min", unit=RADIUS.unit),
         z_axis=_height(cells),

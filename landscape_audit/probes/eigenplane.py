@@ -88,13 +88,15 @@ class EigenplaneGrid:
 def half_width(walk: Walk, loss: float) -> float:
     """How far a side of the window goes from the checkpoint, in shares of the filters' norms and never beyond 1.
 
-    To where the curvature alone makes the loss rise by RISEN times itself, or fall by FALLEN times; less far where a
-    slice saw it higher before.
+    To where curvature alone makes the loss rise by RISEN times itself, or fall by FALLEN times; where a slice saw it
+    rise so far before, to where that was not so yet.
     """
     most = (RISEN if walk.curvature > 0 else FALLEN) * abs(loss)
     bends = math.sqrt(2 * most / abs(walk.curvature)) if walk.curvature else math.inf
-    high = [abs(each.radius) for each in walk.points if not each.rise.value <= RISEN * abs(loss)]
-    return max(min(bends, *high, 1.0), SMALLEST_RADIUS)
+    radii = [(abs(each.radius), each.rise.value <= RISEN * abs(loss)) for each in walk.points]
+    wall = min((radius for radius, low in radii if not low), default=math.inf)
+    seen = max((radius for radius, _ in radii if radius < wall), default=0.0)
+    return min(1.0, max(bends if bends < wall else seen, SMALLEST_RADIUS))
 
 
 def _gridded(bench: Bench, here: Evaluation, top: Walk, bottom: Walk, side: int) -> Eigenplane:
