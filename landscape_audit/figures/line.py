@@ -15,7 +15,7 @@ def draw(line: Line) -> bytes:
         for series in line.series:
             colour = MEASURED[measured.index(series) % len(MEASURED)] if series.role == "measured" else PREDICTED
             _curve(canvas, series, colour if series.role != "reference" else REFERENCE)
-        _scales(canvas, line)
+        scales(canvas, line)
         for mark in line.marks:
             if mark.x is not None and mark.y is not None:
                 axes.plot([mark.x], [mark.y], "o", color=REFERENCE, markersize=5, label=legible(mark.label), zorder=5)
@@ -51,7 +51,8 @@ def _curve(canvas: Canvas, series: Series, colour: str) -> None:
         canvas.axes.fill_between(series.x, low, high, color=colour, alpha=0.18, linewidth=0)
 
 
-def _scales(canvas: Canvas, line: Line) -> None:
+def scales(canvas: Canvas, line: Line) -> None:
+    """Both axes on their scales, as far as what was measured reaches."""
     values = [value for series in line.series for value in (*series.y, *series.low, *series.high) if value is not None]
     measured = [value for series in line.series if series.role == "measured" for value in series.y if value is not None]
     if line.x.scale == "log":

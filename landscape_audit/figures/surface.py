@@ -36,13 +36,13 @@ class Shades:
         return (value - self.low) / (self.high - self.low)
 
 
-def shades_of(surface: Surface) -> Shades | None:
-    """The bands of a surface; None where its values do not differ, or differ by more than a number can say."""
-    finite = [value for row in surface.z for value in row if value is not None]
+def shades_of(*surfaces: Surface) -> Shades | None:
+    """The bands of surfaces; None where their values do not differ, or differ by more than a number can say."""
+    finite = [value for surface in surfaces for row in surface.z for value in row if value is not None]
     if not finite or min(finite) == max(finite):
         return None
     low, high = min(finite), max(finite)
-    log = surface.z_axis.scale == "log" and low > 0
+    log = surfaces[0].z_axis.scale == "log" and low > 0
     return Shades(low, high, log) if math.isfinite(high / low if log else high - low) else None
 
 
@@ -54,8 +54,11 @@ def colours() -> tuple[str, ...]:
     return tuple(to_hex(colormaps["cividis"]((band + 0.5) / BANDS)) for band in range(BANDS))
 
 
-def draw(surface: Surface) -> bytes:
-    """Filled contours, light where the value is high; the checkpoint marked; cells without a value hatched."""
+def draw(surface: Surface, shades: Shades | None = None) -> bytes:
+    """Filled contours, light where the value is high; the checkpoint marked; cells without a value hatched.
+
+    In the bands of `shades` where it is one of several surfaces, else in its own.
+    """
     import numpy as np
     from matplotlib.colors import LogNorm, Normalize
 
@@ -64,7 +67,7 @@ def draw(surface: Surface) -> bytes:
         z = np.array([[math.nan if value is None else value for value in row] for row in surface.z], dtype=float)
         axes.set_facecolor("#f3f4f6")
         axes.grid(visible=False)
-        if (shades := shades_of(surface)) is not None:
+        if (shades := shades or shades_of(surface)) is not None:
             levels = shades.levels
             norm = LogNorm(levels[0], levels[-1]) if shades.log else Normalize(levels[0], levels[-1])
             masked = np.ma.masked_invalid(z)

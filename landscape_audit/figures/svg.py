@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Okabe & Ito's colours: told apart with any colour vision, and of different lightness, so also in grey.
 MEASURED = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 PREDICTED = "#D55E00"
+COMPARED = ("#0072B2", "#CC79A7")
+"""The audits A and B: A filled and solid, B hollow and dashed. Neither is a colour of better or worse."""
 REFERENCE = "#6b7280"
 INK = "#1f2937"
 FAINT = "#d1d5db"

@@ -12,6 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from landscape_audit.report.compare_report import ComparisonReport
 from landscape_audit.report.compare_view import ComparisonView
 from landscape_audit.report.view import FirstPage, ReportView
 from landscape_audit.resources import template_dir
@@ -27,9 +28,7 @@ LONGEST_SUMMARY = 60_000
 
 def html(view: ReportView, *, paper: bool = False, generator: str = "landscape-audit") -> str:
     """The report as one page of HTML; for paper with the fonts and page rules of the PDF instead of the screen's."""
-    embedded = _around("print.css" if paper else "screen.css")
-    template = _environment().get_template("report.html.j2")
-    return template.render(view=view, paper=paper, generator=generator, **embedded)
+    return _page("report.html.j2", view, paper=paper, generator=generator)
 
 
 def markdown(view: FirstPage) -> str:
@@ -49,15 +48,19 @@ def card(view: FirstPage, **around: object) -> str:
     return _environment().get_template("card.md.j2").render(view=view, **around)
 
 
-def comparison_html(view: ComparisonView) -> str:
-    """Two audits side by side, as one page."""
-    embedded = _around("screen.css")
-    return _environment().get_template("compare.html.j2").render(view=view, paper=False, **embedded)
+def comparison_html(view: ComparisonReport, *, paper: bool = False, generator: str = "landscape-audit") -> str:
+    """Two audits side by side as one page of HTML, like a report's."""
+    return _page("compare.html.j2", view, paper=paper, generator=generator)
 
 
 def comparison_markdown(view: ComparisonView) -> str:
     """The same for a merge request."""
     return _environment().get_template("compare.md.j2").render(view=view)
+
+
+def _page(name: str, view: ReportView | ComparisonReport, *, paper: bool, generator: str) -> str:
+    embedded = _around("print.css" if paper else "screen.css")
+    return _environment().get_template(name).render(view=view, paper=paper, generator=generator, **embedded)
 
 
 def _around(sheet: str) -> dict[str, str]:
