@@ -19,12 +19,13 @@ FARTHEST = 100.0
 """Ratios beyond it, and beyond its reciprocal, end in an arrow: they would crush every other."""
 _LINE = 36
 
-Standing = Literal["worse", "better", "changed", "not settled"]
+Standing = Literal["worse", "better", "changed", "not settled", "the same"]
 STANDINGS: dict[Standing, tuple[str, str, str]] = {
     "worse": ("s", "#a63c00", "#a63c00"),
     "better": ("o", "#00664b", "#00664b"),
     "changed": ("D", "#0b5a8f", "#0b5a8f"),
     "not settled": ("o", REFERENCE, "white"),
+    "the same": ("x", REFERENCE, REFERENCE),
 }
 """Marker, colour and filling. The shapes alone tell them apart, also in grey."""
 
@@ -106,4 +107,4 @@ def _legend(canvas: Canvas, rows: Sequence[Row]) -> None:
     for standing, (marker, colour, filling) in STANDINGS.items():
         if any(row.standing == standing for row in rows):
             canvas.axes.plot([], [], marker, color=colour, markerfacecolor=filling, markersize=6, label=standing)
-    canvas.figure.legend(loc="outside upper right", ncols=4)
+    canvas.figure.legend(loc="outside upper right", ncols=len(STANDINGS))

@@ -57,12 +57,18 @@ def comparison_report(a: AuditResults, b: AuditResults, *, every: bool = False) 
         panels=tuple(
             panel for place in both for panel in _panels(place, there[place], here[place], _note(place, baseline))
         ),
-        apart=tuple(
-            f"{printable((here.get(place) or there[place]).title, 200)}: {why}."
-            for place in OWN
-            if (place in there or place in here) and (why := _why_apart(there.get(place), here.get(place))) is not None
-        ),
+        apart=_apart(there, here),
     )
+
+
+def _apart(there: Mapping[Place, Detail], here: Mapping[Place, Detail]) -> tuple[str, ...]:
+    """`only A has them: …`: a line for each reason why something is not drawn together."""
+    found: dict[str, list[str]] = {}
+    for place in OWN:
+        either, why = here.get(place) or there.get(place), _why_apart(there.get(place), here.get(place))
+        if either is not None and why is not None:
+            found.setdefault(why, []).append(printable(either.title, 200))
+    return tuple(f"Not drawn together, as {why}: {'; '.join(titles)}." for why, titles in found.items())
 
 
 def _details(results: AuditResults) -> Mapping[Place, Detail]:
@@ -73,11 +79,11 @@ def _details(results: AuditResults) -> Mapping[Place, Detail]:
 def _why_apart(a: Detail | None, b: Detail | None) -> str | None:
     """Why two are not drawn together; None where they are."""
     if a is None or b is None:
-        return f"only {'B' if a is None else 'A'} has it"
+        return f"only {'B' if a is None else 'A'} has them"
     if _axes(a) != _axes(b):
         return "the axes differ"
     if isinstance(a, Bars) and isinstance(b, Bars) and not shared(a, b):
-        return "the two share no name"
+        return "no name is in both"
     return None
 
 
@@ -103,7 +109,7 @@ def _note(place: Place, baseline: Baseline | None) -> str:
         return " ".join(told)
     if place in RANDOM:
         told.append(SAME if "probe" in baseline.paired else OTHER)
-    keys = dict.fromkeys(printable(each.key) for each in baseline.obstacles(".".join(place)))
+    keys = dict.fromkeys(printable(each.key) for each in baseline.obstacles(".".join(place)) if each.check is not None)
     return " ".join([*told, *([f"Not comparable: {', '.join(keys)}."] if keys else [])])
 
 

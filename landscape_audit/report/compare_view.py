@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from landscape_audit.comparison.baseline import baseline_of
 from landscape_audit.comparison.changes import Change, Tone, changes
 from landscape_audit.figures.forest import Row, Standing
+from landscape_audit.figures.svg import legible
 from landscape_audit.ids import HEADLINES, name_of
 from landscape_audit.intervals import with_interval
 from landscape_audit.report.baseline import changed_in_all, labels_of, numbers_of, obstacles_of, together
@@ -19,7 +20,7 @@ from landscape_audit.results import AuditResults
 from landscape_audit.text import count, printable
 
 STANDINGS: dict[Tone, Standing] = {"bad": "worse", "good": "better", "plain": "changed"}
-GLYPHS: dict[Standing, str] = {"worse": "■", "better": "●", "changed": "◆", "not settled": "○"}
+GLYPHS: dict[Standing, str] = {"worse": "■", "better": "●", "changed": "◆"}
 """As the figure of the ratios marks them."""
 COMPARABLE = {"Comparable": "=", "Comparable in part": "≈", "Not comparable": "≠"}
 MOST_CERTAIN = 12
@@ -32,6 +33,7 @@ class SideView:
 
     letter: str
     name: str
+    short: str
     sha256: str
     finished: str
     glyph: str
@@ -56,6 +58,8 @@ class ComparisonView:
     """From the audit A to the audit B. It draws nothing."""
 
     title: str
+    running: str
+    """The title in short, for the head of every page."""
     tone: str
     glyph: str
     word: str
@@ -93,6 +97,7 @@ def comparison(a: AuditResults, b: AuditResults, *, every: bool = False) -> Comp
     certain = worst_first(found)
     return ComparisonView(
         title=" → ".join(printable(each.subject.name, 80) for each in (a, b)),
+        running=" → ".join(legible(each.subject.name) for each in (a, b)),
         tone="open" if incomparable else "plain",
         glyph=COMPARABLE[word],
         word=word,
@@ -101,7 +106,7 @@ def comparison(a: AuditResults, b: AuditResults, *, every: bool = False) -> Comp
         sides=(_side("A", a), _side("B", b)),
         certain=tuple(_certain(each, b.data.metric) for each in certain[:MOST_CERTAIN]),
         more_certain=_more(certain),
-        obstacles=obstacles_of(baseline) if baseline else (),
+        obstacles=obstacles_of(baseline, before="in A", now="in B") if baseline else (),
         verdicts=_verdicts(a, b),
         ratios=_ratios(found, b.data.metric),
         numbers=numbers_of(found, b.data.metric, before="A", now="B"),
@@ -135,7 +140,9 @@ def worst_first(found: Iterable[Change]) -> tuple[Change, ...]:
 
 def standing_of(change: Change) -> Standing:
     """Worse or better only where that has a meaning, and neither where the change is not certain."""
-    return STANDINGS[change.tone] if change.is_certain else "not settled"
+    if change.is_certain:
+        return STANDINGS[change.tone]
+    return "the same" if change.word == "the same" else "not settled"
 
 
 def rows_of(found: Iterable[Change], metric: str | None) -> tuple[Row, ...]:
@@ -172,6 +179,7 @@ def _side(letter: str, results: AuditResults) -> SideView:
     return SideView(
         letter=letter,
         name=printable(results.subject.name, 200),
+        short=printable(results.subject.name, 80),
         sha256=files[0].sha256[:12] if files else "",
         finished=results.run.finished[:10],
         glyph=glyph,
