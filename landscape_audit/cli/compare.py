@@ -42,6 +42,9 @@ def compare(
     tighter than holding two intervals together. What is of other data, another loss or another version of a check is
     not compared, and the keys that differ are named. Nothing is judged: the exit code is 0 where both can be read.
 
+    With `--out` both landscapes are drawn together: slices, densities and layers of A and B in one picture, surfaces
+    side by side in the same colours, and every ratio B / A with its interval.
+
     **Example**
 
         landscape-audit compare audit-main audit-branch --out site

@@ -13,7 +13,7 @@ from landscape_audit.figures.svg import INK, REFERENCE, Canvas, legible, new_can
 from landscape_audit.intervals import with_interval
 from landscape_audit.text import count
 
-MOST = 30
+MOST = 20
 """Rows that a figure can carry; the table behind it has the rest."""
 FARTHEST = 100.0
 """Ratios beyond it, and beyond its reciprocal, end in an arrow: they would crush every other."""
@@ -54,6 +54,7 @@ def draw(rows: Sequence[Row]) -> bytes:
         axes.set_yticks(range(len(shown)), [_wrapped(row.name) for row in shown], parse_math=False)
         words = axes.secondary_yaxis("right")
         words.set_yticks(range(len(shown)), [with_interval(row.ratio, 3) for row in shown])
+        words.tick_params(pad=11)  # room for an arrow
         words.spines["right"].set_visible(False)
         axes.spines["left"].set_visible(False)
         axes.grid(visible=False, axis="y")

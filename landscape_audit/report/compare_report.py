@@ -18,15 +18,16 @@ from landscape_audit.report.tables import TableView, capped, cell, numbers_behin
 from landscape_audit.results import AuditResults, Baseline, Measured
 from landscape_audit.text import printable
 
-OWN = {
-    ("surface", "slice_v_max"): "Each is drawn along its own direction of highest curvature.",
-    ("spectral_density", "density"): "",
-    ("surface", "plane"): "",
-    ("flatness", "rise"): "",
-    ("gradient", "layers"): "",
-    ("layer_curvature", "traces"): "",
-}
-"""What is drawn together, in this order, and what to know of the directions."""
+PLACES = (
+    ("surface", "slice_v_max"),
+    ("spectral_density", "density"),
+    ("surface", "plane"),
+    ("flatness", "rise"),
+    ("gradient", "layers"),
+    ("layer_curvature", "traces"),
+)
+"""What is drawn together, in this order: checks and what they call their figures."""
+OWN = {("surface", "slice_v_max"): "Each is drawn along its own direction of highest curvature."}
 RANDOM = {("surface", "plane"), ("flatness", "rise")}
 """What is drawn over random directions, which two audits may share."""
 SAME = "The random directions are the same in both, each scaled by its own filters."
@@ -43,6 +44,8 @@ class ComparisonReport(ComparisonView):
     panels: tuple[FigureView, ...]
     apart: tuple[str, ...]
     """What is not drawn together, and why."""
+    finished: str
+    """When the later of the two audits ended."""
 
 
 def comparison_report(a: AuditResults, b: AuditResults, *, every: bool = False) -> ComparisonReport:
@@ -50,7 +53,7 @@ def comparison_report(a: AuditResults, b: AuditResults, *, every: bool = False) 
     seen = comparison(a, b, every=every)
     baseline = compared(a, b).baseline
     there, here = _details(a), _details(b)
-    both = [place for place in OWN if _why_apart(there.get(place), here.get(place)) is None]
+    both = [place for place in PLACES if _why_apart(there.get(place), here.get(place)) is None]
     return ComparisonReport(
         **vars(seen),
         forest=_forest(found_between(a, b, every=every), b.data.metric, seen.ratios),
@@ -58,13 +61,19 @@ def comparison_report(a: AuditResults, b: AuditResults, *, every: bool = False) 
             panel for place in both for panel in _panels(place, there[place], here[place], _note(place, baseline))
         ),
         apart=_apart(there, here),
+        finished=later(a, b).run.finished,
     )
+
+
+def later(a: AuditResults, b: AuditResults) -> AuditResults:
+    """The audit that ended last: a comparison is dated like it."""
+    return max(a, b, key=lambda each: each.finished().timestamp())
 
 
 def _apart(there: Mapping[Place, Detail], here: Mapping[Place, Detail]) -> tuple[str, ...]:
     """`only A has them: …`: a line for each reason why something is not drawn together."""
     found: dict[str, list[str]] = {}
-    for place in OWN:
+    for place in PLACES:
         either, why = here.get(place) or there.get(place), _why_apart(there.get(place), here.get(place))
         if either is not None and why is not None:
             found.setdefault(why, []).append(printable(either.title, 200))
@@ -104,7 +113,7 @@ def _axes(detail: Detail) -> tuple[object, ...]:
 
 def _note(place: Place, baseline: Baseline | None) -> str:
     """What to know before the two are held against each other."""
-    told = [OWN[place]] if OWN[place] else []
+    told = [OWN[place]] if place in OWN else []
     if baseline is None:
         return " ".join(told)
     if place in RANDOM:
@@ -137,8 +146,10 @@ def _panels(place: Place, a: Detail, b: Detail, note: str) -> Iterator[FigureVie
     if isinstance(a, Surface) and isinstance(b, Surface):
         shades = surface.shades_of(a, b)
         for letter, each, more in (("A", a, f" Both in the same colours. {note}"), ("B", b, "")):
-            drawn, numbers = (surface.draw(each, shades), surface.alt(each)), numbers_behind(each)
-            yield _figure((*place, letter.lower()), f"{letter}: {each.title}", each.finding + more, drawn, numbers)
+            drawn = surface.draw(each, shades), f"{letter}: {surface.alt(each)}"
+            yield _figure(
+                (*place, letter.lower()), f"{letter}: {each.title}", each.finding + more, drawn, numbers_behind(each)
+            )
     elif (picture := drawn_together(a, b)) is not None:
         said = b.finding if a.finding == b.finding else f"A: {a.finding} B: {b.finding}"
         yield _figure(place, b.title, f"{said} {note}", picture, _numbers(a, b))

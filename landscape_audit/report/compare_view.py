@@ -78,7 +78,6 @@ class ComparisonView:
     labels: TableView
     settings: TableView
     identity: TableView
-    finished: str
 
 
 def compared(a: AuditResults, b: AuditResults) -> AuditResults:
@@ -119,7 +118,6 @@ def comparison(a: AuditResults, b: AuditResults, *, every: bool = False) -> Comp
             numeric=[False] * 3,
         ),
         identity=_identity(a, b),
-        finished=max(a.finished(), b.finished()).isoformat(),
     )
 
 
@@ -129,11 +127,14 @@ def found_between(a: AuditResults, b: AuditResults, *, every: bool = False) -> t
 
 
 def worst_first(found: Iterable[Change]) -> tuple[Change, ...]:
-    """What changed for certain: what is worse, what is better, the rest; within each the largest share first."""
+    """What changed for certain: what is worse, what is better, the rest.
+
+    Within each what people ask for first comes first, and the largest share.
+    """
     order = list(STANDINGS)
 
-    def place(change: Change) -> tuple[int, float]:
-        return order.index(change.tone), -abs(change.relative.value or 0.0)
+    def place(change: Change) -> tuple[int, bool, float]:
+        return order.index(change.tone), change.key not in HEADLINES, -abs(change.relative.value or 0.0)
 
     return tuple(sorted((each for each in found if each.is_certain), key=place))
 
@@ -154,9 +155,10 @@ def rows_of(found: Iterable[Change], metric: str | None) -> tuple[Row, ...]:
 
 
 def _telling(certain: tuple[Change, ...], metric: str | None) -> str:
-    if not certain:
+    asked_for_first = [each for each in certain if each.key in HEADLINES]
+    first = next(iter((*asked_for_first, *certain)), None)
+    if first is None:
         return ""
-    first = certain[0]
     name, standing = printable(name_of(first.key, metric)), standing_of(first)
     judged = "" if standing == "changed" else f", which is {standing}"
     return f"{name[:1].upper()}{name[1:]} is {first.word}{judged}: {first.shown}."

@@ -14,7 +14,7 @@ from typing import Any
 
 from landscape_audit import __version__
 from landscape_audit.errors import CapabilityError
-from landscape_audit.report.compare_report import ComparisonReport
+from landscape_audit.report.compare_report import ComparisonReport, later
 from landscape_audit.report.render import comparison_html, html
 from landscape_audit.report.view import ReportView
 from landscape_audit.results import AuditResults
@@ -70,8 +70,8 @@ def comparison_pdf(view: ComparisonReport, a: AuditResults, b: AuditResults) -> 
         Attached(f"{letter.lower()}.json", each.to_json(), f"The results of {letter}", each.finished())
         for letter, each in (("A", a), ("B", b))
     ]
-    date = max(each.date for each in attached)
-    return printed(comparison_html(view, paper=True, generator=renderer()), attached, date)
+    page = comparison_html(view, paper=True, generator=renderer())
+    return printed(page, attached, later(a, b).finished())
 
 
 def printed(page: str, attached: Iterable[Attached], date: dt.datetime) -> bytes:

@@ -35,7 +35,8 @@ def draw(a: Line, b: Line) -> bytes:
         for mark in both.marks:
             _mark(canvas, mark)
         canvas.label(both.x, both.y)
-        canvas.axes.legend(loc="best")
+        if both.series:
+            canvas.axes.legend(loc="best")
         return canvas.svg()
 
 
