@@ -17,7 +17,7 @@ MOST = 20
 """Rows that a figure can carry; the table behind it has the rest."""
 FARTHEST = 100.0
 """Ratios beyond it, and beyond its reciprocal, end in an arrow: they would crush every other."""
-_LINE = 36
+_LINE = 30
 
 Standing = Literal["worse", "better", "changed", "not settled", "the same"]
 STANDINGS: dict[Standing, tuple[str, str, str]] = {
@@ -42,7 +42,7 @@ class Row:
 def draw(rows: Sequence[Row]) -> bytes:
     """A row a number, the first on top, with its ratio in words beside it and a line where nothing changes."""
     shown = rows[:MOST]
-    with new_canvas(width=7.4, height=1.1 + 0.3 * max(3, len(shown))) as canvas:
+    with new_canvas(width=6.3, height=1.1 + 0.3 * max(3, len(shown))) as canvas:
         axes = canvas.axes
         axes.set_xscale("log")
         low, high = _span(shown)
@@ -89,7 +89,7 @@ def _drawn(canvas: Canvas, place: int, row: Row, span: tuple[float, float]) -> N
 
 def _wrapped(name: str) -> str:
     """A name on two lines at most."""
-    return textwrap.fill(legible(name, 2 * _LINE - 8), _LINE, break_on_hyphens=False)
+    return textwrap.fill(legible(name, 2 * _LINE), _LINE, break_on_hyphens=False)
 
 
 def _beyond(end: float | None, edge: float, side: int) -> bool:
