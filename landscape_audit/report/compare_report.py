@@ -127,7 +127,7 @@ def _forest(found: tuple[Change, ...], metric: str | None, ratios: TableView) ->
     if not rows:
         return None
     cut = f" The first {forest.MOST} of {len(rows)}." if len(rows) > forest.MOST else ""
-    without = f" {ratios.finding} The table has their change." if ratios.finding else ""
+    without = f" {ratios.finding}" if ratios.finding else ""
     return FigureView(
         id="ratios",
         anchor="ratios",

@@ -73,7 +73,7 @@ class ComparisonView:
     obstacles: tuple[str, ...]
     verdicts: TableView
     ratios: TableView
-    """Each number of B divided by that of A, the most certain first."""
+    """Each number of B divided by that of A, or where that means nothing less it; the most certain first."""
     numbers: TableView
     labels: TableView
     settings: TableView
@@ -146,11 +146,15 @@ def standing_of(change: Change) -> Standing:
     return "the same" if change.word == "the same" else "not settled"
 
 
+def ranked(found: Iterable[Change]) -> tuple[Change, ...]:
+    """What can be compared, the most certain change first."""
+    return tuple(sorted((each for each in found if each.word != "not comparable"), key=lambda each: -each.certainty))
+
+
 def rows_of(found: Iterable[Change], metric: str | None) -> tuple[Row, ...]:
     """Every number that has a ratio, the most certain change first."""
-    ranked = sorted(found, key=lambda each: -each.certainty)
     return tuple(
-        Row(printable(name_of(each.key, metric)), each.ratio, standing_of(each)) for each in ranked if each.ratio
+        Row(printable(name_of(each.key, metric)), each.ratio, standing_of(each)) for each in ranked(found) if each.ratio
     )
 
 
@@ -192,13 +196,26 @@ def _side(letter: str, results: AuditResults) -> SideView:
     )
 
 
-def _ratios(found: tuple[Change, ...], metric: str | None) -> TableView:
-    rows = rows_of(found, metric)
-    without = len(found) - len(rows)
-    cells = [[row.name, *_parted(with_interval(row.ratio)), row.standing] for row in rows]
-    left_out = f"{count(without, 'number has', 'numbers have')} no ratio." if without else ""
-    heads = ["Number", "B / A", "Interval", "So it is"]
-    return capped("Ratios", left_out, heads, cells, numeric=[False, True, False, False])
+def _ratios(found: Iterable[Change], metric: str | None) -> TableView:
+    every = ranked(found)
+    rows = [
+        [
+            printable(name_of(each.key, metric)),
+            "B / A" if each.ratio else "B − A",
+            *_parted(with_interval(each.ratio or each.absolute)),
+            standing_of(each),
+        ]
+        for each in every
+    ]
+    without = [printable(name_of(each.key, metric)) for each in every if not each.ratio]
+    told = f"Told as a difference, having no ratio: {_named(without)}." if without else ""
+    heads = ["Number", "By", "Value", "Interval", "So it is"]
+    return capped("Ratios", told, heads, rows, numeric=[False, False, True, False, False])
+
+
+def _named(names: list[str], most: int = 3) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {count(more, 'more number')}" if more > 0 else "")
 
 
 def _parted(shown: str) -> tuple[str, str]:

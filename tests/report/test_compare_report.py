@@ -61,6 +61,15 @@ def test_there_is_no_ratio_of_what_may_be_zero_or_changes_its_sign(there, here):
     assert change(an_estimate(*there), an_estimate(*here)).ratio is None
 
 
+def test_what_has_no_ratio_is_told_as_a_difference():
+    a, b = (an_audit({"sharpness": sharp(value, 0.5)}) for value in (-1.0, 1.0))
+    seen = comparison_report(a, b)
+    name = "the largest Hessian eigenvalue"
+    assert (name, "B − A", "2", "1 to 3", "worse") in seen.ratios.rows
+    assert name in seen.forest.finding
+    assert name not in seen.forest.alt
+
+
 def test_a_change_is_certain_just_where_its_interval_ends_before_no_change():
     for here, half in itertools.product((1.0, 1.2, 2.0, 4.0, 0.3), (0.0, 0.1, 0.5, 1.5)):
         found = change(an_estimate(1.0, 0.1), an_estimate(here, half))
