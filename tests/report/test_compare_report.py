@@ -147,6 +147,16 @@ def test_an_audit_without_pictures_still_has_a_page():
     assert "OBSERVED" in page
 
 
+def test_a_page_leads_nowhere_that_is_not_there():
+    lost = Measured(estimates={"value": an_estimate(float("nan"))})
+    other = an_audit().data.model_copy(update={"fingerprint": "1" * 64})
+    for b in (drawing(PLANE, data=other), drawing(PLANE), an_audit({"loss": lost})):
+        page = comparison_html(comparison_report(drawing(PLANE), b))
+        ids = re.findall(r' id="([^"]+)"', page)
+        assert len(ids) == len(set(ids))
+        assert set(re.findall(r'href="#([^"]+)"', page)) <= set(ids)
+
+
 @pytest.fixture(scope="module")
 def hostile():
     """Two audits that have drawn everything, with hostile names."""
