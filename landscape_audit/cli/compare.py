@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json as encoder
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from landscape_audit.cli.caches import caches_apart
 from landscape_audit.cli.columns import columns, folded
 from landscape_audit.cli.progress import tell
 from landscape_audit.cli.stored import read_stored
 from landscape_audit.estimate import Estimate
+from landscape_audit.files import writable_folder
 from landscape_audit.results import AuditResults
 
 if TYPE_CHECKING:
@@ -26,11 +28,12 @@ def compare(
     a: Annotated[Path, typer.Argument(metavar="A", help=_HELP, show_default=False)],
     b: Annotated[Path, typer.Argument(metavar="B", help=_HELP, show_default=False)],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Also write compare.html and compare.md there.")
+        Path | None, typer.Option("--out", "-o", help="Also write compare.html, compare.pdf and compare.md there.")
     ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Every number, not only those that people ask for first.")
     ] = False,
+    pdf: Annotated[bool, typer.Option("--pdf/--no-pdf", help="With --out also compare.pdf (needs Pango).")] = True,
     json: Annotated[bool, typer.Option("--json", help="The comparison as JSON on stdout, of every number.")] = False,
 ) -> None:
     """Tell what changed from A to B: verdicts, numbers with the interval of their change, labels and settings.
@@ -38,6 +41,9 @@ def compare(
     Where both saw the same batches, or drew the same directions, numbers are compared piece by piece, which is far
     tighter than holding two intervals together. What is of other data, another loss or another version of a check is
     not compared, and the keys that differ are named. Nothing is judged: the exit code is 0 where both can be read.
+
+    With `--out` both landscapes are drawn together: slices, densities and layers of A and B in one picture, surfaces
+    side by side in the same colours, and every ratio B / A with its interval.
 
     **Example**
 
@@ -51,20 +57,15 @@ def compare(
 
         typer.echo(_text(comparison(there, here, every=every)), nl=False)
     if out is not None:
-        for path in _written(there, here, out, every=every):
+        for path in _written(there, here, out, every=every, pdf=pdf):
             tell(str(path))
 
 
-def _written(a: AuditResults, b: AuditResults, out: Path, *, every: bool) -> tuple[Path, ...]:
-    from landscape_audit.files import writable_folder, write_atomically
-    from landscape_audit.report.compare_view import comparison
-    from landscape_audit.report.render import comparison_html, comparison_markdown
+def _written(a: AuditResults, b: AuditResults, out: Path, *, every: bool, pdf: bool) -> Iterable[Path]:
+    from landscape_audit.report.write import write_comparison
 
-    folder, view = writable_folder(out), comparison(a, b, every=every)
-    written = {"compare.html": comparison_html(view), "compare.md": comparison_markdown(view)}
-    for name, text in written.items():
-        write_atomically(folder / name, text.encode())
-    return tuple(folder / name for name in written)
+    with caches_apart():
+        return write_comparison(a, b, writable_folder(out), every=every, pdf=pdf).values()
 
 
 def _text(view: ComparisonView) -> str:

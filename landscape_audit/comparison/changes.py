@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
@@ -52,6 +53,30 @@ class Change:
         return "good" if self.word == self.here.direction else "bad"
 
     @property
+    def certainty(self) -> float:
+        """How many times as far from no change as the interval reaches towards it: above 1 where it is certain."""
+        value = self.absolute.value
+        if self.word == "not comparable" or not value:
+            return 0.0
+        nearest = self.absolute.low if value > 0 else self.absolute.high
+        if nearest is None:
+            return 0.0
+        return math.inf if nearest == value else value / (value - nearest)
+
+    @property
+    def ratio(self) -> Estimate | None:
+        """Here / there; None where that means nothing: of zero, across signs, or with an interval that knows no end."""
+        by, there = self.relative, self.there.value
+        if self.word == "not comparable" or by.value is None or not there:
+            return None
+        sign = math.copysign(1.0, there)
+        ends = (by.low, by.value, by.high) if there > 0 else (by.high, by.value, by.low)
+        low, value, high = (None if end is None else 1 + sign * end for end in ends)
+        if value is None or value <= 0 or (low is None and high is None) or (low is not None and low <= 0):
+            return None
+        return Estimate(value=value, low=low, high=high, level=by.level, unit=RATIO, direction=by.direction, n=by.n)
+
+    @property
     def shown(self) -> str:
         """How much: as a share of the baseline where that can be told, else in the number's own unit."""
         if self.word == "not comparable":
@@ -61,6 +86,8 @@ class Change:
         return change_in_words(self.relative if telling else self.absolute, digits=3)
 
 
+RATIO = "times the baseline"
+"""The unit of a ratio."""
 _MOST = 100.0
 """A share beyond it tells how near to zero the baseline was, not how much has changed."""
 _UNTOLD: Word = "no difference that can be told"

@@ -64,8 +64,11 @@ def colours() -> tuple[str, ...]:
     return tuple(to_hex(colormaps["cividis"]((band + 0.5) / BANDS)) for band in range(BANDS))
 
 
-def draw(surface: Surface) -> bytes:
-    """Filled contours, light where the value is high; the checkpoint marked; cells without a value crossed out."""
+def draw(surface: Surface, shades: Shades | None = None) -> bytes:
+    """Filled contours, light where the value is high; the checkpoint marked; cells without a value crossed out.
+
+    In the bands of `shades` where it is one of several surfaces, else in its own.
+    """
     import numpy as np
 
     with new_canvas() as canvas:
@@ -76,7 +79,7 @@ def draw(surface: Surface) -> bytes:
         canvas.square = surface.aspect == "equal"
         axes.set_xlim(*_sides(surface.xs))
         axes.set_ylim(*_sides(surface.ys))
-        if (shades := shades_of(surface)) is not None:
+        if (shades := shades or shades_of(surface)) is not None:
             _fill(canvas, surface, z, shades)
             _foretold(canvas, surface, shades.levels)
         else:

@@ -92,10 +92,10 @@ def labels_of(results: AuditResults, *, before: str = "Baseline", now: str = "No
     return capped("Labels that changed", "", ["Label", before, now], rows, numeric=[False] * 3)
 
 
-def obstacles_of(baseline: Baseline) -> tuple[str, ...]:
+def obstacles_of(baseline: Baseline, *, before: str = "there", now: str = "here") -> tuple[str, ...]:
     """Every hard difference in a line, with what it concerns."""
     return tuple(
-        f"{key}: {there} there, {here} here. {'Nothing can be compared.' if None in of else _concerns(of)}"
+        f"{key}: {there} {before}, {here} {now}. {'Nothing can be compared.' if None in of else _concerns(of)}"
         for (key, there, here), of in together(each for each in baseline.differences if each.hard).items()
     )
 

@@ -111,10 +111,15 @@ def _figure(check: str, detail: Detail) -> FigureView | None:
         finding=printable(detail.finding, 600),
         expected=printable(detail.expected, 400),
         alt=printable(alt, 1500),
-        source=f"data:image/svg+xml;base64,{base64.b64encode(picture).decode()}",
+        source=embedded(picture),
         numbers=numbers_behind(detail),
         scene=scene_of(detail, alt) if isinstance(detail, Surface) else None,
     )
+
+
+def embedded(picture: bytes) -> str:
+    """An SVG as an address that holds it whole."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(picture).decode()}"
 
 
 def _cost(gradients: float) -> str:

@@ -6,14 +6,16 @@ import datetime as dt
 import importlib.metadata
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from landscape_audit import __version__
 from landscape_audit.errors import CapabilityError, TemplatesError
-from landscape_audit.report.render import html
+from landscape_audit.report.compare_report import ComparisonReport, later
+from landscape_audit.report.render import comparison_html, html
 from landscape_audit.report.templates import OURS, Templates
 from landscape_audit.report.view import ReportView
 from landscape_audit.results import AuditResults
@@ -49,27 +51,58 @@ def fonts() -> list[Path]:
     return [folder / f"{name}.ttf" for name in FONTS]
 
 
+@dataclass(frozen=True)
+class Attached:
+    """A file inside a PDF, dated like the audit that it is of."""
+
+    name: str
+    text: str
+    description: str
+    date: dt.datetime
+
+
 def pdf(view: ReportView, results: AuditResults, templates: Templates = OURS) -> bytes:
     """PDF/A-3a with tags and bookmarks, the results and the policy in force attached; dates are those of the audit.
 
     It names what it was created with, whatever a team's templates say of that.
     """
+    date = results.finished()
+    attached = [Attached(name, text, ATTACHED[name], date) for name, text in attachments(results).items()]
+    page = html(view, paper=True, generator=renderer(), templates=templates)
+    return printed(page, attached, date, creator=", ".join(filter(None, (renderer(), templates.mark))))
+
+
+def comparison_pdf(view: ComparisonReport, a: AuditResults, b: AuditResults) -> bytes:
+    """The same for two audits, with the results of both attached; its dates are those of the later audit."""
+    attached = [
+        Attached(f"{letter.lower()}.json", each.to_json(), f"The results of {letter}", each.finished())
+        for letter, each in (("A", a), ("B", b))
+    ]
+    page = comparison_html(view, paper=True, generator=renderer())
+    return printed(page, attached, later(a, b).finished(), creator=renderer())
+
+
+def printed(page: str, attached: Iterable[Attached], date: dt.datetime, *, creator: str) -> bytes:
+    """A page of HTML as PDF/A-3a, the same bytes for the same arguments and software."""
     require_pango()
     import weasyprint
 
-    date = results.finished()
-    attached = [
+    files = [
         weasyprint.Attachment(
-            string=text, name=name, description=ATTACHED[name], relationship="Data", created=date, modified=date
+            string=each.text,
+            name=each.name,
+            description=each.description,
+            relationship="Data",
+            created=each.date,
+            modified=each.date,
         )
-        for name, text in attachments(results).items()
+        for each in attached
     ]
-    page = html(view, paper=True, generator=renderer(), templates=templates)
-    options = {"pdf_variant": "pdf/a-3a", "pdf_tags": True, "attachments": attached, "custom_metadata": False}
+    options = {"pdf_variant": "pdf/a-3a", "pdf_tags": True, "attachments": files, "custom_metadata": False}
     with _clock_at(date):
         fetcher = locked_fetcher()
         document = weasyprint.HTML(string=page, url_fetcher=fetcher, base_url=_NOWHERE).render(**options)
-        document.metadata.generator = ", ".join(filter(None, (renderer(), templates.mark)))
+        document.metadata.generator = creator
         rendered: bytes = document.write_pdf(**options)
     _refuse_wishes(fetcher.refused)
     return rendered

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from markupsafe import Markup
 
 from landscape_audit.errors import TemplatesError
+from landscape_audit.report.compare_report import ComparisonReport
 from landscape_audit.report.compare_view import ComparisonView
 from landscape_audit.report.templates import OURS, Templates
 from landscape_audit.report.view import FirstPage, ReportView
@@ -30,12 +31,8 @@ def html(
     view: ReportView, *, paper: bool = False, generator: str = "landscape-audit", templates: Templates = OURS
 ) -> str:
     """The report as one page of HTML; for paper with the fonts and page rules of the PDF instead of the screen's."""
-    embedded = _around("print.css" if paper else "screen.css", templates)
     named = ", ".join(filter(None, (generator, templates.mark)))
-    page = templates.filled("report.html.j2", view=view, paper=paper, generator=named, **embedded)
-    if not paper:
-        _refuse_unguarded(page, embedded["csp"])
-    return page
+    return _page("report.html.j2", view, paper=paper, generator=named, templates=templates)
 
 
 def markdown(view: FirstPage, templates: Templates = OURS) -> str:
@@ -57,14 +54,24 @@ def card(view: FirstPage, **around: object) -> str:
     return OURS.filled("card.md.j2", view=view, **around)
 
 
-def comparison_html(view: ComparisonView) -> str:
-    """Two audits side by side, as one page."""
-    return OURS.filled("compare.html.j2", view=view, paper=False, **_around("screen.css", OURS))
+def comparison_html(view: ComparisonReport, *, paper: bool = False, generator: str = "landscape-audit") -> str:
+    """Two audits side by side as one page of HTML, like a report's."""
+    return _page("compare.html.j2", view, paper=paper, generator=generator, templates=OURS)
 
 
 def comparison_markdown(view: ComparisonView) -> str:
     """The same for a merge request."""
     return OURS.filled("compare.md.j2", view=view)
+
+
+def _page(
+    name: str, view: ReportView | ComparisonReport, *, paper: bool, generator: str, templates: Templates
+) -> str:
+    embedded = _around("print.css" if paper else "screen.css", templates)
+    page = templates.filled(name, view=view, paper=paper, generator=generator, **embedded)
+    if not paper:
+        _refuse_unguarded(page, name, embedded["csp"])
+    return page
 
 
 def _around(sheet: str, templates: Templates) -> dict[str, Markup]:
@@ -81,12 +88,12 @@ def _digest(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _refuse_unguarded(page: str, csp: str) -> None:
+def _refuse_unguarded(page: str, name: str, csp: str) -> None:
     """An error where a page does not begin with its policy: browsers hold only what comes after it to it."""
     begun = _BEGINNING.match(page)
     guard = f'<meta http-equiv="Content-Security-Policy" content="{csp}">'
     if begun is None or not page.startswith(guard, begun.end()):
         raise TemplatesError(
-            "report.html.j2: the page does not begin with its content security policy.",
+            f"{name}: the page does not begin with its content security policy.",
             remedy='Have  <meta http-equiv="Content-Security-Policy" content="{{ csp }}">  first in <head>.',
         )

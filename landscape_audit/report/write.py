@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from landscape_audit.files import write_atomically
-from landscape_audit.report.render import html, markdown
+from landscape_audit.report.compare_report import comparison_report
+from landscape_audit.report.render import comparison_html, comparison_markdown, html, markdown
 from landscape_audit.report.templates import OURS, Templates
 from landscape_audit.report.view import view
 from landscape_audit.results import AuditResults
@@ -22,9 +23,16 @@ def write_reports(
     """report.html, summary.md and report.pdf in `out`, each written whole or not at all; their paths by format."""
     with uncollected():
         contents = rendered(results, pdf=pdf, templates=templates)
-    for kind, content in contents.items():
-        write_atomically(out / NAMES[kind], content)
-    return {kind: out / NAMES[kind] for kind in contents}
+    return _written(contents, out, NAMES)
+
+
+def write_comparison(
+    a: AuditResults, b: AuditResults, out: Path, *, every: bool = False, pdf: bool = True
+) -> dict[str, Path]:
+    """compare.html, compare.md and compare.pdf in `out`, like those of a report."""
+    with uncollected():
+        contents = compared(a, b, every=every, pdf=pdf)
+    return _written(contents, out, {kind: f"compare.{kind}" for kind in contents})
 
 
 @contextmanager
@@ -51,3 +59,20 @@ def rendered(results: AuditResults, *, pdf: bool, templates: Templates = OURS) -
 
         contents["pdf"] = printed(seen, results, templates)
     return contents
+
+
+def compared(a: AuditResults, b: AuditResults, *, every: bool, pdf: bool) -> dict[str, bytes]:
+    """The bytes of each report on two audits by its format, the same for equal results."""
+    seen = comparison_report(a, b, every=every)
+    contents = {"html": comparison_html(seen).encode(), "md": comparison_markdown(seen).encode()}
+    if pdf:
+        from landscape_audit.report.pdf import comparison_pdf
+
+        contents["pdf"] = comparison_pdf(seen, a, b)
+    return contents
+
+
+def _written(contents: Mapping[str, bytes], out: Path, names: Mapping[str, str]) -> dict[str, Path]:
+    for kind, content in contents.items():
+        write_atomically(out / names[kind], content)
+    return {kind: out / names[kind] for kind in contents}

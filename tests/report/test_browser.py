@@ -14,9 +14,7 @@ from landscape_audit.detail import Column, Mark, Table
 from landscape_audit.gates.demand import settled
 from landscape_audit.gates.judge import judged
 from landscape_audit.policy import Gate
-from landscape_audit.report.compare_view import comparison
-from landscape_audit.report.render import comparison_html
-from landscape_audit.report.write import write_reports
+from landscape_audit.report.write import write_comparison, write_reports
 from landscape_audit.results import Measured
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here: apt-get install chromium")
@@ -94,14 +92,35 @@ def test_axe_finds_nothing_to_complain_of(running, report, mode):
         assert found.violations_count == 0, found.generate_report()
 
 
-def test_a_comparison_is_as_quiet_and_as_open_to_everybody(running, tmp_path):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    page = tmp_path / "compare.html"
-    page.write_text(comparison_html(comparison(an_audit(), an_audit(), every=True)), encoding="utf-8")
-    with Opened(running, page) as opened:
-        assert opened.page.locator("button.sort").count() > 0
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    plane, curve = (DETAILS[1], DETAILS[0].model_copy(update={"name": "slice_v_max"}))
+    drawn = a_check("surface", Measured(details=(curve, plane)))
+    sharp = Measured(estimates={"lambda_max": between(60.0, 62.0, 64.0, direction="lower")})
+    a, b = (
+        audit.model_copy(update={"checks": (*audit.checks, drawn)})
+        for audit in (an_audit(), an_audit({"sharpness": sharp}))
+    )
+    files = tuple(file.model_copy(update={"name": HOSTILE}) for file in b.subject.files)
+    b = b.model_copy(update={"subject": b.subject.model_copy(update={"files": files})})
+    return write_comparison(a, b, tmp_path_factory.mktemp("compared"), every=True, pdf=False)["html"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_comparison_is_as_quiet_and_no_wider(running, compared, mode):
+    with Opened(running, compared, **MODES[mode]) as opened:
+        opened.page.locator("footer").scroll_into_view_if_needed()
         assert (opened.told, opened.requests()) == ([], [])
-    with Opened(running, page, bypass_csp=True) as opened:
+        assert opened.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert (opened.page.locator("button.sort").count() > 0) == (mode != "without a script")
+
+
+@pytest.mark.parametrize("mode", ["light", "dark", "phone"])
+def test_axe_finds_nothing_to_complain_of_in_a_comparison(running, compared, mode):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    with Opened(running, compared, bypass_csp=True, **MODES[mode]) as opened:
+        for summary in opened.page.locator("summary").all():
+            summary.click()
         found = axe.run(opened.page)
         assert found.violations_count == 0, found.generate_report()
 

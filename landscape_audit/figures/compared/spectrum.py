@@ -1,0 +1,65 @@
+"""Two densities of eigenvalues."""
+
+from __future__ import annotations
+
+from landscape_audit.detail import Spectrum
+from landscape_audit.figures.spectrum import alt as described
+from landscape_audit.figures.svg import COMPARED, REFERENCE, Canvas, decades, new_canvas, worded
+
+_HEIGHTS = (0.03, 0.006)
+"""Where the eigenvalues that stand out end, as a share of the peak: B's beneath A's, as their values may be alike."""
+
+
+def draw(a: Spectrum, b: Spectrum) -> bytes:
+    """A's density as an area, B's as a dashed line, and the eigenvalues that stand out as stems with intervals."""
+    peak = max((*a.density, *b.density), default=1.0) or 1.0
+    with new_canvas() as canvas:
+        axes, floor = canvas.axes, peak * 1e-6
+        axes.set_yscale("log")
+        if b.x.scale == "symlog":
+            widest = max((abs(x) for x in (*a.grid, *b.grid)), default=1.0) or 1.0
+            axes.set_xscale("symlog", linthresh=widest * 1e-3)
+            axes.set_xticks(decades(widest * 1e-2, -widest, widest, 5))
+        axes.fill_between(a.grid, floor, _above(floor, a), color=COMPARED[0], alpha=0.25, linewidth=0)
+        for place, side in enumerate((a, b)):
+            style = ("-", (0, (5, 2)))[place]
+            label = f"{'AB'[place]}: density"
+            axes.plot(
+                side.grid, _above(floor, side), color=COMPARED[place], linewidth=1.3, linestyle=style, label=label
+            )
+            _stems(canvas, side, place, (floor, peak))
+        axes.axvline(0, color=REFERENCE, linewidth=0.8, linestyle=":")
+        axes.set_ylim(floor, peak * 3)
+        axes.set_xlabel(worded(b.x))
+        axes.set_ylabel("Share of eigenvalues, per log unit")
+        axes.legend(loc="upper right")
+        return canvas.svg()
+
+
+def alt(a: Spectrum, b: Spectrum) -> str:
+    """Both densities in words."""
+    return f"A: {described(a)} B: {described(b)}"
+
+
+def _above(floor: float, spectrum: Spectrum) -> list[float]:
+    return [max(value, floor) for value in spectrum.density]
+
+
+def _stems(canvas: Canvas, spectrum: Spectrum, place: int, ends: tuple[float, float]) -> None:
+    colour, (floor, peak) = COMPARED[place], ends
+    height = peak * _HEIGHTS[place]
+    found = [outlier for outlier in spectrum.outliers if outlier.value is not None]
+    for outlier in found:
+        if outlier.low is not None and outlier.high is not None:
+            canvas.axes.hlines(height, outlier.low, outlier.high, color=colour, linewidth=1.4)
+    values = [outlier.value for outlier in found if outlier.value is not None]
+    canvas.axes.vlines(values, floor, height, color=colour, linewidth=0.9)
+    canvas.axes.plot(
+        values,
+        [height] * len(values),
+        ("o", "s")[place],
+        color=colour,
+        markersize=3.8,
+        markerfacecolor=(colour, "white")[place],
+        label=f"{'AB'[place]}: resolved eigenvalues",
+    )
