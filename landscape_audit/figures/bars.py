@@ -28,7 +28,7 @@ MOST = 24
 _ROW = 0.2
 _AROUND = 0.75
 """Inches that a bar is given, and all of them together for what stands around."""
-_NAME = 100.0
+NAME = 100.0
 """Points that names may take: a third of the figure and a little more."""
 
 
@@ -36,7 +36,7 @@ def draw(bars: Bars) -> bytes:
     """Horizontal bars, the first on top, with their intervals; points on a scale where a length would mean nothing."""
     shown = bars.bars[:MOST]
     with new_canvas(height=_AROUND + _ROW * max(2, len(shown))) as canvas:
-        canvas.names = [fitted(legible(bar.label, 60), _NAME) for bar in shown] or [""]
+        canvas.names = [fitted(legible(bar.label, 60), NAME) for bar in shown] or [""]
         _scale(canvas, bars)
         for place, bar in enumerate(shown):
             _bar(canvas, place, bar, long=bars.axis.scale == "linear")

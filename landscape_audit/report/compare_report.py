@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from landscape_audit.comparison.changes import Change
-from landscape_audit.detail import Bar, Bars, Detail, Line, Spectrum, Surface, Table
+from landscape_audit.detail import Bar, Bars, Known, Line, Spectrum, Surface, Table, Unknown
 from landscape_audit.figures import forest, surface
 from landscape_audit.figures.compared import drawn_together
 from landscape_audit.figures.compared.bars import shared
@@ -70,7 +70,7 @@ def later(a: AuditResults, b: AuditResults) -> AuditResults:
     return max(a, b, key=lambda each: each.finished().timestamp())
 
 
-def _apart(there: Mapping[Place, Detail], here: Mapping[Place, Detail]) -> tuple[str, ...]:
+def _apart(there: Mapping[Place, Known], here: Mapping[Place, Known]) -> tuple[str, ...]:
     """`only A has them: …`: a line for each reason why something is not drawn together."""
     found: dict[str, list[str]] = {}
     for place in PLACES:
@@ -80,12 +80,17 @@ def _apart(there: Mapping[Place, Detail], here: Mapping[Place, Detail]) -> tuple
     return tuple(f"Not drawn together, as {why}: {'; '.join(titles)}." for why, titles in found.items())
 
 
-def _details(results: AuditResults) -> Mapping[Place, Detail]:
+def _details(results: AuditResults) -> Mapping[Place, Known]:
     measured = ((check.id, check.outcome) for check in results.checks if isinstance(check.outcome, Measured))
-    return {(name, detail.name): detail for name, outcome in measured for detail in outcome.details}
+    return {
+        (name, detail.name): detail
+        for name, outcome in measured
+        for detail in outcome.details
+        if not isinstance(detail, Unknown)
+    }
 
 
-def _why_apart(a: Detail | None, b: Detail | None) -> str | None:
+def _why_apart(a: Known | None, b: Known | None) -> str | None:
     """Why two are not drawn together; None where they are."""
     if a is None or b is None:
         return f"only {'B' if a is None else 'A'} has them"
@@ -96,7 +101,7 @@ def _why_apart(a: Detail | None, b: Detail | None) -> str | None:
     return None
 
 
-def _axes(detail: Detail) -> tuple[object, ...]:
+def _axes(detail: Known) -> tuple[object, ...]:
     """What a figure measures; of another kind is always another."""
     match detail:
         case Line():
@@ -141,7 +146,7 @@ def _forest(found: tuple[Change, ...], metric: str | None, ratios: TableView) ->
     )
 
 
-def _panels(place: Place, a: Detail, b: Detail, note: str) -> Iterator[FigureView]:
+def _panels(place: Place, a: Known, b: Known, note: str) -> Iterator[FigureView]:
     """One picture of both, or of surfaces two in the same colours."""
     if isinstance(a, Surface) and isinstance(b, Surface):
         shades = surface.shades_of(a, b)
@@ -172,7 +177,7 @@ def _figure(
     )
 
 
-def _numbers(a: Detail, b: Detail) -> TableView:
+def _numbers(a: Known, b: Known) -> TableView:
     """The numbers behind a picture of both."""
     match a, b:
         case Line(), Line():

@@ -64,9 +64,7 @@ def comparison_markdown(view: ComparisonView) -> str:
     return OURS.filled("compare.md.j2", view=view)
 
 
-def _page(
-    name: str, view: ReportView | ComparisonReport, *, paper: bool, generator: str, templates: Templates
-) -> str:
+def _page(name: str, view: ReportView | ComparisonReport, *, paper: bool, generator: str, templates: Templates) -> str:
     embedded = _around("print.css" if paper else "screen.css", templates)
     page = templates.filled(name, view=view, paper=paper, generator=generator, **embedded)
     if not paper:

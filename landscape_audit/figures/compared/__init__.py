@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from landscape_audit.detail import Bars, Detail, Line, Spectrum
+from landscape_audit.detail import Bars, Known, Line, Spectrum
 from landscape_audit.figures.compared import bars, line, spectrum
 
 
-def drawn_together(a: Detail, b: Detail) -> tuple[bytes, str] | None:
+def drawn_together(a: Known, b: Known) -> tuple[bytes, str] | None:
     """Both as one SVG and in words; None where they are of a kind that only goes side by side."""
     match a, b:
         case Line(), Line():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from landscape_audit.detail import Bar, Bars
-from landscape_audit.figures.svg import COMPARED, INK, legible, new_canvas, worded
+from landscape_audit.figures.bars import NAME
+from landscape_audit.figures.lettering import fitted
+from landscape_audit.figures.svg import COMPARED, INK, legible, new_canvas
 from landscape_audit.text import number, printable
 
 MOST = 20
@@ -34,11 +36,10 @@ def draw(a: Bars, b: Bars) -> bytes:
             for place, bar in zip(places, bars, strict=True):
                 if bar.low is not None and bar.high is not None:
                     axes.hlines(place, bar.low, bar.high, color=INK, linewidth=1.4)
-        axes.set_yticks(range(len(pairs)), [legible(bar.label) for bar, _ in pairs], parse_math=False)
-        axes.invert_yaxis()
+        canvas.names = [fitted(legible(bar.label, 60), NAME) for bar, _ in pairs] or [""]
+        axes.set_ylim(max(1.5, len(pairs) - 0.5), -0.5)
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel(worded(b.axis))
-        axes.legend(loc="best")
+        canvas.label(b.axis)
         return canvas.svg()
 
 

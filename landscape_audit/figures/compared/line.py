@@ -5,7 +5,7 @@ from __future__ import annotations
 from landscape_audit.detail import Line, Mark, Series
 from landscape_audit.figures.line import alt as described
 from landscape_audit.figures.line import scales
-from landscape_audit.figures.svg import COMPARED, REFERENCE, Canvas, legible, new_canvas
+from landscape_audit.figures.svg import COMPARED, REFERENCE, Canvas, drawable, legible, new_canvas
 
 
 def overlaid(a: Line, b: Line) -> Line:
@@ -35,8 +35,6 @@ def draw(a: Line, b: Line) -> bytes:
         for mark in both.marks:
             _mark(canvas, mark)
         canvas.label(both.x, both.y)
-        if both.series:
-            canvas.axes.legend(loc="best")
         return canvas.svg()
 
 
@@ -78,4 +76,4 @@ def _mark(canvas: Canvas, mark: Mark) -> None:
 
 
 def _drawable(values: tuple[float | None, ...]) -> list[float]:
-    return [float("nan") if value is None else value for value in values]
+    return [drawable(value) for value in values]

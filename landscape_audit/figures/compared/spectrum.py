@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from landscape_audit.detail import Spectrum
+from landscape_audit.figures.spectrum import DENSITY, DEPTH
 from landscape_audit.figures.spectrum import alt as described
-from landscape_audit.figures.svg import COMPARED, REFERENCE, Canvas, decades, new_canvas, worded
+from landscape_audit.figures.svg import COMPARED, REFERENCE, Canvas, decades, drawable, new_canvas
 
 _HEIGHTS = (0.03, 0.006)
 """Where the eigenvalues that stand out end, as a share of the peak: B's beneath A's, as their values may be alike."""
@@ -14,7 +17,7 @@ def draw(a: Spectrum, b: Spectrum) -> bytes:
     """A's density as an area, B's as a dashed line, and the eigenvalues that stand out as stems with intervals."""
     peak = max((*a.density, *b.density), default=1.0) or 1.0
     with new_canvas() as canvas:
-        axes, floor = canvas.axes, peak * 1e-6
+        axes, floor = canvas.axes, peak * DEPTH
         axes.set_yscale("log")
         if b.x.scale == "symlog":
             widest = max((abs(x) for x in (*a.grid, *b.grid)), default=1.0) or 1.0
@@ -30,9 +33,9 @@ def draw(a: Spectrum, b: Spectrum) -> bytes:
             _stems(canvas, side, place, (floor, peak))
         axes.axvline(0, color=REFERENCE, linewidth=0.8, linestyle=":")
         axes.set_ylim(floor, peak * 3)
-        axes.set_xlabel(worded(b.x))
-        axes.set_ylabel("Share of eigenvalues, per log unit")
-        axes.legend(loc="upper right")
+        if any(value < floor for side in (a, b) for value in side.density):
+            canvas.note("left out: density below a millionth of its peak")
+        canvas.label(b.x, DENSITY)
         return canvas.svg()
 
 
@@ -42,7 +45,7 @@ def alt(a: Spectrum, b: Spectrum) -> str:
 
 
 def _above(floor: float, spectrum: Spectrum) -> list[float]:
-    return [max(value, floor) for value in spectrum.density]
+    return [drawable(value) if value >= floor else math.nan for value in spectrum.density]
 
 
 def _stems(canvas: Canvas, spectrum: Spectrum, place: int, ends: tuple[float, float]) -> None:
