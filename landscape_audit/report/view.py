@@ -13,6 +13,7 @@ from landscape_audit.report.estimate import EstimateView, estimate_of, values_ta
 from landscape_audit.report.gate import GateView, gates_of
 from landscape_audit.report.policy import PolicyView, policy_of
 from landscape_audit.report.provenance import identity_of, method_of, provenance_of
+from landscape_audit.report.sheet import Sheet, sheet_of
 from landscape_audit.report.tables import TableView
 from landscape_audit.report.verdict import banners_of, class_of_point, counts_of
 from landscape_audit.report.words import GLOSSARY, HOW, INTERVALS, LET_BE, WORDS
@@ -53,6 +54,7 @@ class FirstPage:
 class ReportView(FirstPage):
     """The whole report."""
 
+    sheet: Sheet
     panels: tuple[FigureView, ...]
     checks: tuple[CheckView, ...]
     method: tuple[tuple[str, str], ...]
@@ -93,8 +95,10 @@ def view(results: AuditResults) -> ReportView:
     """The report of an audit; the same for equal results."""
     checks = tuple(check_of(check, results) for check in results.checks)
     pictures = {(check.id, figure.id): figure for check in checks for figure in check.figures}
+    first = first_page(results)
     return ReportView(
-        **vars(first_page(results)),
+        **vars(first),
+        sheet=sheet_of(first),
         panels=tuple(pictures[place] for place in PANELS if place in pictures),
         checks=checks,
         method=method_of(results),

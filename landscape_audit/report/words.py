@@ -25,6 +25,19 @@ STATUS = {
     "warned": ("!", "open", "warning"),
 }
 
+HINTS = {
+    "loss.value": "of the audited sample, in evaluation mode",
+    "loss.metric": "of the audited sample, in evaluation mode",
+    "gradient.norm": "zero where the point is stationary",
+    "sharpness.lambda_max": "the curvature in the sharpest direction",
+    "sharpness.edge_of_stability": "below 1 is stable for full-batch gradient descent",
+    "negative_curvature.lambda_min": "below zero, the loss curves down somewhere",
+    "trace.trace": "the curvatures of all directions together",
+    "flatness.tolerance": "random moves this large cost 10 % more loss",
+    "flatness.worst_case": "found by ascent, so it is at least this bad",
+}
+"""What to read a headline number by."""
+
 INTERVALS = (
     (
         "residual",
