@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from landscape_audit.ids import HEADLINES
+from landscape_audit.limits import known_limit
 from landscape_audit.report.advice import AdviceListView, advice_of
 from landscape_audit.report.baseline import BaselineView, baseline_of
 from landscape_audit.report.check import CheckView, FigureView, check_of
@@ -65,6 +66,8 @@ class ReportView(FirstPage):
     values: TableView
     glossary: tuple[tuple[str, str], ...]
     how: tuple[tuple[str, str, str], ...]
+    known_limits: tuple[tuple[str, str, int | None], ...]
+    """What the numbers do not say, with the id and the version of each sentence that this release knows."""
 
 
 def first_page(results: AuditResults) -> FirstPage:
@@ -109,4 +112,10 @@ def view(results: AuditResults) -> ReportView:
         values=values_table(results.estimates()),
         glossary=GLOSSARY,
         how=HOW,
+        known_limits=tuple(map(_limit, results.limits)),
     )
+
+
+def _limit(sentence: str) -> tuple[str, str, int | None]:
+    known = known_limit(sentence)
+    return printable(sentence, 600), known.id if known else "", known.version if known else None
