@@ -14,10 +14,11 @@ from landscape_audit.report.estimate import EstimateView, estimate_of, values_ta
 from landscape_audit.report.gate import GateView, gates_of
 from landscape_audit.report.policy import PolicyView, policy_of
 from landscape_audit.report.provenance import identity_of, method_of, provenance_of
+from landscape_audit.report.reproduce import how_of
 from landscape_audit.report.sheet import Sheet, sheet_of
 from landscape_audit.report.tables import TableView
 from landscape_audit.report.verdict import banners_of, class_of_point, counts_of
-from landscape_audit.report.words import GLOSSARY, HOW, INTERVALS, LET_BE, WORDS
+from landscape_audit.report.words import GLOSSARY, INTERVALS, LET_BE, WORDS
 from landscape_audit.results import AuditResults
 from landscape_audit.text import printable
 
@@ -111,7 +112,7 @@ def view(results: AuditResults) -> ReportView:
         provenance=provenance_of(results),
         values=values_table(results.estimates()),
         glossary=GLOSSARY,
-        how=HOW,
+        how=how_of(results),
         known_limits=tuple(map(_limit, results.limits)),
     )
 
