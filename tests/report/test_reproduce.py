@@ -1,4 +1,4 @@
-"""The commands that a report gives name its own files, and whatever these are called, they stay words of one command."""
+"""The commands that a report gives name its own files, and whatever these are called, each stays one word."""
 
 from __future__ import annotations
 
@@ -39,9 +39,8 @@ def test_the_commands_are_those_of_this_audit():
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_whatever_a_checkpoint_is_called_it_stays_one_word_and_no_option(name):
-    for _, command, _ in how_of(named(name)):
-        ours = shlex.split(how_of(an_audit())[[each[1] for each in how_of(named(name))].index(command)][1])
-        words = shlex.split(command)
+    for (_, command, _), (_, plain, _) in zip(how_of(named(name)), how_of(an_audit()), strict=True):
+        words, ours = shlex.split(command), shlex.split(plain)
         assert command.isprintable()
         assert len(words) == len(ours)
         assert [word for word in words if word.startswith("-")] == [word for word in ours if word.startswith("-")]
