@@ -20,6 +20,7 @@ from landscape_audit.gates.judge import UNJUDGED
 from landscape_audit.gates.rulings import refuse_sample
 from landscape_audit.gates.undecided import Found
 from landscape_audit.interruption import signal_of
+from landscape_audit.limits import limits_of
 from landscape_audit.machine import device_of, environment, exact_arithmetic, memory_for
 from landscape_audit.outcome import outcome_of
 from landscape_audit.plan import Plan, Progress, Silent
@@ -51,16 +52,6 @@ from landscape_audit.subject.loading import load_subject
 from landscape_audit.subject.subject import Subject
 from landscape_audit.text import count, described, printable
 from landscape_audit.training.twins import read_course
-
-LIMITS = (
-    "Every number is of the audited loss on the audited sample, in evaluation mode; intervals marked sampling say what "
-    "other samples of the same size and distribution would give.",
-    "Sharpness is not quality: most of its definitions correlate weakly with generalisation "
-    "(Andriushchenko et al. 2023).",
-    "Eigenvalues, trace and raw-radius sharpness depend on the parametrisation: rescaling layers moves them and no "
-    "prediction (Dinh et al. 2017). Filter-normalised measures do not share this, adaptive ones only by their floor.",
-    "Two directions out of P are drawn in a surface; what it shows is not what there is.",
-)
 
 Compare = Callable[[AuditResults], Baseline]
 """What gives an audit the baseline that it is compared with; asked also before it has all its numbers."""
@@ -130,6 +121,7 @@ def audit(
         "unreached": tuple(check.id for check in checks if check.id not in measured),
     }
     found = found.model_copy(update=whole)
+    found = found.model_copy(update={"limits": limits_of(found)})
     return found.model_copy(update={"baseline": compare(found)}) if compare else found
 
 
@@ -164,7 +156,6 @@ class _Begun:
             environment=self.machine,
             instrument=_instrument(self.bench, ()),
             checks=tuple(checks),
-            limits=LIMITS,
         )
 
 

@@ -43,17 +43,19 @@ const sorted = (rows, column, direction) => {
   });
 };
 
+const FEWEST_TO_SORT = 5;
+
 const sortable = (table) => {
   const body = table.tBodies[0];
   const rows = [...body.rows].filter((row) => row.className !== "total");
   const total = [...body.rows].filter((row) => row.className === "total");
   const headings = [...table.tHead.rows].at(-1).cells;
   const isGrid = [...headings].slice(1).every((heading) => !Number.isNaN(valueOf(heading.textContent)));
-  if (rows.length < 2 || isGrid) return;
+  if (rows.length < FEWEST_TO_SORT || isGrid) return;
   const next = { none: "ascending", ascending: "descending", descending: "none" };
   for (const [column, heading] of [...headings].entries()) {
     const name = heading.textContent.trim();
-    if (!name) continue;
+    if (!name || new Set(rows.map((row) => row.cells[column].textContent)).size < 2) continue;
     const press = () => {
       const order = next[heading.getAttribute("aria-sort") ?? "none"];
       for (const each of headings) each.removeAttribute("aria-sort");
@@ -140,7 +142,17 @@ const slider = (judged, side, phrase, gate) => {
   return made("p", {}, input, told, back);
 };
 
+// A region that can be scrolled is reached with Tab; one that has nothing to scroll is no stop on the way.
+const regions = new ResizeObserver((changed) => {
+  for (const { target } of changed) {
+    const scrolls = target.scrollWidth > target.clientWidth || target.scrollHeight > target.clientHeight;
+    if (scrolls) target.tabIndex = 0;
+    else if (target !== document.activeElement) target.removeAttribute("tabindex");
+  }
+});
+
+for (const region of document.querySelectorAll(".scroll")) regions.observe(region);
 for (const table of document.querySelectorAll("table")) sortable(table);
 for (const cell of document.querySelectorAll("dd")) digestIn(cell);
-for (const code of document.querySelectorAll("code")) copyable(code);
+for (const code of document.querySelectorAll("dd code")) copyable(code);
 for (const data of document.querySelectorAll("script.what-if")) adjustable(data);

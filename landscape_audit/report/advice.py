@@ -8,7 +8,7 @@ from landscape_audit.advice import Advised, Evidence, advice, advised
 from landscape_audit.results import AuditResults
 from landscape_audit.text import count, printable
 
-FIRST = 5
+FIRST = 3
 """Pieces of advice on the first page; the others, and remarks where there is something to do, stand further down."""
 MOST_EVIDENCE = 5
 """Gates or numbers named for one piece of advice; a policy may have hundreds that fail alike."""

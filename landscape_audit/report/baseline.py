@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from landscape_audit.comparison.changes import Change, changes
+from landscape_audit.comparison.changes import Change, Tone, changes
 from landscape_audit.ids import HEADLINES, name_of
 from landscape_audit.intervals import with_interval
 from landscape_audit.report.tables import TableView, capped
 from landscape_audit.results import AuditResults, Baseline, Difference
 from landscape_audit.text import count, printable
+
+FIRST = 5
+"""Changes on the first page; all of them stand under "Since the baseline"."""
+_WORST_FIRST: tuple[Tone, ...] = ("bad", "open", "plain", "good")
 
 
 @dataclass(frozen=True)
@@ -20,14 +24,16 @@ class BaselineView:
     sentence: str
     obstacles: tuple[str, ...]
     certain: tuple[str, ...]
-    """What changed whatever the uncertainty, and how much."""
+    """What changed whatever the uncertainty, and how much; what became worse first."""
     numbers: TableView
     labels: TableView
 
     @property
     def in_short(self) -> str:
-        """The sentence with what changed for certain at its end."""
-        return f"{self.sentence.rstrip('.')}: {'; '.join(self.certain)}." if self.certain else self.sentence
+        """The first of what changed for certain, and how much more there is; empty where nothing did."""
+        left = len(self.certain) - FIRST
+        more = [f"and {left} more under Since the baseline"] if left > 0 else []
+        return f"Changed for certain: {'; '.join([*self.certain[:FIRST], *more])}." if self.certain else ""
 
 
 def baseline_of(results: AuditResults) -> BaselineView | None:
@@ -39,7 +45,7 @@ def baseline_of(results: AuditResults) -> BaselineView | None:
     return BaselineView(
         sentence=f"{_measured(baseline)} {changed_in_all(found, 'headline number')}".strip(),
         obstacles=obstacles_of(baseline),
-        certain=certain_of(found, results.data.metric),
+        certain=certain_of(sorted(found, key=lambda each: _WORST_FIRST.index(each.tone)), results.data.metric),
         numbers=numbers_of(found, results.data.metric),
         labels=labels_of(results),
     )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from landscape_audit.detail import Detail, Surface, Table, Unknown
+from landscape_audit.estimate import Estimate
 from landscape_audit.figures import drawn
+from landscape_audit.ids import ANY, HEADLINES, declared
 from landscape_audit.report.anchor import anchor
 from landscape_audit.report.cost import in_gradients
-from landscape_audit.report.estimate import estimates_table
+from landscape_audit.report.estimate import EstimateView, estimate_of, estimates_table
 from landscape_audit.report.scene import SceneView, scene_of
 from landscape_audit.report.tables import TableView, numbers_behind, table_of
 from landscape_audit.results import AuditResults, CheckResult, Cost, Failed, Measured, NotApplicable, Outcome
@@ -43,7 +46,11 @@ class CheckView:
     version: int
     status: str
     message: str
+    result: str
+    """What it found in a word or a number, for a list of the checks."""
     labels: tuple[tuple[str, str, str], ...]
+    answer: EstimateView | None
+    """Its first number, of a check that gives no label: what a reader asks for first."""
     estimates: TableView
     figures: tuple[FigureView, ...]
     tables: tuple[TableView, ...]
@@ -55,6 +62,8 @@ def check_of(check: CheckResult, results: AuditResults) -> CheckView:
     """One check; a check without numbers says why it has none."""
     outcome = check.outcome
     measured = outcome if isinstance(outcome, Measured) else Measured()
+    estimates = {f"{check.id}.{name}": found for name, found in measured.estimates.items()}
+    answer = _first(estimates, results.data.metric)
     spent = sum((probe.cost for probe in results.protocol.probes if probe.name in check.probes), Cost())
     return CheckView(
         id=printable(check.id),
@@ -65,20 +74,34 @@ def check_of(check: CheckResult, results: AuditResults) -> CheckView:
         version=check.version,
         status=outcome.status,
         message=_why_not(outcome),
+        result=_result(check.id, outcome, answer),
         labels=tuple(
             (printable(name).replace("_", " "), printable(label.value), printable(label.reason, 600))
             for name, label in measured.labels.items()
         ),
-        estimates=estimates_table(
-            f"Estimates of {printable(check.title, 400)}",
-            {f"{check.id}.{name}": found for name, found in measured.estimates.items()},
-            results.data.metric,
-        ),
+        answer=None if measured.labels else answer,
+        estimates=estimates_table(f"Estimates of {printable(check.title, 400)}", estimates, results.data.metric),
         figures=tuple(figure for detail in measured.details if (figure := _figure(check.id, detail)) is not None),
         tables=tuple(table_of(detail) for detail in measured.details if isinstance(detail, Table)),
         caveats=(*(printable(caveat, 600) for caveat in measured.caveats), *_left_out(measured.details)),
         cost=f"{_cost(in_gradients(spent, results.run))}, shared with every check on the same measurements",
     )
+
+
+def _first(estimates: Mapping[str, Estimate], metric: str | None) -> EstimateView | None:
+    """The number that people ask for first, or else the first there is."""
+    key = next((key for key in HEADLINES if key in estimates), next(iter(estimates), None))
+    return None if key is None else estimate_of(key, estimates[key], metric)
+
+
+def _result(check: str, outcome: Outcome, answer: EstimateView | None) -> str:
+    if not isinstance(outcome, Measured):
+        return outcome.status.replace("_", " ")
+    for name, label in outcome.labels.items():
+        what = declared(f"{check}.{name}")
+        alone = label.value != "none" and (what is None or what.words != ANY)
+        return printable(label.value if alone else f"{name.replace('_', ' ')}: {label.value}", 40)
+    return answer.value if answer else "measured"
 
 
 def _why_not(outcome: Outcome) -> str:

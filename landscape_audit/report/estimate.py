@@ -9,6 +9,7 @@ from landscape_audit.estimate import Estimate
 from landscape_audit.ids import name_of
 from landscape_audit.intervals import with_interval
 from landscape_audit.report.tables import TableView, capped, cell
+from landscape_audit.report.words import HINTS
 from landscape_audit.text import number, percent, printable
 
 
@@ -22,6 +23,8 @@ class EstimateView:
     interval: str
     unit: str
     uncertainty: str
+    hint: str = ""
+    """What to read the number by, in plain words, where that can be said."""
 
 
 def estimate_of(key: str, estimate: Estimate, metric: str | None = None) -> EstimateView:
@@ -34,7 +37,15 @@ def estimate_of(key: str, estimate: Estimate, metric: str | None = None) -> Esti
     value, _, interval = shown.partition(" (")
     named = name if name != key else short
     unit = printable(estimate.unit)
-    return EstimateView(printable(key), printable(named), value, interval.removesuffix(")"), unit, f"{kinds}{level}")
+    return EstimateView(
+        printable(key),
+        printable(named),
+        value,
+        interval.removesuffix(")"),
+        unit,
+        f"{kinds}{level}",
+        HINTS.get(key, ""),
+    )
 
 
 def estimates_table(title: str, estimates: Mapping[str, Estimate], metric: str | None) -> TableView:

@@ -6,20 +6,42 @@ from landscape_audit.report.cost import in_gradients
 from landscape_audit.results import AuditResults, DataInfo, SubjectInfo
 from landscape_audit.text import count, number, percent, printable
 
+MOST_FILES = 2
+"""Files named on the first page."""
+
 
 def identity_of(results: AuditResults) -> tuple[tuple[str, str], ...]:
     """What was audited, in short."""
     subject, data, cost = results.subject, results.data, results.protocol.cost
-    files = ", ".join(f"{printable(file.name, 80)} ({file.sha256[:12]})" for file in subject.files)
+    machine, protocol = results.environment, results.protocol
     return (
-        ("Checkpoint", files or "none"),
-        ("Model", f"{printable(subject.model, 80)}, {subject.parameters:,} parameters"),
+        ("Checkpoint", _files(subject)),
+        ("Tensors", f"{subject.tensor_digest[:12]}, {subject.parameters:,} parameters audited"),
+        ("Model", printable(subject.model, 80)),
         ("Data", f"{printable(data.source, 80)}, {_drawn(data)} ({data.fingerprint[:12]})"),
         ("Loss", printable(data.loss, 80)),
-        ("Audited", f"{results.run.finished[:10]}, {results.environment.device}, {results.protocol.dtype}"),
-        ("Policy", f"{count(len(results.policy.gates), 'gate')}, {count(len(results.policy.waivers), 'waiver')}"),
+        ("Policy", _policy(results)),
+        ("Audited", f"{results.run.finished[:10]} on {printable(machine.device, 40)}, {protocol.dtype}"),
+        ("Protocol", f"{printable(protocol.preset, 40)}, seed {protocol.seed}"),
         ("Cost", f"{in_gradients(cost, results.run):.0f} gradients of the whole sample"),
+        ("Tool", f"landscape-audit {printable(machine.landscape_audit, 40)}, torch {printable(machine.torch, 40)}"),
     )
+
+
+def _files(subject: SubjectInfo) -> str:
+    """A checkpoint may be of hundreds of files: `digests_of` has them all."""
+    named = [f"{printable(file.name, 48)} ({file.sha256[:12]})" for file in subject.files[:MOST_FILES]]
+    left = len(subject.files) - len(named)
+    return ", ".join([*named, *([f"and {count(left, 'more file')}"] if left else [])]) or "none"
+
+
+def _policy(results: AuditResults) -> str:
+    """What it is made of, how much it asks, and the digest under which the results are sealed."""
+    policy = results.policy
+    made_of = printable(", ".join(policy.sources), 60) or "none"
+    digest = f" ({results.seal['policy'][:12]})" if results.seal and "policy" in results.seal else ""
+    asked = f"{count(len(policy.gates), 'gate')}, {count(len(policy.waivers), 'waiver')}"
+    return f"{made_of}: {asked}{digest}"
 
 
 def method_of(results: AuditResults) -> tuple[tuple[str, str], ...]:

@@ -8,7 +8,7 @@ from landscape_audit.text import printable
 
 
 def banners_of(results: AuditResults) -> tuple[str, ...]:
-    """Why a reader should not trust the verdict, where there is a reason."""
+    """Why a reader should not trust the verdict, where there is a reason; the gravest first."""
     banners = [
         f"What was audited lies there no more, so this verdict is of no file that is there now: {printable(told, 400)}."
         for told in results.subject.replaced
@@ -18,13 +18,12 @@ def banners_of(results: AuditResults) -> tuple[str, ...]:
             f"A newer release wrote these results, in schema version {printable(results.schema_version, 20)}, and this "
             f"one reads {SCHEMA_VERSION}: what that added is left out here."
         )
-    if results.partial is not None:
-        banners.append(f"This audit is not whole: {printable(results.partial, 400)}.")
-    banners += _failures(results)
     if not results.instrument.agrees:
         told = printable("; ".join(results.instrument.disagreements), 600)
         banners.append(f"The instrument disagrees with itself, so no number here should be trusted: {told}.")
-    return tuple(banners)
+    if results.partial is not None:
+        banners.append(f"This audit is not whole: {printable(results.partial, 400)}.")
+    return (*banners, *_failures(results))
 
 
 def _failures(results: AuditResults) -> list[str]:

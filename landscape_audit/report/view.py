@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from landscape_audit.ids import HEADLINES
+from landscape_audit.limits import known_limit
 from landscape_audit.report.advice import AdviceListView, advice_of
 from landscape_audit.report.baseline import BaselineView, baseline_of
 from landscape_audit.report.check import CheckView, FigureView, check_of
@@ -13,9 +14,11 @@ from landscape_audit.report.estimate import EstimateView, estimate_of, values_ta
 from landscape_audit.report.gate import GateView, gates_of
 from landscape_audit.report.policy import PolicyView, policy_of
 from landscape_audit.report.provenance import identity_of, method_of, provenance_of
+from landscape_audit.report.reproduce import how_of
+from landscape_audit.report.sheet import Sheet, sheet_of
 from landscape_audit.report.tables import TableView
 from landscape_audit.report.verdict import banners_of, class_of_point, counts_of
-from landscape_audit.report.words import GLOSSARY, HOW, INTERVALS, LET_BE, WORDS
+from landscape_audit.report.words import GLOSSARY, INTERVALS, LET_BE, WORDS
 from landscape_audit.results import AuditResults
 from landscape_audit.text import printable
 
@@ -53,6 +56,7 @@ class FirstPage:
 class ReportView(FirstPage):
     """The whole report."""
 
+    sheet: Sheet
     panels: tuple[FigureView, ...]
     checks: tuple[CheckView, ...]
     method: tuple[tuple[str, str], ...]
@@ -63,6 +67,8 @@ class ReportView(FirstPage):
     values: TableView
     glossary: tuple[tuple[str, str], ...]
     how: tuple[tuple[str, str, str], ...]
+    known_limits: tuple[tuple[str, str, int | None], ...]
+    """What the numbers do not say, with the id and the version of each sentence that this release knows."""
 
 
 def first_page(results: AuditResults) -> FirstPage:
@@ -93,8 +99,10 @@ def view(results: AuditResults) -> ReportView:
     """The report of an audit; the same for equal results."""
     checks = tuple(check_of(check, results) for check in results.checks)
     pictures = {(check.id, figure.id): figure for check in checks for figure in check.figures}
+    first = first_page(results)
     return ReportView(
-        **vars(first_page(results)),
+        **vars(first),
+        sheet=sheet_of(first),
         panels=tuple(pictures[place] for place in PANELS if place in pictures),
         checks=checks,
         method=method_of(results),
@@ -104,5 +112,11 @@ def view(results: AuditResults) -> ReportView:
         provenance=provenance_of(results),
         values=values_table(results.estimates()),
         glossary=GLOSSARY,
-        how=HOW,
+        how=how_of(results),
+        known_limits=tuple(map(_limit, results.limits)),
     )
+
+
+def _limit(sentence: str) -> tuple[str, str, int | None]:
+    known = known_limit(sentence)
+    return printable(sentence, 600), known.id if known else "", known.version if known else None

@@ -26,11 +26,10 @@ def compared(**changes):
 def test_the_first_page_tells_what_changed_between_the_verdict_and_the_pictures():
     page = html(view(compared()))
     block = page[page.index('<section id="baseline">') : page.index("</section>", page.index('id="baseline"'))]
-    first = page[page.index('id="numbers"') : page.index('class="tiles"')]
+    first = page[page.index('id="numbers"') : page.index('class="tiles')]
     verdict = page[page.index('<section id="verdict"') : page.index("</section>")]
-    for part in (verdict, first):
-        assert "Compared with model.safetensors, audited on 2026-03-02. 1 of " in part
-    assert "changed for certain: the largest Hessian eigenvalue −49.6 % (−53 % to −46.1 %), lower." in first
+    assert "Compared with model.safetensors, audited on 2026-03-02. 1 of " in verdict
+    assert "Changed for certain: the largest Hessian eigenvalue −49.6 % (−53 % to −46.1 %), lower." in first
     assert re.search(r"largest Hessian eigenvalue.*62 .*31\.24 .*−49\.6 %.*lower", block, re.DOTALL)
     assert re.search(r"saddle.*approximate_minimum", block, re.DOTALL)
     assert page.index('id="numbers"') < page.index('id="baseline"') < page.index("</main>")
@@ -60,3 +59,20 @@ def test_what_cannot_be_compared_is_told_with_its_keys_everywhere():
         assert "None of the headline numbers can be compared." in text
         assert "for certain" not in text
         assert "49.6" not in text
+
+
+def test_the_first_page_tells_five_changes_the_worst_first_and_how_many_more():
+    better, worse = an_estimate(1.0, 0.1, direction="lower"), an_estimate(9.0, 0.1, direction="lower")
+    keys = ("loss", "gradient", "sharpness", "trace", "flatness", "negative_curvature")
+    names = ("value", "norm", "lambda_max", "trace", "worst_case", "lambda_min")
+    audits = [
+        an_audit({key: Measured(estimates={name: each}) for key, name, each in zip(keys, names, values, strict=True)})
+        for values in ([worse] + [better] * 5, [better] + [worse] * 5)
+    ]
+    told = view(audits[0].model_copy(update={"baseline": baseline_of(*audits)})).baseline
+    assert len(told.certain) == 6
+    assert told.certain[0].startswith("the loss")
+    assert told.in_short.count("; ") == 5
+    assert told.in_short.endswith("; and 1 more under Since the baseline.")
+    told = view(audits[1].model_copy(update={"baseline": baseline_of(*audits[::-1])})).baseline
+    assert told.certain[-1].startswith("the loss")

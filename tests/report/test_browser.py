@@ -275,3 +275,37 @@ def test_the_limit_of_the_policy_itself_is_a_way_back(page):
     assert "fail" in told.inner_text()
     page.get_by_role("button", name=re.compile("Back to .* at most$")).click()
     assert told.inner_text() == "at most 50: it would pass"
+
+
+def test_a_reader_finds_a_check_beside_the_page_or_where_there_is_no_room_after_page_1(running, tmp_path):
+    path = write_reports(an_audit(), tmp_path, pdf=False)["html"]
+    for width, beside in ((1440, True), (768, False)):
+        with Opened(running, path, viewport={"width": width, "height": 900}) as opened:
+            nav, numbers = opened.page.get_by_role("navigation", name="The checks"), opened.page.locator("#numbers")
+            assert (nav.bounding_box()["x"] + nav.bounding_box()["width"] <= numbers.bounding_box()["x"]) is beside
+            assert (nav.bounding_box()["y"] < numbers.bounding_box()["y"]) is beside
+            nav.get_by_role("link", name="Trace").click()
+            assert opened.page.url.endswith("#trace")
+            assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_only_a_region_that_scrolls_is_a_stop_for_the_keyboard_and_every_one_without_a_script(running, report):
+    def wrong(page):
+        return page.evaluate("""() => [...document.querySelectorAll('.scroll')].filter((each) => each.checkVisibility())
+            .filter((each) => (each.tabIndex === 0) !==
+                (each.scrollWidth > each.clientWidth || each.scrollHeight > each.clientHeight)).length""")
+
+    for width in (1280, 360):
+        with Opened(running, report, viewport={"width": width, "height": 740}) as opened:
+            opened.page.wait_for_function("document.querySelectorAll('.scroll:not([tabindex])').length > 0")
+            assert wrong(opened.page) == 0
+    with Opened(running, report, java_script_enabled=False) as opened:
+        regions = opened.page.locator(".scroll")
+        assert regions.count() == opened.page.locator(".scroll[tabindex='0']").count() > 0
+
+
+def test_a_short_table_and_a_short_code_bring_no_button(page):
+    assert page.locator("table:has(button.sort)").count() > 0
+    assert page.locator("table:has(button.sort):not(:has(tbody tr:nth-child(5)))").count() == 0
+    assert page.locator("p button.copy").count() == 0
+    assert page.locator("dd button.copy").count() > 0

@@ -226,7 +226,7 @@ def test_the_contents_name_the_page_of_every_check(passed):
     second = " ".join(passed.texts[1].split())
     pages = {title: page + 1 for _, title, page, _ in passed.outline()}
     for check in passed.seen.checks:
-        assert re.search(rf"{check.title} {pages[check.title]}(?!\d)", second), check.title
+        assert re.search(rf"{check.title} {re.escape(check.result)} {pages[check.title]}(?!\d)", second), check.title
 
 
 def test_a_table_over_two_pages_has_its_headings_on_both(passed):

@@ -1,0 +1,54 @@
+"""How to read, judge, verify and measure again: the commands, with the names of this audit."""
+
+from __future__ import annotations
+
+import shlex
+
+from landscape_audit.results import AuditResults
+from landscape_audit.text import printable
+
+MOST_FILES = 2
+
+
+def how_of(results: AuditResults) -> tuple[tuple[str, str, str], ...]:
+    """What a reader may want to do, the command for it, and what to know of it."""
+    protocol, machine = results.protocol, results.environment
+    model = _argument(results.subject.name)
+    again = (
+        ("preset", protocol.preset),
+        ("seed", protocol.seed),
+        ("device", machine.device),
+        ("dtype", protocol.dtype),
+    )
+    options = " ".join(f"--{option} {_argument(str(value))}" for option, value in again)
+    return (
+        ("Read the numbers", "", "results.json beside this report; it is also attached to the PDF, with policy.json."),
+        ("Judge again", "landscape-audit gate results.json --policy policy.toml", ""),
+        ("Render again", "landscape-audit report results.json", ""),
+        (
+            "Verify",
+            f"landscape-audit verify report.pdf --model {model}",
+            "Seal, checkpoint, verdict, policy and pages. It shows change, not authorship.",
+        ),
+        *_by_hand(results),
+        (
+            "Measure again",
+            f"landscape-audit run {model} {options}",
+            "With the same audit.toml, and data and versions as under Provenance, everything but the run block comes out "
+            "the same.",
+        ),
+    )
+
+
+def _by_hand(results: AuditResults) -> tuple[tuple[str, str, str], ...]:
+    """One line for every file, while these are few: a checkpoint may be of hundreds."""
+    files = results.subject.files[:MOST_FILES]
+    return tuple(
+        ("Know the file", f"sha256sum {_argument(file.name)}", f"gives {printable(file.sha256)}") for file in files
+    )
+
+
+def _argument(text: str) -> str:
+    """One word of a command line, whatever it says: never an option, a second command, or what a terminal obeys."""
+    shown = printable(text, 300)
+    return shlex.quote(f"./{shown}" if shown.startswith("-") else shown)
