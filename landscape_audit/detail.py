@@ -11,6 +11,9 @@ from pydantic import Field
 
 from landscape_audit.record import Record
 
+Answer = Literal["yes", "no", "open"]
+Relation = Literal["<", "≤", ">", "≥"]
+
 
 class Axis(Record):
     """What a figure's axis measures."""
@@ -98,6 +101,47 @@ class Bars(_Detail):
     bars: tuple[Bar, ...]
 
 
+class Condition(Record):
+    """One thing that is asked of a number. `low` and `high` are its interval, both `None` where it has none."""
+
+    says: str
+    asks: Relation
+    limit: float
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    holds: bool
+
+    @property
+    def outcome(self) -> Answer:
+        """Open where it does not hold and yet could: its interval has the limit inside, or there is no number."""
+        below = self.low is None or self.low <= self.limit
+        above = self.high is None or self.limit <= self.high
+        around = below and above and not self.low is self.high is None
+        return "yes" if self.holds else "open" if around or self.value is None else "no"
+
+
+class Step(Record):
+    """One answer that is tried, what it asks for, and why it is the answer or not."""
+
+    name: str
+    outcome: Answer
+    conditions: tuple[Condition, ...]
+    reason: str
+
+
+class Decision(_Detail):
+    """Answers in the order in which they are tried: the first that all conditions of hold is given, else the last."""
+
+    kind: Literal["decision"] = "decision"
+    steps: tuple[Step, ...] = Field(min_length=1)
+
+    @property
+    def taken(self) -> Step:
+        """The answer."""
+        return next((step for step in self.steps if step.outcome == "yes"), self.steps[-1])
+
+
 class Column(Record):
     """One column of a table; `name` is how other programs find it."""
 
@@ -114,4 +158,4 @@ class Table(_Detail):
     rows: tuple[tuple[str | int | float | bool | None, ...], ...]
 
 
-Detail = Annotated[Line | Surface | Spectrum | Bars | Table, Field(discriminator="kind")]
+Detail = Annotated[Line | Surface | Spectrum | Bars | Decision | Table, Field(discriminator="kind")]

@@ -7,7 +7,20 @@ from typing import Any
 
 from results_factory import a_check, an_audit, between
 
-from landscape_audit.detail import Axis, Bar, Bars, Column, Line, Series, Spectrum, Surface, Table
+from landscape_audit.detail import (
+    Axis,
+    Bar,
+    Bars,
+    Column,
+    Condition,
+    Decision,
+    Line,
+    Series,
+    Spectrum,
+    Step,
+    Surface,
+    Table,
+)
 from landscape_audit.gates.judge import judged
 from landscape_audit.policy import Gate, Policy
 from landscape_audit.results import AuditResults, Measured
@@ -58,6 +71,29 @@ DETAILS = (
         finding="Many.",
         columns=(Column(name="a", title="A"), Column(name="b", title="B")),
         rows=tuple((f"row {i}", float(i)) for i in range(3000)),
+    ),
+    Decision(
+        name="decision",
+        title="Decision",
+        finding=HOSTILE,
+        steps=(
+            Step(
+                name="not_critical",
+                outcome="no",
+                conditions=(
+                    Condition(says=HOSTILE, asks=">", limit=0.5, value=0.1, holds=False),
+                    Condition(says="slope", asks="≤", limit=0.0, value=None, holds=False),
+                ),
+                reason=HOSTILE,
+            ),
+            Step(
+                name=HOSTILE,
+                outcome="yes",
+                conditions=(Condition(says="rise", asks="≥", limit=0.0, value=2.0, low=1.0, holds=True),),
+                reason=HOSTILE,
+            ),
+            Step(name="undecided", outcome="open", conditions=(), reason="Never asked."),
+        ),
     ),
 )
 

@@ -7,7 +7,7 @@ from landscape_audit.figures import bars, line, spectrum, surface
 
 
 def drawn(detail: Detail) -> tuple[bytes, str] | None:
-    """A detail's picture as SVG and in words; None for a table, which is its own picture."""
+    """A detail's picture as SVG and in words; None for what a page sets itself: a table, a decision."""
     match detail:
         case Line():
             return line.draw(detail), line.alt(detail)

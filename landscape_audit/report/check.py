@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 
-from landscape_audit.detail import Detail, Surface, Table
+from landscape_audit.detail import Decision, Detail, Surface, Table
 from landscape_audit.figures import drawn
+from landscape_audit.figures.decision import Ladder, alt, ladder
 from landscape_audit.report.anchor import anchor
 from landscape_audit.report.cost import in_gradients
 from landscape_audit.report.estimate import estimates_table
@@ -18,7 +19,10 @@ from landscape_audit.text import count, printable
 
 @dataclass(frozen=True)
 class FigureView:
-    """A picture, its words, and the numbers behind it; of a surface also what it takes to turn it."""
+    """A picture, its words, and the numbers behind it; of a surface also what it takes to turn it.
+
+    A decision has no `source`: its `ladder` is set by the page.
+    """
 
     id: str
     anchor: str
@@ -29,6 +33,7 @@ class FigureView:
     source: str
     numbers: TableView
     scene: SceneView | None
+    ladder: Ladder | None = None
 
 
 @dataclass(frozen=True)
@@ -92,20 +97,27 @@ def _why_not(outcome: Outcome) -> str:
 
 
 def _figure(check: str, detail: Detail) -> FigureView | None:
+    if isinstance(detail, Decision):
+        return _shown(check, detail, "", alt(detail), rungs=ladder(detail))
     found = drawn(detail)
     if found is None:
         return None
-    picture, alt = found
+    picture, words = found
+    return _shown(check, detail, f"data:image/svg+xml;base64,{base64.b64encode(picture).decode()}", words)
+
+
+def _shown(check: str, detail: Detail, source: str, words: str, rungs: Ladder | None = None) -> FigureView:
     return FigureView(
         id=detail.name,
         anchor=anchor(check, detail.name),
         title=printable(detail.title, 200),
         finding=printable(detail.finding, 600),
         expected=printable(detail.expected, 400),
-        alt=printable(alt, 1500),
-        source=f"data:image/svg+xml;base64,{base64.b64encode(picture).decode()}",
+        alt=printable(words, 1500),
+        source=source,
         numbers=numbers_behind(detail),
-        scene=scene_of(detail, alt) if isinstance(detail, Surface) else None,
+        scene=scene_of(detail, words) if isinstance(detail, Surface) else None,
+        ladder=rungs,
     )
 
 
