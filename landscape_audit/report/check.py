@@ -6,8 +6,10 @@ import base64
 from dataclasses import dataclass
 
 from landscape_audit.detail import Decision, Detail, Surface, Table
+from landscape_audit.estimate import Label
 from landscape_audit.figures import drawn
 from landscape_audit.figures.decision import Ladder, alt, ladder
+from landscape_audit.ids import word_of
 from landscape_audit.report.anchor import anchor
 from landscape_audit.report.cost import in_gradients
 from landscape_audit.report.estimate import estimates_table
@@ -71,7 +73,7 @@ def check_of(check: CheckResult, results: AuditResults) -> CheckView:
         status=outcome.status,
         message=_why_not(outcome),
         labels=tuple(
-            (printable(name).replace("_", " "), printable(label.value), printable(label.reason, 600))
+            (printable(name).replace("_", " "), _word(f"{check.id}.{name}", label), printable(label.reason, 600))
             for name, label in measured.labels.items()
         ),
         estimates=estimates_table(
@@ -84,6 +86,10 @@ def check_of(check: CheckResult, results: AuditResults) -> CheckView:
         caveats=tuple(printable(caveat, 600) for caveat in measured.caveats),
         cost=f"{_cost(in_gradients(spent, results.run))}, shared with every check on the same measurements",
     )
+
+
+def _word(key: str, label: Label) -> str:
+    return printable(word_of(key, label.value))
 
 
 def _why_not(outcome: Outcome) -> str:
