@@ -5,9 +5,9 @@ The report draws them; they know nothing of how.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from landscape_audit.record import Record
 
@@ -91,6 +91,7 @@ class Bar(Record):
     value: float | None
     low: float | None = None
     high: float | None = None
+    group: str = Field(default="", description="What it is of, where several are of one thing.")
 
 
 class Bars(_Detail):
@@ -99,6 +100,32 @@ class Bars(_Detail):
     kind: Literal["bars"] = "bars"
     axis: Axis
     bars: tuple[Bar, ...]
+    reference: float | None = Field(default=None, description="What they are to be seen against, such as 1 of ratios.")
+
+
+class Panel(Record):
+    """One measure of every group: `values[group][repeat]`, `None` where it is not finite."""
+
+    axis: Axis
+    values: tuple[tuple[float | None, ...], ...]
+    mark: Mark | None = None
+
+
+class Panels(_Detail):
+    """The same groups by several measures, repeat by repeat: values of one repeat belong together."""
+
+    kind: Literal["panels"] = "panels"
+    groups: tuple[str, ...]
+    repeat: str = Field(description="What a repeat is called, such as seed.")
+    panels: tuple[Panel, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        rows = [row for panel in self.panels for row in panel.values]
+        if any(len(panel.values) != len(self.groups) for panel in self.panels) or len({len(row) for row in rows}) > 1:
+            message = "every panel needs a row for each group, and all rows as many repeats"
+            raise ValueError(message)
+        return self
 
 
 class Condition(Record):
@@ -158,4 +185,7 @@ class Table(_Detail):
     rows: tuple[tuple[str | int | float | bool | None, ...], ...]
 
 
-Detail = Annotated[Line | Surface | Spectrum | Bars | Decision | Table, Field(discriminator="kind")]
+_Known = Line | Surface | Spectrum | Bars | Panels | Decision | Table
+Detail = Annotated[_Known, Field(discriminator="kind")]
+KINDS = frozenset(each.model_fields["kind"].default for each in get_args(_Known))
+"""What this release can draw."""

@@ -1,6 +1,6 @@
 """What an audit found: the one bridge between the side that measures and the side that judges and prints.
 
-A newer minor version can be read, as fields that are not known are ignored.
+A newer minor version can be read, as fields and kinds of detail that are not known are ignored.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import datetime as dt
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
-from landscape_audit.detail import Detail
+from landscape_audit.detail import KINDS, Detail
 from landscape_audit.errors import ResultsError
 from landscape_audit.estimate import Estimate, IntervalKind, Label
 from landscape_audit.policy import Consequence, EffectivePolicy, Level, Origin
@@ -32,6 +32,13 @@ class Measured(Record):
     labels: dict[str, Label] = Field(default_factory=dict)
     details: tuple[Detail, ...] = ()
     caveats: tuple[str, ...] = ()
+
+    @field_validator("details", mode="before")
+    @classmethod
+    def _without_unknown_kinds(cls, details: object) -> object:
+        if not isinstance(details, (list, tuple)):
+            return details
+        return [each for each in details if not isinstance(each, dict) or each.get("kind", "") in KINDS]
 
 
 class NotApplicable(Record):

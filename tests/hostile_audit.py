@@ -15,6 +15,9 @@ from landscape_audit.detail import (
     Condition,
     Decision,
     Line,
+    Mark,
+    Panel,
+    Panels,
     Series,
     Spectrum,
     Step,
@@ -94,6 +97,25 @@ DETAILS = (
             ),
             Step(name="undecided", outcome="open", conditions=(), reason="Never asked."),
         ),
+    ),
+    Bars(
+        name="ratios",
+        title="Ratios",
+        finding="One.",
+        axis=Axis(label="Ratio", scale="log"),
+        bars=(
+            Bar(label=HOSTILE, value=2.0, low=0.5, high=None, group=HOSTILE),
+            Bar(label="none", value=None, group="SAM"),
+        ),
+        reference=1.0,
+    ),
+    Panels(
+        name="twins",
+        title="Twins",
+        finding="Two.",
+        groups=("base", HOSTILE),
+        repeat=HOSTILE,
+        panels=(Panel(axis=AXIS, values=((1.0, 2.0), (None, 3.0)), mark=Mark(label=HOSTILE, y=1.5)),),
     ),
 )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from landscape_audit.detail import Bars, Detail, Line, Spectrum, Surface
-from landscape_audit.figures import bars, line, spectrum, surface
+from landscape_audit.detail import Bars, Detail, Line, Panels, Spectrum, Surface
+from landscape_audit.figures import bars, line, panels, spectrum, surface
 
 
 def drawn(detail: Detail) -> tuple[bytes, str] | None:
@@ -17,5 +17,7 @@ def drawn(detail: Detail) -> tuple[bytes, str] | None:
             return spectrum.draw(detail), spectrum.alt(detail)
         case Bars():
             return bars.draw(detail), bars.alt(detail)
+        case Panels():
+            return panels.draw(detail), panels.alt(detail)
         case _:
             return None

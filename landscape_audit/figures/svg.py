@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # Okabe & Ito's colours: told apart with any colour vision, and of different lightness, so also in grey.
 MEASURED = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 PREDICTED = "#D55E00"
+BASE, SAM, ASAM = "#0072B2", "#E69F00", "#CC79A7"
+TWINS = {"base": (BASE, "o"), "SAM": (SAM, "s"), "ASAM": (ASAM, "D")}
+"""Colour and point of the groups that have their own wherever they are drawn."""
 REFERENCE = "#6b7280"
 INK = "#1f2937"
 FAINT = "#d1d5db"
@@ -110,6 +113,12 @@ def _plain_ticks(axis: XAxis | YAxis) -> None:
         from matplotlib.ticker import AutoLocator, LogLocator
 
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)) if high > 10 * low else AutoLocator())
+
+
+def told_apart(group: str, groups: list[str]) -> tuple[str, str]:
+    """The colour of a group and the shape of its points: its own where it has one, else by its place."""
+    place = groups.index(group)
+    return TWINS.get(group, (MEASURED[place % len(MEASURED)], "osD^v"[place % 5]))
 
 
 def worded(axis: Axis) -> str:

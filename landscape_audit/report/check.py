@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 
-from landscape_audit.detail import Decision, Detail, Surface, Table
+from landscape_audit.detail import Decision, Detail, Panels, Surface, Table
 from landscape_audit.estimate import Label
 from landscape_audit.figures import drawn
 from landscape_audit.figures.decision import Ladder, alt, ladder
@@ -36,6 +36,7 @@ class FigureView:
     numbers: TableView
     scene: SceneView | None
     ladder: Ladder | None = None
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ def _shown(check: str, detail: Detail, source: str, words: str, rungs: Ladder | 
         numbers=numbers_behind(detail),
         scene=scene_of(detail, words) if isinstance(detail, Surface) else None,
         ladder=rungs,
+        wide=isinstance(detail, (Decision, Panels)),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from landscape_audit.detail import Bars, Decision, Detail, Line, Spectrum, Surface, Table
+from landscape_audit.detail import Axis, Bars, Decision, Detail, Line, Panels, Spectrum, Surface, Table
 from landscape_audit.ids import in_words
 from landscape_audit.text import count, number, printable
 
@@ -66,12 +66,29 @@ def numbers_behind(detail: Detail) -> TableView:
         case Bars():
             heads = ["Name", "Value", "Low", "High"]
             rows = [[printable(b.label), cell(b.value), cell(b.low), cell(b.high)] for b in detail.bars]
+        case Panels():
+            heads = ["Group", printable(detail.repeat).capitalize(), *(_headed(panel.axis) for panel in detail.panels)]
+            rows = _repeats_of(detail)
         case Decision():
             return _conditions_of(detail)
         case Table():
             return table_of(detail)
     title = f"Numbers of {printable(detail.title)}"
     return capped(title, "", heads, rows, numeric=[index > 0 for index in range(len(heads))])
+
+
+def _headed(axis: Axis) -> str:
+    named = axis.unit and axis.unit.lower() != axis.label.lower()
+    return f"{axis.label} [{axis.unit}]" if named else axis.label
+
+
+def _repeats_of(panels: Panels) -> list[list[str]]:
+    """A line a group and repeat."""
+    return [
+        [printable(group), str(repeat + 1), *(cell(panel.values[place][repeat]) for panel in panels.panels)]
+        for place, group in enumerate(panels.groups)
+        for repeat in range(len(panels.panels[0].values[place]))
+    ]
 
 
 def _conditions_of(decision: Decision) -> TableView:
