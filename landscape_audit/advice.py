@@ -17,7 +17,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from landscape_audit.estimate import Estimate, IntervalKind
-from landscape_audit.ids import name_of
+from landscape_audit.ids import name_of, word_of
 from landscape_audit.intervals import with_interval
 from landscape_audit.results import AuditResults, Failed
 from landscape_audit.strict import Strict
@@ -49,7 +49,7 @@ class OfLabel(Strict):
         found = results.labels().get(self.label)
         if found is None or found.value not in self.one_of or self.open not in {None, found.open or "nothing"}:
             return ()
-        return (Evidence(name_of(self.label), found.value, found.reason),)
+        return (Evidence(name_of(self.label), word_of(self.label, found.value), found.reason),)
 
 
 class OfEstimate(Strict):

@@ -5,11 +5,14 @@ The report draws them; they know nothing of how. A kind that only a newer releas
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import ConfigDict, Discriminator, Field, Tag
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from landscape_audit.record import Record
+
+Answer = Literal["yes", "no", "open"]
+Relation = Literal["<", "≤", ">", "≥"]
 
 
 class Axis(Record):
@@ -119,6 +122,7 @@ class Bar(Record):
     value: float | None
     low: float | None = None
     high: float | None = None
+    group: str = Field(default="", description="What it is of, where several are of one thing.")
 
 
 class Bars(_Detail):
@@ -127,6 +131,73 @@ class Bars(_Detail):
     kind: Literal["bars"] = "bars"
     axis: Axis
     bars: tuple[Bar, ...]
+    reference: float | None = Field(default=None, description="What they are to be seen against, such as 1 of ratios.")
+
+
+class Panel(Record):
+    """One measure of every group: `values[group][repeat]`, `None` where it is not finite."""
+
+    axis: Axis
+    values: tuple[tuple[float | None, ...], ...]
+    mark: Mark | None = None
+
+
+class Panels(_Detail):
+    """The same groups by several measures, repeat by repeat: values of one repeat belong together."""
+
+    kind: Literal["panels"] = "panels"
+    groups: tuple[str, ...]
+    repeat: str = Field(description="What a repeat is called, such as seed.")
+    panels: tuple[Panel, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        rows = [row for panel in self.panels for row in panel.values]
+        if any(len(panel.values) != len(self.groups) for panel in self.panels) or len({len(row) for row in rows}) > 1:
+            message = "every panel needs a row for each group, and all rows as many repeats"
+            raise ValueError(message)
+        return self
+
+
+class Condition(Record):
+    """One thing that is asked of a number. `low` and `high` are its interval, both `None` where it has none."""
+
+    says: str
+    asks: Relation
+    limit: float
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    holds: bool
+
+    @property
+    def outcome(self) -> Answer:
+        """Open where it does not hold and yet could: its interval has the limit inside, or there is no number."""
+        below = self.low is None or self.low <= self.limit
+        above = self.high is None or self.limit <= self.high
+        around = below and above and not self.low is self.high is None
+        return "yes" if self.holds else "open" if around or self.value is None else "no"
+
+
+class Step(Record):
+    """One answer that is tried, what it asks for, and why it is the answer or not."""
+
+    name: str
+    outcome: Answer
+    conditions: tuple[Condition, ...]
+    reason: str
+
+
+class Decision(_Detail):
+    """Answers in the order in which they are tried: the first that all conditions of hold is given, else the last."""
+
+    kind: Literal["decision"] = "decision"
+    steps: tuple[Step, ...] = Field(min_length=1)
+
+    @property
+    def taken(self) -> Step:
+        """The answer."""
+        return next((step for step in self.steps if step.outcome == "yes"), self.steps[-1])
 
 
 class Column(Record):
@@ -145,7 +216,7 @@ class Table(_Detail):
     rows: tuple[tuple[str | int | float | bool | None, ...], ...]
 
 
-Known = Annotated[Line | Surface | Spectrum | Bars | Table, Field(discriminator="kind")]
+Known = Annotated[Line | Surface | Spectrum | Bars | Panels | Decision | Table, Field(discriminator="kind")]
 KINDS: tuple[str, ...] = tuple(each.model_fields["kind"].default for each in get_args(get_args(Known)[0]))
 
 

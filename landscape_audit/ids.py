@@ -227,6 +227,37 @@ HEADLINES = (
 """The estimates that people ask for first, in the terminal and on the first page."""
 
 
+WORDS = {
+    "approximate_minimum": "approximate minimum",
+    "not_critical": "not critical",
+    "none_found": "none found",
+}
+"""How a person reads the words of labels that a policy spells otherwise; all others read as they are spelled."""
+
+AGREEMENTS = {
+    "loss_repeats": "the loss repeats",
+    "gradient_repeats": "the gradient repeats",
+    "hvp_repeats": "products repeat",
+    "hvp_symmetric": "the Hessian is symmetric",
+    "hvp_differences": "products are the gradient's derivatives",
+    "hvp_precision": "products are as in float64",
+    "known_spectrum": "a known spectrum comes out",
+    "loss_stays": "the loss stays",
+}
+"""What each agreement of the instrument says where it holds."""
+
+
+def in_words(word: str) -> str:
+    """`approximate minimum` for `approximate_minimum`."""
+    return WORDS.get(word, word)
+
+
+def word_of(key: str, value: str) -> str:
+    """The word of a label as a person reads it; a name out of the model stays as it is."""
+    found = declared(key)
+    return value if found and found.words == ANY else in_words(value)
+
+
 @functools.cache
 def declared(key: str) -> Id | None:
     """What a key of a gate is on; None where the battery gives nothing of that name."""

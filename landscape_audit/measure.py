@@ -280,9 +280,7 @@ def _drift(bench: Bench, done: _Run) -> tuple[str, ...]:
 
 
 def _in_words(trialled: Agreement) -> str:
-    return (
-        f"{trialled.name}: {trialled.meaning} differ by {trialled.difference:.2g}, tolerance {trialled.tolerance:.2g}"
-    )
+    return f"{trialled.meaning} differ by {trialled.difference:.2g}, tolerance {trialled.tolerance:.2g}"
 
 
 def _instrument(bench: Bench, changed: tuple[str, ...]) -> InstrumentInfo:

@@ -7,7 +7,23 @@ from typing import Any
 
 from results_factory import a_check, an_audit, between
 
-from landscape_audit.detail import Axis, Bar, Bars, Column, Line, Series, Spectrum, Surface, Table
+from landscape_audit.detail import (
+    Axis,
+    Bar,
+    Bars,
+    Column,
+    Condition,
+    Decision,
+    Line,
+    Mark,
+    Panel,
+    Panels,
+    Series,
+    Spectrum,
+    Step,
+    Surface,
+    Table,
+)
 from landscape_audit.gates.judge import judged
 from landscape_audit.policy import Gate, Policy
 from landscape_audit.results import AuditResults, Measured
@@ -58,6 +74,48 @@ DETAILS = (
         finding="Many.",
         columns=(Column(name="a", title="A"), Column(name="b", title="B")),
         rows=tuple((f"row {i}", float(i)) for i in range(3000)),
+    ),
+    Decision(
+        name="decision",
+        title="Decision",
+        finding=HOSTILE,
+        steps=(
+            Step(
+                name="not_critical",
+                outcome="no",
+                conditions=(
+                    Condition(says=HOSTILE, asks=">", limit=0.5, value=0.1, holds=False),
+                    Condition(says="slope", asks="≤", limit=0.0, value=None, holds=False),
+                ),
+                reason=HOSTILE,
+            ),
+            Step(
+                name=HOSTILE,
+                outcome="yes",
+                conditions=(Condition(says="rise", asks="≥", limit=0.0, value=2.0, low=1.0, holds=True),),
+                reason=HOSTILE,
+            ),
+            Step(name="undecided", outcome="open", conditions=(), reason="Never asked."),
+        ),
+    ),
+    Bars(
+        name="ratios",
+        title="Ratios",
+        finding="One.",
+        axis=Axis(label="Ratio", scale="log"),
+        bars=(
+            Bar(label=HOSTILE, value=2.0, low=0.5, high=None, group=HOSTILE),
+            Bar(label="none", value=None, group="SAM"),
+        ),
+        reference=1.0,
+    ),
+    Panels(
+        name="twins",
+        title="Twins",
+        finding="Two.",
+        groups=("base", HOSTILE),
+        repeat=HOSTILE,
+        panels=(Panel(axis=AXIS, values=((1.0, 2.0), (None, 3.0)), mark=Mark(label=HOSTILE, y=1.5)),),
     ),
 )
 

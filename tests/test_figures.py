@@ -11,8 +11,9 @@ from xml.etree import ElementTree as ET
 import matplotlib as mpl
 import pytest
 from odd_figures import ODD
+from pydantic import ValidationError
 
-from landscape_audit.detail import Axis, Line, Ring, Series, Surface
+from landscape_audit.detail import Axis, Bar, Bars, Line, Mark, Panel, Panels, Ring, Series, Surface
 from landscape_audit.figures import drawn
 from landscape_audit.figures.lettering import SIZE, breadth
 from landscape_audit.figures.svg import HEIGHT, WIDTH, decades, new_canvas
@@ -221,3 +222,53 @@ def test_the_long_numbers_of_a_narrow_window_do_not_touch():
     places = [float(text.get("x", "")) for text in axis.iter(f"{SVG}text") if text.text][:-1]  # the last is the name
     assert len(places) >= 3
     assert all(b - a > 30 for a, b in itertools.pairwise(places))  # "−0.015" is 28 wide
+
+
+# ---------------------------------------------------------------------------------------------------- groups and ratios
+
+
+def some_ratios(*bars: Bar, scale: str = "log") -> Bars:
+    axis = Axis(label="Ratio", unit="ratio", scale=scale)
+    return Bars(name="ratios", title="Ratios", finding="", axis=axis, bars=bars, reference=1.0)
+
+
+def some_panels(*values: tuple[float | None, ...]) -> Panels:
+    panel = Panel(axis=Axis(label="Loss", unit="loss"), values=values, mark=Mark(label="checkpoint", y=1.5))
+    groups = ("base", "SAM", HOSTILE)[: len(values)]
+    return Panels(name="twins", title="Twins", finding="", groups=groups, repeat="seed", panels=(panel, panel))
+
+
+def test_a_group_has_one_colour_and_one_point_in_every_figure():
+    picture, _ = drawn(some_panels((1.0, 2.0), (1.5, 1.0)))
+    ratios, _ = drawn(some_ratios(Bar(label="λ_max", value=0.5, low=0.4, high=0.6, group="SAM")))
+    for group in (b"#e69f00",):
+        assert group in picture.lower()
+        assert group in ratios.lower()
+    assert b"#0072b2" not in ratios.lower()
+
+
+def test_an_interval_without_an_end_does_not_crush_the_others_and_is_told_in_words():
+    wide = Bar(label="rise", value=1.1, low=None, high=None, group="ASAM")
+    told = (Bar(label="λ_max", value=0.5, low=0.4, high=1e250, group="SAM"), Bar(label="lost", value=None), wide)
+    picture, words = drawn(some_ratios(*told))
+    labels = words_of(picture)
+    assert "not finite" in labels
+    assert not any("e" in label and label[0].isdigit() for label in labels)
+    assert words == "Ratios. λ_max 0.5 (0.4 to 1e250), lost not finite, rise 1.1. Against 1."
+    assert drawn(some_ratios(Bar(label="a", value=-1.0, low=None, high=0.0)))[0]
+    assert drawn(some_ratios(Bar(label="a", value=None)))[0]
+
+
+def test_panels_say_the_means_and_count_what_is_not_finite():
+    picture, words = drawn(some_panels((1.0, 2.0), (None, 3.0), (None, None)))
+    assert "Means of 2 by seed. Loss: base 1.5, SAM not finite, <script>" in words
+    assert "not finite, checkpoint 1.5" in words
+    labels = words_of(picture)
+    assert labels.count("1 not") == labels.count("2 not") == 2
+    assert any("dotted the checkpoint" in label for label in labels)
+    assert drawn(some_panels((1e150, -1e150)))[0]
+
+
+def test_panels_have_a_row_for_every_group_and_as_many_repeats_in_each():
+    with pytest.raises(ValidationError, match="a row for each group"):
+        some_panels((1.0, 2.0), (1.0,))

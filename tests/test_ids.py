@@ -10,7 +10,7 @@ from results_factory import a_check, an_audit
 from landscape_audit.errors import PolicyError
 from landscape_audit.gates.lint import CHECKS, expect
 from landscape_audit.gates.policy_file import BUILT_IN, read_policy
-from landscape_audit.ids import IDS, declared, name_of
+from landscape_audit.ids import AGREEMENTS, IDS, declared, name_of, word_of
 from landscape_audit.policy import Policy
 from landscape_audit.results import Measured
 
@@ -102,3 +102,16 @@ def test_everything_that_is_gated_often_has_a_name() -> None:
     audit = an_audit()
     unnamed = [key for key in (*audit.estimates(), *audit.labels()) if name_of(key) == key]
     assert all(key.startswith("instrument.") for key in unnamed)
+
+
+def test_no_word_and_no_agreement_is_printed_with_an_underscore() -> None:
+    for each in IDS:
+        assert not any("_" in word_of(each.key, word) for word in each.words), each.key
+    agreements = {each.key.partition(".")[2] for each in IDS if each.check == "instrument" and not each.words}
+    assert set(AGREEMENTS) == agreements - {"loss_noise"} | {"loss_stays"}
+    assert not any("_" in told for told in AGREEMENTS.values())
+
+
+def test_a_name_out_of_the_model_is_no_word_of_ours() -> None:
+    assert word_of("layer_curvature.sharpest", "not_critical") == "not_critical"
+    assert word_of("stationarity.class", "a_strange_word") == "a_strange_word"

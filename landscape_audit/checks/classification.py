@@ -3,48 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from landscape_audit.checks.evidence import Evidence
 from landscape_audit.checks.gradient import DISTINGUISHABLE, FEWEST_GROUPS
-from landscape_audit.estimate import UNDECIDED, Estimate, IntervalKind
+from landscape_audit.detail import Condition, Decision, Relation, Step
+from landscape_audit.estimate import UNDECIDED, Estimate, IntervalKind, finite_or_none
+from landscape_audit.ids import in_words
 from landscape_audit.probes.walks import SMALL
 from landscape_audit.text import number, percent
 
 LARGE = 0.3
 """A plateau must stay level out to this share."""
+Ends = tuple[float | None, float | None]
 MAY_BE_NOISE = "A step lowers this sample's loss, but its gradient may be noise: audit more examples."
 
 
-@dataclass(frozen=True)
-class Condition:
-    """One thing that a class asks for: a number, the interval where it has one, and the limit that it is held to."""
-
-    says: str
-    value: float | None
-    limit: float
-    holds: bool
-    low: float | None = None
-    high: float | None = None
+Asked = tuple[tuple[Condition, ...], str]
+"""What a class asks for, and the sentence that says why it holds or not."""
 
 
-@dataclass(frozen=True)
-class Branch:
-    """One class of the decision, what it asks for, and the sentence that says why it holds or not."""
-
-    name: str
-    conditions: tuple[Condition, ...]
-    reason: str
-
-    @property
-    def holds(self) -> bool:
-        """Whether every condition does."""
-        return all(condition.holds for condition in self.conditions)
-
-
-def decide(seen: Evidence) -> tuple[Branch, ...]:
-    """Every class in the order of the decision, the first that holds is the answer; `undecided` always holds."""
-    rules: tuple[tuple[str, Callable[[Evidence], tuple[tuple[Condition, ...], str]]], ...] = (
+def decide(seen: Evidence) -> Decision:
+    """Every class in the order of the decision, the first that holds is the answer, and `undecided` where none does."""
+    rules: tuple[tuple[str, Callable[[Evidence], Asked]], ...] = (
         ("maximum", _maximum),
         ("not_critical", _not_critical),
         ("saddle", _saddle),
@@ -53,53 +33,87 @@ def decide(seen: Evidence) -> tuple[Branch, ...]:
         ("approximate_minimum", _approximate_minimum),
         ("minimum", _minimum),
     )
-    return (*(Branch(name, *rule(seen)) for name, rule in rules), Branch(UNDECIDED, (), undecided(seen)[0]))
+    steps = tuple(_step(name, *rule(seen)) for name, rule in rules)
+    left = Step(name=UNDECIDED, outcome="open", conditions=(), reason=undecided(seen)[0])
+    taken = next((step for step in steps if step.outcome == "yes"), left)
+    return Decision(
+        name="decision",
+        title="The decision",
+        finding=f"The first class whose conditions all hold is {in_words(taken.name)}."
+        if taken.conditions
+        else "The conditions of no class all hold: it stays undecided.",
+        expected="the path ends at minimum or approximate minimum",
+        steps=(*steps, left),
+    )
+
+
+def _step(name: str, conditions: tuple[Condition, ...], reason: str) -> Step:
+    """Open where only intervals stand between the class and its conditions."""
+    answers = {condition.outcome for condition in conditions}
+    return Step(
+        name=name,
+        outcome="no" if "no" in answers else "open" if "open" in answers else "yes",
+        conditions=conditions,
+        reason=reason,
+    )
+
+
+def _asked(
+    says: str, asks: Relation, value: float | None, limit: float, *, holds: bool, ends: Ends = (None, None)
+) -> Condition:
+    number, low, high = (None if each is None else finite_or_none(each) for each in (value, *ends))
+    return Condition(says=says, asks=asks, limit=limit, value=number, low=low, high=high, holds=holds)
 
 
 def _at_most(says: str, value: float, limit: float, half: float | None = None) -> Condition:
-    return Condition(f"{says} ≤", value, limit, value <= limit, *_around(value, half))
+    return _asked(says, "≤", value, limit, holds=value <= limit, ends=_around(value, half))
 
 
 def _above(says: str, value: float, limit: float, half: float | None = None) -> Condition:
-    return Condition(f"{says} >", value, limit, value > limit, *_around(value, half))
+    return _asked(says, ">", value, limit, holds=value > limit, ends=_around(value, half))
 
 
-def _around(value: float, half: float | None) -> tuple[float | None, float | None]:
+def _around(value: float, half: float | None) -> Ends:
     return (None, None) if half is None else (value - half, value + half)
 
 
 def _below_zero(says: str, estimate: Estimate) -> Condition:
     holds = estimate.high is not None and estimate.high < 0
-    return Condition(f"{says}, whole interval <", estimate.value, 0.0, holds, estimate.low, estimate.high)
+    return _on_interval(f"{says}, whole interval", "<", estimate, holds=holds)
 
 
 def _not_below_zero(says: str, estimate: Estimate) -> Condition:
     holds = estimate.high is None or estimate.high >= 0
-    return Condition(f"{says}, upper end ≥", estimate.value, 0.0, holds, estimate.low, estimate.high)
+    return _on_interval(f"{says}, upper end", "≥", estimate, holds=holds)
 
 
 def _above_zero(says: str, estimate: Estimate) -> Condition:
     holds = estimate.low is not None and estimate.low > 0
-    return Condition(f"{says}, whole interval >", estimate.value, 0.0, holds, estimate.low, estimate.high)
+    return _on_interval(f"{says}, whole interval", ">", estimate, holds=holds)
+
+
+def _on_interval(says: str, asks: Relation, estimate: Estimate, *, holds: bool) -> Condition:
+    return _asked(says, asks, estimate.value, 0.0, holds=holds, ends=(estimate.low, estimate.high))
 
 
 def _worth(drop: float, seen: Evidence) -> str:
     return f"{number(drop)}, {'more' if drop > seen.delta else 'not more'} than δ = {number(seen.delta)}"
 
 
-def _maximum(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
+def _maximum(seen: Evidence) -> Asked:
     top = "no bound" if seen.lambda_max.high is None else number(seen.lambda_max.high)
     slope = _at_most("worth of the gradient", seen.gradient_worth, seen.delta)
     if seen.gradient_real is False:
-        slope = Condition("chance of no mean gradient >", seen.probability, DISTINGUISHABLE, holds=True)
+        slope = _asked("chance of no mean gradient", ">", seen.probability, DISTINGUISHABLE, holds=True)
     conditions = (_below_zero("λ_max", seen.lambda_max), slope)
     return conditions, f"All curvature is negative only if λ_max is; it reaches up to {top}."
 
 
-def _not_critical(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
+def _not_critical(seen: Evidence) -> Asked:
     drop = seen.slope_drop.drop
     real = "real" if seen.gradient_real else "not told from noise"
-    chance = Condition("chance of no mean gradient ≤", seen.probability, DISTINGUISHABLE, seen.gradient_real is True)
+    told = seen.gradient_real is True
+    chance = _asked("chance of no mean gradient", "≤", seen.probability, DISTINGUISHABLE, holds=told)
     return (
         (_above("drop by a first-order step", drop, seen.delta, seen.half(seen.slope_drop)), chance),
         f"A first-order step within {percent(SMALL)} of the filters' norms lowers the loss by "
@@ -108,7 +122,7 @@ def _not_critical(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
     )
 
 
-def _saddle(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
+def _saddle(seen: Evidence) -> Asked:
     worth = seen.escape.worth if seen.escape else 0.0
     conditions = (
         _below_zero("vᵀHv", seen.lambda_min),
@@ -131,8 +145,8 @@ def _flat(seen: Evidence) -> tuple[Condition, ...]:
     )
 
 
-def _plateau(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
-    level = Condition("level out to ≥", seen.level_out_to, LARGE, seen.level_out_to >= LARGE)
+def _plateau(seen: Evidence) -> Asked:
+    level = _asked("level out to", "≥", seen.level_out_to, LARGE, holds=seen.level_out_to >= LARGE)
     return (
         (*_flat(seen), level),
         f"Within {percent(SMALL)} the gradient is worth at most {number(seen.gradient_worth)} and curvature "
@@ -140,7 +154,7 @@ def _plateau(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
     )
 
 
-def _degenerate(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
+def _degenerate(seen: Evidence) -> Asked:
     drop = _above("best drop", seen.best_drop.drop, seen.delta, seen.half(seen.best_drop))
     return (
         (*_flat(seen), _not_below_zero("vᵀHv", seen.lambda_min), drop),
@@ -157,9 +171,9 @@ def _nothing_pays(seen: Evidence) -> tuple[Condition, ...]:
     )
 
 
-def _approximate_minimum(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
+def _approximate_minimum(seen: Evidence) -> Asked:
     certain = "certain" if seen.certainly_negative else "on this sample only" if seen.negative_here else "not certain"
-    here = Condition("vᵀHv with rounding <", seen.lowest_at_most, 0.0, seen.negative_here)
+    here = _asked("vᵀHv with rounding", "<", seen.lowest_at_most, 0.0, holds=seen.negative_here)
     return (
         (here, *_nothing_pays(seen)),
         f"Negative curvature (vᵀHv = {number(seen.lambda_min.value)}, {certain}) is worth "
@@ -168,12 +182,12 @@ def _approximate_minimum(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
     )
 
 
-def _minimum(seen: Evidence) -> tuple[tuple[Condition, ...], str]:
+def _minimum(seen: Evidence) -> Asked:
     rises = "rises" if seen.rise_on_top > seen.noise else "does not rise"
     beyond = "negative beyond" if seen.negative_here else "not negative beyond"
     return (
         (
-            Condition("vᵀHv with rounding ≥", seen.lowest_at_most, 0.0, not seen.negative_here),
+            _asked("vᵀHv with rounding", "≥", seen.lowest_at_most, 0.0, holds=not seen.negative_here),
             *_nothing_pays(seen),
             _at_most("curvature that rounding could hide", seen.hidden_worth, seen.delta),
             _at_most("curvature that was not seen", seen.unseen_worth, seen.delta),

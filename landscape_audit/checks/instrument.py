@@ -5,6 +5,7 @@ from __future__ import annotations
 from landscape_audit.checks.check import check
 from landscape_audit.detail import Column, Table
 from landscape_audit.estimate import Estimate, Label
+from landscape_audit.ids import AGREEMENTS
 from landscape_audit.probes.instrument import InstrumentSample, InstrumentTrial
 from landscape_audit.results import Measured
 from landscape_audit.text import count
@@ -26,13 +27,13 @@ def instrument(trial: InstrumentSample) -> Measured:
     code on the same device, gives that spectrum. Differences are relative. A disagreement is shown above everything
     else, and no verdict passes on it.
     """
-    failed = [agreement for agreement in trial.agreements if not agreement.agrees]
+    failed = [AGREEMENTS[agreement.name] for agreement in trial.agreements if not agreement.agrees]
     finding = (
-        f"{count(len(failed), 'agreement')} of {len(trial.agreements)} failed: {', '.join(a.name for a in failed)}."
+        f"{count(len(failed), 'agreement')} of {len(trial.agreements)} failed: {', '.join(failed)}."
         if failed
         else f"All {len(trial.agreements)} agreements hold."
     )
-    rows = tuple((a.name, a.meaning, a.difference, a.tolerance, a.agrees) for a in trial.agreements)
+    rows = tuple((AGREEMENTS[a.name], a.meaning, a.difference, a.tolerance, a.agrees) for a in trial.agreements)
     return Measured(
         estimates={
             **{a.name: Estimate.exact(a.difference, unit="relative", direction="lower") for a in trial.agreements},

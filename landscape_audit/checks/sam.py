@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from landscape_audit.checks.check import check
-from landscape_audit.detail import Column, Table
+from landscape_audit.checks.eigenvalue import UNIT
+from landscape_audit.detail import Axis, Bar, Bars, Column, Mark, Panel, Panels, Table
 from landscape_audit.estimate import Direction, Estimate, IntervalKind, IntervalPart, Label, finite_or_none, spread
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.kept_twins import SeedFound, TwinFound
@@ -18,6 +19,14 @@ from landscape_audit.text import count, number
 
 Measure = Callable[[TwinFound], float]
 _MEASURES = {"lambda_max_ratio": "λ_max", "rise_ratio": "the mean rise", "one_step_ratio": "the one-step rise"}
+_NAMES = {BASE: "base", "sam": "SAM", "asam": "ASAM"}
+_WORDS = {
+    "loss_difference": "loss, difference",
+    "metric_difference": "metric, difference",
+    "lambda_max_ratio": "λ_max, ratio",
+    "rise_ratio": "mean rise, ratio",
+    "one_step_ratio": "one-step rise, ratio",
+}
 _MOST_LOG = 300.0
 """Half-widths of a logarithm beyond which a factor says nothing, and soon overflows."""
 
@@ -67,7 +76,7 @@ def sam(twins: Twins | Refused, facts: Facts) -> Measured | NotApplicable:
         for name, found in pair.estimates().items()
     }
     labels = {f"{'' if pair.variant == 'sam' else pair.variant + '_'}flatter": pair.flatter() for pair in equal}
-    details = (_differences(pairs), _twins_table(twins))
+    details = (_ratios(equal), _side_by_side(twins, equal), _differences(pairs), _twins_table(twins))
     return Measured(estimates=estimates, labels=labels, details=details, caveats=tuple(_caveats(twins)))
 
 
@@ -79,6 +88,11 @@ class Pairs:
     variant: str
     steps: int
     level: float
+
+    @property
+    def title(self) -> str:
+        """`SAM` or `ASAM`."""
+        return _NAMES[self.variant]
 
     @property
     def at_equal_gradients(self) -> bool:
@@ -120,7 +134,7 @@ class Pairs:
         value = "mixed" if told["flatter"] and told["sharper"] else "undecided"
         value = next((word for word in ("flatter", "sharper") if len(told[word]) == len(_MEASURES)), value)
         words = "; ".join(f"{word} by {', '.join(names)}" for word, names in told.items() if names)
-        return Label(value=value, reason=f"At equal gradients the {self.variant} twin is {words}.")
+        return Label(value=value, reason=f"At equal gradients the {self.title} twin is {words}.")
 
     def _difference(
         self, measure: Measure, sampling: Callable[[], IntervalPart], direction: Direction, unit: str
@@ -185,20 +199,89 @@ def _beyond(value: float, inner: IntervalPart, whole: IntervalPart) -> IntervalP
     return IntervalPart(kind=whole.kind, low=low, high=high)
 
 
+# ------------------------------------------------------------------------------------------------------------ figures
+
+
+def _ratios(equal: Sequence[Pairs]) -> Bars:
+    """What is flatter and what is not, by each measure, with its interval around 1."""
+    found = [(pair, name, ratio) for pair in equal for name, ratio in pair.ratios().items()]
+    by_measure = sorted(found, key=lambda each: list(_MEASURES).index(each[1]))
+    return Bars(
+        name="ratios",
+        title="Flatter or sharper than without",
+        finding=_below_and_above([ratio for _, _, ratio in found]),
+        expected="intervals that hold 1, as there is nothing flatter to be had",
+        axis=Axis(label="Twin over base twin, at equal gradients", unit="ratio", scale="log"),
+        bars=tuple(
+            Bar(
+                label=f"{_MEASURES[name].removeprefix('the ')}, {pair.title}",
+                value=ratio.value,
+                low=ratio.low,
+                high=ratio.high,
+                group=pair.title,
+            )
+            for pair, name, ratio in by_measure
+        ),
+        reference=1.0,
+    )
+
+
+def _below_and_above(ratios: Sequence[Estimate]) -> str:
+    below = sum(ratio.high is not None and ratio.high < 1 for ratio in ratios)
+    above = sum(ratio.low is not None and ratio.low > 1 for ratio in ratios)
+    told = f"{below or 'none'} below 1, {above or 'none'} above it"
+    return f"With the whole interval, of {count(len(ratios), 'ratio')}: {told}."
+
+
+def _side_by_side(twins: Twins, equal: Sequence[Pairs]) -> Panels:
+    """Every measure of every twin, seed by seed, with the checkpoint that they started from."""
+    rows = [[a for a, _ in equal[0].both], *([b for _, b in pair.both] for pair in equal)]
+    measures: list[tuple[str, str, Measure]] = [
+        ("Loss", "loss", lambda twin: twin.loss),
+        ("λ_max", UNIT, lambda twin: twin.lambda_max),
+        (f"Rise at σ = {SIGMA:g}", "loss", lambda twin: twin.rise),
+        ("One-step rise", "loss", lambda twin: twin.one_step),
+    ]
+    if twins.start.metric is not None:
+        measures.insert(1, ("Metric", "share", _metric))
+    return Panels(
+        name="side_by_side",
+        title="The twins side by side",
+        finding=f"After as many gradients, {count(len(twins.seeds), 'seed')}: {_best(rows, equal)}",
+        expected="all twins near the checkpoint",
+        groups=(BASE, *(pair.title for pair in equal)),
+        repeat="seed",
+        panels=tuple(
+            Panel(
+                axis=Axis(label=label, unit=unit),
+                values=tuple(tuple(finite_or_none(measure(twin)) for twin in row) for row in rows),
+                mark=Mark(label="checkpoint", y=finite_or_none(measure(twins.start))),
+            )
+            for label, unit, measure in measures
+        ),
+    )
+
+
+def _best(rows: Sequence[Sequence[TwinFound]], equal: Sequence[Pairs]) -> str:
+    """The mean loss of each."""
+    names = (BASE, *(pair.title for pair in equal))
+    means = [number(finite_or_none(sum(twin.loss for twin in row) / len(row)), 3) for row in rows]
+    return "the mean loss is " + ", ".join(f"{mean} ({name})" for name, mean in zip(names, means, strict=True)) + "."
+
+
 # ------------------------------------------------------------------------------------------------------------- tables
 
 
 def _differences(pairs: Sequence[Pairs]) -> Table:
     rows = [
-        (pair.variant, pair.accounting, name, found.value, found.low, found.high)
+        (pair.title, pair.accounting, _WORDS[name], found.value, found.low, found.high)
         for pair in pairs
         for name, found in pair.estimates().items()
     ]
-    words = " ".join(pair.flatter().reason for pair in pairs if pair.at_equal_gradients)
     return Table(
         name="differences",
         title="Against the base twin, in both accountings",
-        finding=words,
+        finding="At equal steps SAM has had twice the gradients of the base twin.",
         expected="ratios below 1: flatter than the base twin; an interval that holds 1 settles nothing",
         columns=(
             Column(name="variant", title="Variant"),
@@ -257,8 +340,8 @@ def _cell(value: float | None) -> float | None:
 def _caveats(twins: Twins) -> list[str]:
     asked, done = twins.spec.seeds, len(twins.seeds)
     caveats = [
-        f"The {twin.variant} twin of seed {i} diverged within {twin.steps} steps, so what rests on it is no number: "
-        f"lower  [checks.sam] {_to_lower(seed, twin)}."
+        f"The {_NAMES[twin.variant]} twin of seed {i} diverged within {twin.steps} steps, so what rests on it is no "
+        f"number: lower  [checks.sam] {_to_lower(seed, twin)}."
         for i, seed in enumerate(twins.seeds, start=1)
         for twin in seed.twins
         if not math.isfinite(twin.loss)

@@ -6,11 +6,12 @@ import math
 
 from landscape_audit.checks.activations import reason_of as reason_of_units
 from landscape_audit.checks.check import check
-from landscape_audit.checks.classification import Branch, decide, undecided
+from landscape_audit.checks.classification import decide, undecided
 from landscape_audit.checks.data import reason_of as reason_of_sample
 from landscape_audit.checks.evidence import Evidence, gather
-from landscape_audit.detail import Axis, Column, Line, Mark, Series, Table
+from landscape_audit.detail import Axis, Line, Mark, Series, Step
 from landscape_audit.estimate import UNDECIDED, Estimate, IntervalKind, Label, finite_or_none, spread
+from landscape_audit.ids import in_words
 from landscape_audit.probes.causes import Causes, CausesFound
 from landscape_audit.probes.surroundings import Around, InDouble, Surroundings
 from landscape_audit.probes.walks import Walk
@@ -43,7 +44,7 @@ def stationarity(here: Surroundings, double: Surroundings | None, causes: Causes
     worth δ, nothing that was visited is lower by δ, and the loss rises along the top. `plateau`: nothing moves the
     loss by δ; the reason names what could be behind that. `maximum`: critical, and curvature certainly negative in all
     directions. `degenerate`: gradient and curvature vanish, yet some step pays. `undecided`: the reason says what
-    would settle it. Every condition is in the table `conditions` with its number, its limit and its interval.
+    would settle it. Every condition is in the detail `decision` with its number, its limit and its interval.
 
     Where curvature that no run has seen could be worth δ and the class turns on it, the Lanczos run goes on, and up to
     two fresh random starts follow, with `lanczos_steps` more products at most; a lower vector is certified, walked and
@@ -53,8 +54,8 @@ def stationarity(here: Surroundings, double: Surroundings | None, causes: Causes
     """
     deciding = here if double is None else double
     evidence = gather(deciding)
-    branches = decide(evidence)
-    label = _class(branches, undecided(evidence)[1] if double is None else None, _cause(causes, deciding))
+    decision = decide(evidence)
+    label = _class(decision.taken, undecided(evidence)[1] if double is None else None, _cause(causes, deciding))
     return Measured(
         estimates={
             "delta": Estimate.exact(evidence.delta, unit="loss"),
@@ -62,7 +63,7 @@ def stationarity(here: Surroundings, double: Surroundings | None, causes: Causes
             "escape_worth": _escape_worth(evidence),
         },
         labels={"class": label},
-        details=(_branches(branches), _conditions(branches), _descents(deciding, evidence)),
+        details=(decision, _descents(deciding, evidence)),
         caveats=(
             "The class is of the audited loss on the audited sample. The minimum of a training loss, or of a loss with "
             "weight decay, is usually not critical for a validation loss without it.",
@@ -71,16 +72,11 @@ def stationarity(here: Surroundings, double: Surroundings | None, causes: Causes
     )
 
 
-def _class(branches: tuple[Branch, ...], open_for: IntervalKind | None, cause: str) -> Label:
-    taken = _taken(branches)
+def _class(taken: Step, open_for: IntervalKind | None, cause: str) -> Label:
     if taken.name == UNDECIDED:
         return Label(value=taken.name, reason=taken.reason, open=open_for)
     explained = taken.name in {"plateau", "degenerate"}
     return Label(value=taken.name, reason=f"{taken.reason} {cause}".strip() if explained else taken.reason)
-
-
-def _taken(branches: tuple[Branch, ...]) -> Branch:
-    return next(branch for branch in branches if branch.holds)
 
 
 def _cause(causes: CausesFound, seen: Surroundings) -> str:
@@ -96,8 +92,8 @@ def _how(here: Surroundings, double: Surroundings | None, label: Label) -> tuple
     """What was measured beyond the plan."""
     told, starts = [], (double or here).starts
     if double is not None:
-        before = _taken(decide(gather(here))).name
-        told.append(f"Measured again in float64, which decides: {label.value}; in float32 it was {before}.")
+        before, after = in_words(decide(gather(here)).taken.name), in_words(label.value)
+        told.append(f"Measured again in float64, which decides: {after}; in float32 it was {before}.")
     if more := sum(starts.steps) - (double or here).krylov.steps:
         found = "found a lower one" if starts.lower else "found none lower"
         told.append(
@@ -120,43 +116,6 @@ def _escape_worth(seen: Evidence) -> Estimate:
     if seen.escape is None:
         return Estimate.exact(0.0, unit="loss", direction="lower")
     return _paired(seen.escape.worth, seen.half_of_escape, seen, seen.escape.end.rise.n)
-
-
-def _branches(branches: tuple[Branch, ...]) -> Table:
-    return Table(
-        name="branches",
-        title="The decision",
-        finding=f"The first class whose conditions hold is {_taken(branches).name}.",
-        columns=(
-            Column(name="class", title="Class"),
-            Column(name="holds", title="Holds"),
-            Column(name="evidence", title="Evidence"),
-        ),
-        rows=tuple((branch.name, branch.holds, branch.reason) for branch in branches),
-    )
-
-
-def _conditions(branches: tuple[Branch, ...]) -> Table:
-    asked = [(branch.name, condition) for branch in branches for condition in branch.conditions]
-    return Table(
-        name="conditions",
-        title="What every class asks for",
-        finding=f"{count(sum(condition.holds for _, condition in asked), 'condition')} of {len(asked)} hold.",
-        columns=(
-            Column(name="class", title="Class"),
-            Column(name="condition", title="Asks for"),
-            Column(name="limit", title="Limit"),
-            Column(name="value", title="Value"),
-            Column(name="low", title="From"),
-            Column(name="high", title="To"),
-            Column(name="holds", title="Holds"),
-        ),
-        rows=tuple((name, c.says, c.limit, *map(_finite, (c.value, c.low, c.high)), c.holds) for name, c in asked),
-    )
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None else finite_or_none(value)
 
 
 def _descents(around: Surroundings, seen: Evidence) -> Line:

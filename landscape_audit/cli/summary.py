@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from landscape_audit.cli.columns import WIDTH, folded
 from landscape_audit.comparison.changes import changes
 from landscape_audit.estimate import Label
-from landscape_audit.ids import HEADLINES
+from landscape_audit.ids import HEADLINES, word_of
 from landscape_audit.intervals import with_interval
 from landscape_audit.report.advice import advice_of
 from landscape_audit.report.baseline import baseline_of
@@ -21,7 +21,8 @@ def summary(results: AuditResults) -> str:
     estimates, metric = results.estimates(), printable(results.data.metric or "metric")
     called = {"loss.metric": f"loss.metric ({metric})"}
     rows = [(called.get(key, key), printable(with_interval(estimates[key]))) for key in HEADLINES if key in estimates]
-    rows += [(printable(key), printable(label.value)) for key, label in results.labels().items() if _tells(label)]
+    labels = ((key, label) for key, label in results.labels().items() if _tells(label))
+    rows += [(printable(key), printable(word_of(key, label.value))) for key, label in labels]
     table = (f"  {key:30} {shown}" for key, shown in rows)
     told = (*_place(results), *_since(results), *_first_advice(results))
     return "\n".join(("", gate_table(results), *table, "", *told))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from landscape_audit.detail import Bar, Bars
+from landscape_audit.figures import whiskers
 from landscape_audit.figures.lettering import fitted, within_a_sentence
 from landscape_audit.figures.svg import (
     FAINT,
@@ -33,7 +34,12 @@ NAME = 100.0
 
 
 def draw(bars: Bars) -> bytes:
-    """Horizontal bars, the first on top, with their intervals; points on a scale where a length would mean nothing."""
+    """Horizontal bars, the first on top, with their intervals; points on a scale where a length would mean nothing.
+
+    What is to be seen against a reference has none either.
+    """
+    if bars.reference is not None:
+        return whiskers.draw(bars, bars.reference)
     shown = bars.bars[:MOST]
     with new_canvas(height=_AROUND + _ROW * max(2, len(shown))) as canvas:
         canvas.names = [fitted(legible(bar.label, 60), NAME) for bar in shown] or [""]
@@ -51,10 +57,20 @@ def draw(bars: Bars) -> bytes:
 
 
 def alt(bars: Bars) -> str:
-    """The bars in words: what they measure, and the first five of them."""
-    first = ", ".join(f"{printable(bar.label, 60)}: {number(bar.value, 3)}" for bar in bars.bars[:5]) or "Nothing"
+    """The bars in words: what they measure, and the first five of them, with intervals where there is a reference."""
+    first = ", ".join(f"{printable(bar.label, 60)}: {_told(bar, bars)}" for bar in bars.bars[:5]) or "Nothing"
     more = f", and {len(bars.bars) - 5:,} more" if len(bars.bars) > 5 else ""
-    return f"{bars.title}: {within_a_sentence(worded(bars.axis))}, {count(len(bars.bars), 'bar')}. {first}{more}."
+    against = "" if bars.reference is None else f" Against {number(bars.reference, 3)}."
+    size = f"{within_a_sentence(worded(bars.axis))}, {count(len(bars.bars), 'bar')}"
+    return f"{bars.title}: {size}. {first}{more}.{against}"
+
+
+def _told(bar: Bar, bars: Bars) -> str:
+    value = number(bar.value, 3)
+    if bars.reference is None or bar.value is None or bar.low is bar.high is None:
+        return value
+    low, high = ("no bound" if end is None else number(end, 3) for end in (bar.low, bar.high))
+    return f"{value} ({low} to {high})"
 
 
 def _scale(canvas: Canvas, bars: Bars) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from landscape_audit.comparison.comparison import absolute_change, change_from, relative_change
 from landscape_audit.confidence import Judging
 from landscape_audit.estimate import UNDECIDED, Direction, Estimate, Label
+from landscape_audit.ids import word_of
 from landscape_audit.intervals import with_interval
 from landscape_audit.policy import Allowance, Gate
 from landscape_audit.results import Baseline, GateStatus
@@ -24,18 +25,19 @@ class Ruling:
     excess: float
 
 
-def in_words(gate: Gate) -> str:
-    """`at most 50`, `at least 0.9 and at most 1`, `a finite number`, `minimum`, `one of minimum, plateau`."""
+def in_words(gate: Gate, key: str) -> str:
+    """`at most 50`, `at least 0.9 and at most 1`, `a finite number`, `minimum`, `one of minimum, not critical`."""
     if gate.one_of is not None:
-        return gate.one_of[0] if len(gate.one_of) == 1 else f"one of {', '.join(gate.one_of)}"
+        words = [word_of(key, word) for word in gate.one_of]
+        return words[0] if len(words) == 1 else f"one of {', '.join(words)}"
     limits = (("at least", gate.floor), ("at most", gate.ceiling))
     told = " and ".join(f"{side} {number(limit, 12)}" for side, limit in limits if limit is not None)
     return told or "a finite number"
 
 
-def demanded(gate: Gate, direction: Direction) -> str:
+def demanded(gate: Gate, key: str, direction: Direction) -> str:
     """Everything that a gate demands, where its number is better in that direction."""
-    own = [in_words(gate)] if gate.has_limits or gate.one_of else []
+    own = [in_words(gate, key)] if gate.has_limits or gate.one_of else []
     return "; ".join([*own, *([no_worse(gate, direction)[0]] if gate.no_worse_than_baseline else [])])
 
 
@@ -67,12 +69,13 @@ def why_incomparable(baseline: Baseline | None, key: str) -> str:
     return "" if key in baseline.estimates else f"The baseline has no {key}."
 
 
-def on_label(gate: Gate, label: Label) -> Ruling:
+def on_label(gate: Gate, key: str, label: Label) -> Ruling:
     """In the list or not; a label that says `undecided` fails nothing."""
+    found = word_of(key, label.value)
     if label.value in (gate.one_of or ()):
-        return Ruling("pass", label.value, label.reason, -math.inf)
+        return Ruling("pass", found, label.reason, -math.inf)
     status: GateStatus = "undecided" if label.value == UNDECIDED else "fail"
-    return Ruling(status, label.value, label.reason, math.inf)
+    return Ruling(status, found, label.reason, math.inf)
 
 
 def on_number(gate: Gate, estimate: Estimate) -> Ruling:

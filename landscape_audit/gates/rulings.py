@@ -70,12 +70,12 @@ def _gates(results: AuditResults, policy: Policy) -> Iterator[Ruled]:
         estimate, label = results.estimates().get(key), results.labels().get(key)
         if label is not None:
             refuse_wrong_kind(key, gate, label.direction, (label.value,))
-            yield Ruled(key, gate, in_words(gate), on_label(gate, label), label=label)
+            yield Ruled(key, gate, in_words(gate, key), on_label(gate, key, label), label=label)
         elif estimate is not None:
             refuse_wrong_kind(key, gate, estimate.direction, None)
             yield from _on_estimate(results, policy, key, gate, estimate)
         else:
-            yield Ruled(key, gate, in_words(gate), _unmeasured(results, policy, key, gate))
+            yield Ruled(key, gate, in_words(gate, key), _unmeasured(results, policy, key, gate))
 
 
 def _on_estimate(results: AuditResults, policy: Policy, key: str, gate: Gate, estimate: Estimate) -> Iterator[Ruled]:
@@ -86,7 +86,7 @@ def _on_estimate(results: AuditResults, policy: Policy, key: str, gate: Gate, es
         ruling = on_number(gate, judged)
         if gate.floor is not None or gate.ceiling is not None:
             ruling = _with_confidence(ruling, estimate, how, judged)
-        yield Ruled(key, gate, in_words(gate), ruling, judged, floor=gate.floor, ceiling=gate.ceiling, how=how)
+        yield Ruled(key, gate, in_words(gate, key), ruling, judged, floor=gate.floor, ceiling=gate.ceiling, how=how)
     if gate.no_worse_than_baseline is not None:
         ruled = _on_baseline(results, key, gate, estimate, how)
         yield replace(ruled, ruling=_with_confidence(ruled.ruling, estimate, how, ruled.estimate or judged), how=how)

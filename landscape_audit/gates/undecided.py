@@ -26,7 +26,7 @@ def wanted(policy: Policy, key: str, found: Found, grows: Sequence[IntervalKind]
     """The kinds in `grows` that would settle the gate on `key` where it is undecided; nothing if none could."""
     gate = policy.gates[key]
     if isinstance(found, Label):
-        return _of_label(gate, found)
+        return _of_label(key, gate, found)
     if gate.one_of is not None or found.value is None:
         return {}
     how = judging(policy, gate, found, grows)
@@ -34,13 +34,13 @@ def wanted(policy: Policy, key: str, found: Found, grows: Sequence[IntervalKind]
     return {kind: max(each.get(kind, 0.0) for each in both) for kind in grows if any(kind in each for each in both)}
 
 
-def _of_label(gate: Gate, label: Label) -> Wanted:
+def _of_label(key: str, gate: Gate, label: Label) -> Wanted:
     """What an undecided label says would settle it, if that is for sale and the gate asks for a label.
 
     Labels are as sure as the audit's level at every look: what opens them is the solver's part, whose bound fails where
     the random start has next to nothing along an eigenvector. That is one event, whatever is bought.
     """
-    asked = gate.one_of is not None and on_label(gate, label).status == "undecided"
+    asked = gate.one_of is not None and on_label(gate, key, label).status == "undecided"
     return {label.open: math.inf} if asked and label.open in BOUGHT else {}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from landscape_audit.comparison.changes import Change, Tone, changes
-from landscape_audit.ids import HEADLINES, name_of
+from landscape_audit.ids import HEADLINES, name_of, word_of
 from landscape_audit.intervals import with_interval
 from landscape_audit.report.tables import TableView, capped
 from landscape_audit.results import AuditResults, Baseline, Difference
@@ -91,7 +91,7 @@ def labels_of(results: AuditResults, *, before: str = "Baseline", now: str = "No
     """The words that are others now."""
     there = {} if results.baseline is None else results.baseline.labels
     rows = [
-        [_name(key, results.data.metric), printable(there[key].value), printable(label.value)]
+        [_name(key, results.data.metric), *(printable(word_of(key, each.value)) for each in (there[key], label))]
         for key, label in results.labels().items()
         if key in there and there[key].value != label.value
     ]

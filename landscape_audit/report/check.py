@@ -6,10 +6,11 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from landscape_audit.detail import Detail, Surface, Table, Unknown
-from landscape_audit.estimate import Estimate
+from landscape_audit.detail import Decision, Detail, Known, Panels, Surface, Table, Unknown
+from landscape_audit.estimate import Estimate, Label
 from landscape_audit.figures import drawn
-from landscape_audit.ids import ANY, HEADLINES, declared
+from landscape_audit.figures.decision import Ladder, alt, ladder
+from landscape_audit.ids import ANY, HEADLINES, declared, word_of
 from landscape_audit.report.anchor import anchor
 from landscape_audit.report.cost import in_gradients
 from landscape_audit.report.estimate import EstimateView, estimate_of, estimates_table
@@ -21,7 +22,10 @@ from landscape_audit.text import count, listed, printable
 
 @dataclass(frozen=True)
 class FigureView:
-    """A picture, its words, and the numbers behind it; of a surface also what it takes to turn it."""
+    """A picture, its words, and the numbers behind it; of a surface also what it takes to turn it.
+
+    A decision has no `source`: its `ladder` is set by the page.
+    """
 
     id: str
     anchor: str
@@ -32,6 +36,8 @@ class FigureView:
     source: str
     numbers: TableView
     scene: SceneView | None
+    ladder: Ladder | None = None
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ def check_of(check: CheckResult, results: AuditResults) -> CheckView:
         message=_why_not(outcome),
         result=_result(check.id, outcome, answer),
         labels=tuple(
-            (printable(name).replace("_", " "), printable(label.value), printable(label.reason, 600))
+            (printable(name).replace("_", " "), _word(f"{check.id}.{name}", label), printable(label.reason, 600))
             for name, label in measured.labels.items()
         ),
         answer=None if measured.labels else answer,
@@ -86,6 +92,10 @@ def check_of(check: CheckResult, results: AuditResults) -> CheckView:
         caveats=(*(printable(caveat, 600) for caveat in measured.caveats), *_left_out(measured.details)),
         cost=f"{_cost(in_gradients(spent, results.run))}, shared with every check on the same measurements",
     )
+
+
+def _word(key: str, label: Label) -> str:
+    return printable(word_of(key, label.value))
 
 
 def _first(estimates: Mapping[str, Estimate], metric: str | None) -> EstimateView | None:
@@ -100,7 +110,8 @@ def _result(check: str, outcome: Outcome, answer: EstimateView | None) -> str:
     for name, label in outcome.labels.items():
         what = declared(f"{check}.{name}")
         alone = label.value != "none" and (what is None or what.words != ANY)
-        return printable(label.value if alone else f"{name.replace('_', ' ')}: {label.value}", 40)
+        word = _word(f"{check}.{name}", label)
+        return word if alone else printable(f"{name.replace('_', ' ')}: {word}", 40)
     return answer.value if answer else "measured"
 
 
@@ -123,20 +134,30 @@ def _left_out(details: tuple[Detail, ...]) -> tuple[str, ...]:
 
 
 def _figure(check: str, detail: Detail) -> FigureView | None:
-    found = drawn(detail)
-    if found is None or isinstance(detail, Unknown):
+    if isinstance(detail, Unknown):
         return None
-    picture, alt = found
+    if isinstance(detail, Decision):
+        return _shown(check, detail, "", alt(detail), rungs=ladder(detail))
+    found = drawn(detail)
+    if found is None:
+        return None
+    picture, words = found
+    return _shown(check, detail, embedded(picture), words)
+
+
+def _shown(check: str, detail: Known, source: str, words: str, rungs: Ladder | None = None) -> FigureView:
     return FigureView(
         id=detail.name,
         anchor=anchor(check, detail.name),
         title=printable(detail.title, 200),
         finding=printable(detail.finding, 600),
         expected=printable(detail.expected, 400),
-        alt=printable(alt, 1500),
-        source=embedded(picture),
+        alt=printable(words, 1500),
+        source=source,
         numbers=numbers_behind(detail),
-        scene=scene_of(detail, alt) if isinstance(detail, Surface) else None,
+        scene=scene_of(detail, words) if isinstance(detail, Surface) else None,
+        ladder=rungs,
+        wide=isinstance(detail, (Decision, Panels)),
     )
 
 

@@ -114,6 +114,8 @@ def _axes(detail: Known) -> tuple[object, ...]:
             return detail.kind, detail.axis
         case Table():
             return detail.kind, detail.columns
+        case _:
+            return (detail.kind,)
 
 
 def _note(place: Place, baseline: Baseline | None) -> str:

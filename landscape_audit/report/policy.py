@@ -66,7 +66,7 @@ def gates_of(policy: EffectivePolicy) -> TableView:
 
 def _gate(policy: EffectivePolicy, key: str, gate: Gate) -> Iterator[str]:
     what, origin = declared(key), policy.origins.get(key)
-    yield printable(demanded(gate, what.direction if what else "lower"), 600)
+    yield printable(demanded(gate, key, what.direction if what else "lower"), 600)
     yield gate.level
     own = [f"{word}: {said}" for name, word in _FOLLOWS if (said := getattr(gate, name))]
     own += [] if gate.confidence is None else [f"at {percent(gate.confidence, 6)}"]

@@ -34,7 +34,7 @@ def how_of(results: AuditResults) -> tuple[tuple[str, str, str], ...]:
         (
             "Measure again",
             f"landscape-audit run {model} {options}",
-            "With the same audit.toml, and data and versions as under Provenance, everything but the run block comes out "
+            "With the same audit.toml, and data and versions as under Provenance, all but the run block comes out "
             "the same.",
         ),
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from landscape_audit.detail import Bars, Known, Line, Spectrum, Surface, Table
+from landscape_audit.detail import Axis, Bars, Decision, Known, Line, Panels, Spectrum, Surface, Table
+from landscape_audit.ids import in_words
 from landscape_audit.text import count, number, printable
 
 MOST_ROWS = 200
@@ -66,10 +67,47 @@ def numbers_behind(detail: Known) -> TableView:
         case Bars():
             heads = ["Name", "Value", "Low", "High"]
             rows = [[printable(b.label), cell(b.value), cell(b.low), cell(b.high)] for b in detail.bars]
+        case Panels():
+            heads = ["Group", printable(detail.repeat).capitalize(), *(_headed(panel.axis) for panel in detail.panels)]
+            rows = _repeats_of(detail)
+        case Decision():
+            return _conditions_of(detail)
         case Table():
             return table_of(detail)
     title = f"Numbers of {printable(detail.title)}"
     return capped(title, "", heads, rows, numeric=[index > 0 for index in range(len(heads))])
+
+
+def _headed(axis: Axis) -> str:
+    named = axis.unit and axis.unit.lower() != axis.label.lower()
+    return f"{axis.label} [{axis.unit}]" if named else axis.label
+
+
+def _repeats_of(panels: Panels) -> list[list[str]]:
+    """A line a group and repeat."""
+    return [
+        [printable(group), str(repeat + 1), *(cell(panel.values[place][repeat]) for panel in panels.panels)]
+        for place, group in enumerate(panels.groups)
+        for repeat in range(len(panels.panels[0].values[place]))
+    ]
+
+
+def _conditions_of(decision: Decision) -> TableView:
+    """Everything that was asked, also of what was not reached."""
+    heads = ["Class", "Is it", "Asks for", "Limit", "Value", "From", "To", "Holds"]
+    rows = [
+        [
+            printable(in_words(step.name)),
+            step.outcome,
+            f"{printable(asked.says)} {asked.asks}",
+            *(cell(value) for value in (asked.limit, asked.value, asked.low, asked.high)),
+            cell(asked.holds),
+        ]
+        for step in decision.steps
+        for asked in step.conditions
+    ]
+    title = f"Numbers of {printable(decision.title)}"
+    return capped(title, "", heads, rows, numeric=[3 <= index < 7 for index in range(len(heads))])
 
 
 def table_of(table: Table) -> TableView:

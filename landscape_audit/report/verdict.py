@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from landscape_audit.ids import name_of
+from landscape_audit.ids import name_of, word_of
 from landscape_audit.results import SCHEMA_VERSION, AuditResults, Failed, Verdict
 from landscape_audit.text import printable
 
@@ -49,4 +49,6 @@ def class_of_point(results: AuditResults) -> tuple[tuple[str, str, str], ...]:
     """The class of the stationary point with its reason; nothing where it was not asked for."""
     key = "stationarity.class"
     label = results.labels().get(key)
-    return () if label is None else ((name_of(key), printable(label.value), printable(label.reason, 600)),)
+    if label is None:
+        return ()
+    return ((name_of(key), printable(word_of(key, label.value)), printable(label.reason, 600)),)

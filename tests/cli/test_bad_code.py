@@ -281,7 +281,7 @@ def test_a_model_that_becomes_another_after_it_was_tried_never_passes_a_gate(fol
     code, _, _ = outcome([*QUIET, "--model", "code.py:later"], monkeypatch, capsys)
     assert code == 3
     (told,) = read_results(folder / "audit-model/results.json").instrument.disagreements
-    assert told.startswith("loss_stays: the loss at the beginning and at the end of the audit differ by ")
+    assert told.startswith("the loss at the beginning and at the end of the audit differ by ")
 
 
 @pytest.mark.parametrize(("name", "expected"), [("mute", 0), ("unsigned", 4)])

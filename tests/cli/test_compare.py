@@ -45,7 +45,7 @@ def test_what_changed_for_certain_is_told_with_its_interval(compare):
     assert lines[first + 1].startswith("    +98.5 % (")
     assert lines[first + 2].startswith("    31.24 (")
     assert max(map(len, lines)) <= 80
-    assert "approximate_minimum  saddle" in out
+    assert "approximate minimum  saddle" in out
 
 
 def test_what_cannot_be_compared_names_the_keys_and_is_no_failure(compare):

@@ -26,7 +26,7 @@ def at(word: str):
 def test_the_terminal_says_whether_it_is_in_a_good_place_and_what_to_try_first():
     results = at("not_critical")
     shown = summary(results).splitlines()
-    assert f"Where it sits: not_critical. {WHY}" in shown
+    assert f"Where it sits: not critical. {WHY}" in shown
     first = advice_of(results).first[0]
     assert shown[shown.index(f"First advice: {first.say}") + 1] == f"  Try: {first.steps[0]}"
 

@@ -131,7 +131,7 @@ def test_the_distance_to_a_range_is_the_one_to_its_nearest_limit(value: float, e
 
 def test_a_label_must_be_one_of_the_words_and_not_begin_like_one() -> None:
     gate = Gate(one_of=("approximate", "minimum"), why="w")
-    assert on_label(gate, Label(value="approximate_minimum", reason="r")).status == "fail"
+    assert on_label(gate, "stationarity.class", Label(value="approximate_minimum", reason="r")).status == "fail"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
@@ -143,6 +143,14 @@ def test_a_number_that_is_not_finite_fails(value: float) -> None:
 def test_a_limit_missed_by_less_than_four_digits_show_still_fails_and_shows_it() -> None:
     ruling = on_number(Gate(at_most=50, why="w"), Estimate.exact(50.000001))
     assert (ruling.status, ruling.found) == ("fail", "50.000001")
+
+
+def test_a_demand_and_what_was_found_are_words_and_the_label_beside_them_is_as_a_policy_spells_it() -> None:
+    judged = judge({"stationarity.class": {"one_of": ["not_critical", "minimum"]}})
+    (gate,) = judged.gates
+    assert (gate.found, gate.demand) == ("approximate minimum", "one of not critical, minimum")
+    assert gate.label == Label(value="approximate_minimum", reason=gate.reason)
+    assert "is approximate minimum; demanded: one of not critical, minimum." in judged.verdict.sentence
 
 
 # --------------------------------------------------------------------------------------------------------- the verdict

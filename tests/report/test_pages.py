@@ -26,7 +26,7 @@ from landscape_audit.report.pdf import pdf
 from landscape_audit.report.view import view
 from landscape_audit.results import Failed, Measured
 
-CURVE, PLANE, DENSITY, BARS, _ = DETAILS
+CURVE, PLANE, DENSITY, BARS, *_ = DETAILS
 DOTS_A_MM = 40 / 25.4
 CLEAR = 15.0
 """Millimetres at every side: printed on Letter, A4 loses 8.8 at each end, and printers keep off the last 5."""

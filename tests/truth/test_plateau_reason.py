@@ -59,14 +59,13 @@ def test_what_only_explains_cannot_break_the_class(monkeypatch):
 
 def test_every_condition_of_every_class_is_in_the_results_with_its_number():
     found = measured(bench(dead()), stationarity)
-    (table,) = [detail for detail in found.details if detail.name == "conditions"]
-    (branches,) = [detail for detail in found.details if detail.name == "branches"]
-    by_class = {}
-    for name, says, limit, value, low, high, holds in table.rows:
-        by_class.setdefault(name, []).append(holds)
-        assert isinstance(value, float), says
-        assert isinstance(limit, float), says
-        assert low is None or high is None or low <= value <= high
-    judged = {name: holds for name, holds, _ in branches.rows if name != "undecided"}
-    assert judged == {name: all(conditions) for name, conditions in by_class.items()}
-    assert judged["plateau"]
+    (decision,) = [detail for detail in found.details if detail.name == "decision"]
+    asked = [condition for step in decision.steps for condition in step.conditions]
+    assert len(asked) > 20
+    for each in asked:
+        assert isinstance(each.value, float), each.says
+        assert each.low is None or each.high is None or each.low <= each.value <= each.high
+    *classes, left = decision.steps
+    assert all((step.outcome == "yes") == all(each.holds for each in step.conditions) for step in classes)
+    assert (left.name, left.conditions) == ("undecided", ())
+    assert decision.taken.name == found.labels["class"].value == "plateau"

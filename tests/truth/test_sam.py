@@ -215,6 +215,21 @@ def test_a_twin_that_diverges_is_a_caveat_and_no_number():
     assert str(SeedFound.model_validate_json(seed.model_dump_json())) == str(seed)
 
 
+def test_the_twins_side_by_side_are_those_of_equal_gradients_and_one_that_diverged_is_a_gap():
+    on = with_course(nn.Linear(1, 1), *line(0), steps=10, variants=["sam"])
+    details = {detail.name: detail for detail in measured(on, sam).details}
+    panels = details["side_by_side"]
+    assert panels.groups == ("base", "SAM")
+    twins = on.take(SamTwins())
+    losses = tuple(tuple(seed.twin(*each).loss for seed in twins.seeds) for each in (("base", 10), ("sam", 5)))
+    assert panels.panels[0].values == losses
+    assert panels.panels[0].mark.y == twins.start.loss
+    assert [bar.group for bar in details["ratios"].bars] == ["SAM"] * 3
+    lost = measured(with_course(nn.Linear(1, 1), *line(0), steps=200, lr=100.0, momentum=0.0, variants=["sam"]), sam)
+    (panels,) = [detail for detail in lost.details if detail.name == "side_by_side"]
+    assert panels.panels[0].values == ((None,) * 3,) * 2
+
+
 def test_what_outputs_without_a_loss_happen_to_predict_is_no_metric():
     x = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
     model = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2))
@@ -241,7 +256,7 @@ def test_advice_on_a_twin_that_diverged_names_the_radius_where_the_base_twin_did
         for seed in found.seeds
     )
     caveats = sam.measure(replace(found, seeds=seeds), on.take(AuditFacts())).caveats
-    assert {caveat.split("[checks.sam] ")[1] for caveat in caveats if "sam twin" in caveat} == {told}
+    assert {caveat.split("[checks.sam] ")[1] for caveat in caveats if "SAM twin" in caveat} == {told}
 
 
 def test_a_model_under_autocast_is_refused_with_the_reason():

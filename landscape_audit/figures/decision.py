@@ -1,0 +1,145 @@
+"""A decision as a ladder: every answer a rung in the order it was tried, down to the one that was given.
+
+Not a picture but words with a small bar each, which a page sets: so they can be read on a phone, aloud and in the dark.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from landscape_audit.detail import Answer, Condition, Decision, Step
+from landscape_audit.ids import in_words
+from landscape_audit.text import number, printable
+
+DIGITS = 3
+"""Of a number on a rung; the table behind has more."""
+
+MARKS: dict[Answer, tuple[str, str, str]] = {
+    "yes": ("✓", "good", "holds"),
+    "no": ("✗", "bad", "does not hold"),
+    "open": ("?", "open", "is open"),
+}
+"""A condition's glyph, its colour, and what both say."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Where a number, its interval and its limit lie from left to right, in per cent; what is asked for is shaded."""
+
+    low: float
+    high: float
+    value: float
+    limit: float
+    asked_from: float
+    asked_to: float
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One condition."""
+
+    glyph: str
+    tone: str
+    word: str
+    says: str
+    found: str
+    strip: Strip | None
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One answer: it was passed by, it is the one that was given, or that had been given before."""
+
+    place: Literal["passed", "taken", "after"]
+    glyph: str
+    name: str
+    outcome: str
+    conditions: tuple[Asked, ...]
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The whole decision."""
+
+    rungs: tuple[Rung, ...]
+    tone: str
+
+
+def ladder(decision: Decision) -> Ladder:
+    """The rungs from top to bottom; behind the answer nothing is asked, so only names are left."""
+    taken = decision.steps.index(decision.taken)
+    rungs = tuple(_rung(step, index - taken) for index, step in enumerate(decision.steps))
+    return Ladder(rungs, "plain" if decision.taken.outcome == "yes" else "open")
+
+
+def alt(decision: Decision) -> str:
+    """The path in words: what was tried, what stood against it, and the answer with its reason."""
+    before = decision.steps[: decision.steps.index(decision.taken)]
+    tried = "; ".join(f"{_name(step)}: {_against(step)}" for step in before)
+    passed = f" Passed by: {tried}." if tried else ""
+    return f"{decision.title}. The answer is {_name(decision.taken)}: {printable(decision.taken.reason, 600)}{passed}"
+
+
+def _rung(step: Step, beyond: int) -> Rung:
+    if beyond > 0:
+        return Rung("after", "", _name(step), "not asked", ())
+    conditions = tuple(_asked(condition) for condition in step.conditions)
+    if beyond == 0:
+        glyph, outcome = ("✓", "yes") if step.outcome == "yes" else ("?", "no class holds")
+        return Rung("taken", glyph, _name(step), outcome, conditions)
+    return Rung("passed", MARKS[step.outcome][0], _name(step), step.outcome, conditions)
+
+
+def _asked(condition: Condition) -> Asked:
+    glyph, tone, word = MARKS[condition.outcome]
+    return Asked(glyph, tone, word, _says(condition), _found(condition), _strip(condition))
+
+
+def _says(condition: Condition) -> str:
+    return f"{printable(condition.says, 80)} {condition.asks} {number(condition.limit, DIGITS)}"
+
+
+def _found(condition: Condition) -> str:
+    value, low, high = condition.value, condition.low, condition.high
+    shown = number(value, DIGITS)
+    if low is high is None or low == value == high:
+        return shown
+    if low is None or high is None:
+        return f"{shown} ({'from ' if high is None else 'to '}{number(low if high is None else high, DIGITS)})"
+    return f"{shown} ({number(low, DIGITS)} to {number(high, DIGITS)})"
+
+
+def _strip(condition: Condition) -> Strip | None:
+    """Room on both sides of what there is to see; an end on which nothing is known is the strip's own."""
+    if condition.value is None:
+        return None
+    known = [each for each in (condition.low, condition.value, condition.high, condition.limit) if each is not None]
+    low, high = min(known), max(known)
+    room = 0.15 * (high - low) or abs(high) or 1.0
+    start, width = low - room, high - low + 2 * room
+    exact = condition.low is condition.high is None
+
+    def place(value: float | None, otherwise: float) -> float:
+        return otherwise if value is None else round(100 * (value - start) / width, 2)
+
+    limit, value = place(condition.limit, 0.0), place(condition.value, 0.0)
+    below = condition.asks in {"<", "≤"}
+    return Strip(
+        low=value if exact else place(condition.low, 0.0),
+        high=value if exact else place(condition.high, 100.0),
+        value=value,
+        limit=limit,
+        asked_from=0.0 if below else limit,
+        asked_to=limit if below else 100.0,
+    )
+
+
+def _against(step: Step) -> str:
+    """The conditions that keep it from being the answer."""
+    told = [(_says(each), _found(each), each.outcome) for each in step.conditions if not each.holds]
+    return ", ".join(f"{says} {MARKS[outcome][2]} ({found})" for says, found, outcome in told) or step.outcome
+
+
+def _name(step: Step) -> str:
+    return printable(in_words(step.name), 60)
