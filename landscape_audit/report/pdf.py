@@ -64,12 +64,13 @@ def pdf(view: ReportView, results: AuditResults, templates: Templates = OURS) ->
         )
         for name, text in attachments(results).items()
     ]
-    page = html(view, paper=True, generator=renderer(), templates=templates)
+    made_with = renderer()
+    page = html(view, paper=True, generator=made_with, templates=templates)
     options = {"pdf_variant": "pdf/a-3a", "pdf_tags": True, "attachments": attached, "custom_metadata": False}
     with _clock_at(date):
         fetcher = locked_fetcher()
         document = weasyprint.HTML(string=page, url_fetcher=fetcher, base_url=_NOWHERE).render(**options)
-        document.metadata.generator = ", ".join(filter(None, (renderer(), templates.mark)))
+        document.metadata.generator = ", ".join(filter(None, (made_with, templates.mark)))
         rendered: bytes = document.write_pdf(**options)
     _refuse_wishes(fetcher.refused)
     return rendered
