@@ -17,19 +17,19 @@ def overhead(rounds: int) -> dict[str, float]:
     """Median CPU seconds of both, interleaved, and what is between them."""
     with tempfile.TemporaryDirectory() as folder:
         tool = [sys.executable, "-m", "landscape_audit"]
-        _cpu([*tool, "demo", "demo"], folder)
+        cpu_of([*tool, "demo", "demo"], folder)
         checkpoint = next(Path(folder, "demo").glob("*.safetensors"))
         policy = Path(folder, "policy.toml")
         policy.touch()  # the demo's own gates want checks that do not run here
         flags = ["--no-pdf", "--only", "loss", "--quiet", "--policy", str(policy), "--out", "audit"]
         audit = [*tool, "run", str(checkpoint), *flags]
         bare = [sys.executable, "-c", "import torch"]
-        pairs = [(_cpu(audit, folder), _cpu(bare, folder)) for _ in range(rounds + 1)][1:]
+        pairs = [(cpu_of(audit, folder), cpu_of(bare, folder)) for _ in range(rounds + 1)][1:]
     run, torch = (statistics.median(column) for column in zip(*pairs, strict=True))
     return {"run": run, "import torch": torch, "overhead": run - torch}
 
 
-def _cpu(command: list[str], folder: str) -> float:
+def cpu_of(command: list[str], folder: str) -> float:
     """CPU seconds of a command and its children. Exit codes up to 3 are verdicts, any other is a failure."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(  # noqa: S603 - the command is ours

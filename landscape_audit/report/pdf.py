@@ -68,8 +68,9 @@ def pdf(view: ReportView, results: AuditResults, templates: Templates = OURS) ->
     """
     date = results.finished()
     attached = [Attached(name, text, ATTACHED[name], date) for name, text in attachments(results).items()]
-    page = html(view, paper=True, generator=renderer(), templates=templates)
-    return printed(page, attached, date, creator=", ".join(filter(None, (renderer(), templates.mark))))
+    made_with = renderer()
+    page = html(view, paper=True, generator=made_with, templates=templates)
+    return printed(page, attached, date, creator=", ".join(filter(None, (made_with, templates.mark))))
 
 
 def comparison_pdf(view: ComparisonReport, a: AuditResults, b: AuditResults) -> bytes:
@@ -78,8 +79,9 @@ def comparison_pdf(view: ComparisonReport, a: AuditResults, b: AuditResults) -> 
         Attached(f"{letter.lower()}.json", each.to_json(), f"The results of {letter}", each.finished())
         for letter, each in (("A", a), ("B", b))
     ]
-    page = comparison_html(view, paper=True, generator=renderer())
-    return printed(page, attached, later(a, b).finished(), creator=renderer())
+    made_with = renderer()
+    page = comparison_html(view, paper=True, generator=made_with)
+    return printed(page, attached, later(a, b).finished(), creator=made_with)
 
 
 def printed(page: str, attached: Iterable[Attached], date: dt.datetime, *, creator: str) -> bytes:
