@@ -26,7 +26,7 @@ def draw(bars: Bars, reference: float) -> bytes:
         canvas.axes.set_xlim(ends)
         line = LOOKS["reference"]
         canvas.axes.axvline(reference, color=line.colour, linewidth=1, linestyle="--")
-        groups = list(dict.fromkeys(bar.group for bar in known))
+        groups = list(dict.fromkeys(bar.group for bar in shown))
         for place, bar in enumerate(shown):
             _whisker(canvas, place, bar, ends, told_apart(bar.group, groups))
         canvas.names = [fitted(legible(bar.label, 60), _NAME) for bar in shown] or [""]
