@@ -29,7 +29,7 @@ def how_of(results: AuditResults) -> tuple[tuple[str, str, str], ...]:
         (
             "Measure again",
             f"landscape-audit run {model} {options}",
-            "With the same audit.toml, data and versions (see Provenance) everything but the run block comes out the same.",
+            "With the same audit.toml, data and versions everything but the run block comes out the same.",
         ),
     )
 
