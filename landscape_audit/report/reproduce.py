@@ -14,13 +14,8 @@ def how_of(results: AuditResults) -> tuple[tuple[str, str, str], ...]:
     """What a reader may want to do, the command for it, and what to know of it."""
     protocol, machine = results.protocol, results.environment
     model = _argument(results.subject.name)
-    again = (
-        ("preset", protocol.preset),
-        ("seed", protocol.seed),
-        ("device", machine.device),
-        ("dtype", protocol.dtype),
-    )
-    options = " ".join(f"--{option} {_argument(str(value))}" for option, value in again)
+    again = {"preset": protocol.preset, "seed": protocol.seed, "device": machine.device, "dtype": protocol.dtype}
+    options = " ".join(f"--{option} {_argument(str(value))}" for option, value in again.items())
     return (
         ("Read the numbers", "", "results.json beside this report; it is also attached to the PDF, with policy.json."),
         ("Judge again", "landscape-audit gate results.json --policy policy.toml", ""),
@@ -34,8 +29,7 @@ def how_of(results: AuditResults) -> tuple[tuple[str, str, str], ...]:
         (
             "Measure again",
             f"landscape-audit run {model} {options}",
-            "With the same audit.toml, and data and versions as under Provenance, all but the run block comes out "
-            "the same.",
+            "With the same audit.toml, data and versions everything but the run block comes out the same.",
         ),
     )
 

@@ -224,7 +224,7 @@ def test_where_other_software_rendered_it_only_the_text_is_compared_and_that_is_
         file.save(report)
     word, says = pages(report)
     assert word == "altered"
-    assert says.startswith("page 1: 'Hessian eigenvalue 2 from the top 21.88")
+    assert says.startswith("page 1: 'Hessian eigenvalue 2 from the top: 21.88")
     assert "differs from what its results give" in says
 
 
