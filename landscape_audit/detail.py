@@ -38,6 +38,7 @@ class _Detail(Record):
     title: str
     finding: str
     expected: str = ""
+    reading: str = Field(default="", description="What bands, rings and the like are, where a legend has no room.")
 
 
 class Series(Record):

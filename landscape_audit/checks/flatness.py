@@ -151,11 +151,12 @@ def _one_step(worst: WorstCase, noise: Noise) -> Line:
     return Line(
         name="one_step",
         title="Rise up the gradient in the raw and in the adaptive ball",
-        finding=" ".join(_grows(name, ball) for name, ball in balls) + " Bands: what other examples would give of "
-        "these steps. Single points: the highest that any ascent found in the whole ball. Each ball has its own unit: "
-        "heights compare, radii do not.",
+        finding=" ".join(_grows(name, ball) for name, ball in balls),
         expected="both small beside the loss, and the single points near the curves' ends: one step then finds the "
-        "worst there is. A straight curve is slope, one that bends up is curvature",
+        "worst there is",
+        reading="Bands: what other examples would give of these steps. Single points: the highest that any ascent "
+        "found in the whole ball. A straight curve is slope, one that bends up is curvature. Each ball has its own "
+        "unit: heights compare, radii do not.",
         x=Axis(label="Radius", unit="share of the ball's"),
         y=Axis(label="Rise of the loss", unit="loss"),
         series=(

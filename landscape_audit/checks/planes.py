@@ -24,10 +24,10 @@ def random_plane(plane: Plane, sweep: Sweep, tolerance: Estimate | None, paramet
     return Surface(
         name="plane",
         title="Loss over a plane of two random directions",
-        finding=f"{count(lower, 'grid point is', 'grid points are')} lower than the checkpoint, of {len(cells)}. "
-        f"{_of_rings(tolerance)} No sharpness can be read off it: two random directions of {parameters:,} hold about "
-        f"{share} of any eigenvector.",
+        finding=f"{count(lower, 'grid point is', 'grid points are')} lower than the checkpoint, of {len(cells)}.",
         expected="one basin with the checkpoint at its bottom",
+        reading=f"{_of_rings(tolerance)} No sharpness can be read off it: two random directions of {parameters:,} hold "
+        f"about {share} of any eigenvector.",
         x=Axis(label="First direction", unit=RADIUS.unit),
         y=Axis(label="Second direction", unit=RADIUS.unit),
         z_axis=_height(cells),
@@ -70,8 +70,9 @@ def eigenplane(plane: Eigenplane, loss: float, noise: Noise) -> Surface:
         name="eigenplane",
         title="Loss over the plane of highest and lowest curvature",
         finding=f"{_of_the_lowest(plane, loss, noise)} {_of_the_model(plane, loss)}",
-        expected="a valley: walls left and right, and a level floor. At a saddle contours part at the checkpoint; "
-        f"sides end where curvature alone has the loss {_far(falls=falls)}, or a slice saw it rise so far before",
+        expected="a valley with walls left and right and a level floor; at a saddle contours part at the checkpoint",
+        reading="Dashed: the quadratic model. Sides end where curvature alone has the loss "
+        f"{_far(falls=falls)}, or a slice saw it rise so far before.",
         x=Axis(label="Along v_max", unit=RADIUS.unit),
         y=Axis(label="Along v_min", unit=RADIUS.unit),
         z_axis=_height(cells),

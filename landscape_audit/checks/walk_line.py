@@ -53,8 +53,9 @@ def walk_line(walk: Walk, *, name: str, title: str, finding: str, expected: str,
     return Line(
         name=name,
         title=title,
-        finding=f"{finding} {noise.told(walk)}",
+        finding=finding,
         expected=expected,
+        reading=noise.told(walk),
         x=RADIUS,
         y=Axis(label="Rise of the loss", unit="loss"),
         series=(

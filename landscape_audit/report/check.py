@@ -32,6 +32,7 @@ class FigureView:
     title: str
     finding: str
     expected: str
+    reading: str
     alt: str
     source: str
     numbers: TableView
@@ -109,10 +110,11 @@ def _result(check: str, outcome: Outcome, answer: EstimateView | None) -> str:
         return outcome.status.replace("_", " ")
     for name, label in outcome.labels.items():
         what = declared(f"{check}.{name}")
-        alone = label.value != "none" and (what is None or what.words != ANY)
         word = _word(f"{check}.{name}", label)
-        return word if alone else printable(f"{name.replace('_', ' ')}: {word}", 40)
-    return answer.value if answer else "measured"
+        if label.value == "none":
+            return "nothing found"
+        return word if what is None or what.words != ANY else printable(f"{name.replace('_', ' ')}: {word}", 40)
+    return answer.value if answer and answer.key in HEADLINES else ""
 
 
 def _why_not(outcome: Outcome) -> str:
@@ -152,6 +154,7 @@ def _shown(check: str, detail: Known, source: str, words: str, rungs: Ladder | N
         title=printable(detail.title, 200),
         finding=printable(detail.finding, 600),
         expected=printable(detail.expected, 400),
+        reading=printable(detail.reading, 600),
         alt=printable(words, 1500),
         source=source,
         numbers=numbers_behind(detail),

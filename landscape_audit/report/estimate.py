@@ -29,8 +29,6 @@ class EstimateView:
 
 def estimate_of(key: str, estimate: Estimate, metric: str | None = None) -> EstimateView:
     """One estimate, rounded to where its interval begins."""
-    kinds = " + ".join(dict.fromkeys(part.kind for part in estimate.parts)) or "exact"
-    level = f", {percent(estimate.level, 6)}" if estimate.level and estimate.parts else ""
     shown = with_interval(estimate)
     name = name_of(key, metric)
     short = key.partition(".")[2].replace("_", " ")
@@ -43,7 +41,7 @@ def estimate_of(key: str, estimate: Estimate, metric: str | None = None) -> Esti
         value,
         interval.removesuffix(")"),
         unit,
-        f"{kinds}{level}",
+        ", ".join(filter(None, _from(estimate))),
         HINTS.get(key, ""),
     )
 
@@ -59,8 +57,14 @@ def estimates_table(title: str, estimates: Mapping[str, Estimate], metric: str |
 def values_table(estimates: Mapping[str, Estimate]) -> TableView:
     """Estimates under their ids, to more digits than a person needs."""
     rows = [
-        [seen.key, number(e.value, 6), cell(e.low, 6), cell(e.high, 6), seen.unit, seen.uncertainty]
-        for e, seen in ((e, estimate_of(key, e)) for key, e in estimates.items())
+        [printable(key), number(e.value, 6), cell(e.low, 6), cell(e.high, 6), printable(e.unit), *_from(e)]
+        for key, e in estimates.items()
     ]
-    heads = ["Id", "Value", "Low", "High", "Unit", "Interval"]
-    return capped("Every value", "", heads, rows, numeric=[False, True, True, True, False, False])
+    heads = ["Id", "Value", "Low", "High", "Unit", "From", "Level"]
+    return capped("Every value", "", heads, rows, numeric=[False, True, True, True, False, False, True])
+
+
+def _from(estimate: Estimate) -> tuple[str, str]:
+    """Where its interval comes from, and at which level."""
+    kinds = " + ".join(dict.fromkeys(part.kind for part in estimate.parts)) or "exact"
+    return kinds, percent(estimate.level, 6) if estimate.level and estimate.parts else ""

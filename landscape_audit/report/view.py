@@ -23,11 +23,12 @@ from landscape_audit.results import AuditResults
 from landscape_audit.text import printable
 
 PANELS = (
-    ("surface", "slice_v_max"),
-    ("surface", "plane"),
-    ("spectral_density", "density"),
-    ("flatness", "rise"),
+    (("surface", "slice_v_max"),),
+    (("surface", "eigenplane"), ("surface", "plane")),
+    (("spectral_density", "density"),),
+    (("flatness", "rise"),),
 )
+"""The figures at a glance: of each row the first that there is."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,9 @@ def view(results: AuditResults) -> ReportView:
     return ReportView(
         **vars(first),
         sheet=sheet_of(first),
-        panels=tuple(pictures[place] for place in PANELS if place in pictures),
+        panels=tuple(
+            panel for row in PANELS if (panel := next((pictures[place] for place in row if place in pictures), None))
+        ),
         checks=checks,
         method=method_of(results),
         intervals=INTERVALS,

@@ -24,7 +24,7 @@ from landscape_audit.report.render import comparison_html
 from landscape_audit.report.write import write_comparison
 from landscape_audit.results import Measured
 
-CURVE, PLANE, DENSITY, LAYERS, _ = DETAILS
+CURVE, PLANE, DENSITY, LAYERS = DETAILS[:4]
 
 
 def sharp(value, half, direction="lower"):

@@ -130,7 +130,7 @@ def test_one_batch_says_nothing_of_others_so_its_slices_have_no_band():
     on = bench(classifier((24,)), preset="quick")
     for line in (detail(on, surface, "slice_v_max"), detail(on, negative_curvature, "walk")):
         assert set(line.series[0].low) == {None}
-        assert "There is no band" in line.finding
+        assert "There is no band" in line.reading
 
 
 def test_the_quadratic_model_is_drawn_finely_and_holds_every_measured_radius():
