@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-STORED = np.load(Path(__file__).with_name("digits.npz"))
+with np.load(Path(__file__).with_name("digits.npz")) as stored:
+    STORED = dict(stored)
 
 
 def training() -> DataLoader:
