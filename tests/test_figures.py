@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from landscape_audit.detail import Axis, Bar, Bars, Line, Mark, Panel, Panels, Ring, Series, Surface
 from landscape_audit.figures import drawn
 from landscape_audit.figures.lettering import SIZE, breadth
-from landscape_audit.figures.svg import HEIGHT, WIDTH, decades, new_canvas
+from landscape_audit.figures.scales import decades
+from landscape_audit.figures.svg import HEIGHT, WIDTH, new_canvas
 from landscape_audit.resources import template_dir
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -7,21 +7,10 @@ from typing import Any
 
 from landscape_audit.detail import Bar, Bars
 from landscape_audit.figures import whiskers
-from landscape_audit.figures.lettering import fitted, within_a_sentence
-from landscape_audit.figures.svg import (
-    FAINT,
-    INK,
-    LOOKS,
-    REFERENCE,
-    Canvas,
-    decades,
-    drawable,
-    legible,
-    new_canvas,
-    threshold,
-    worded,
-)
-from landscape_audit.figures.ticks import room_on_log
+from landscape_audit.figures.lettering import fitted, legible, within_a_sentence, worded
+from landscape_audit.figures.looks import FAINT, INK, LOOKS, REFERENCE
+from landscape_audit.figures.scales import decades, drawable, room_on_log, threshold
+from landscape_audit.figures.svg import Canvas, new_canvas
 from landscape_audit.text import count, number, printable
 
 MOST = 24

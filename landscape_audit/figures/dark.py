@@ -17,7 +17,7 @@ DARK = {
     "#e69f00": "#f2b735",
     "#56b4e9": "#a9dcff",
 }
-"""Of every colour that svg.py names, the one that does its work on a dark page; a surface's own colours stay."""
+"""Of every colour that looks.py names, the one that does its work on a dark page; a surface's own colours stay."""
 
 
 def dark_style() -> bytes:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from landscape_audit.estimate import Estimate
-from landscape_audit.figures.svg import INK, REFERENCE, Canvas, legible, new_canvas
+from landscape_audit.figures.lettering import legible
+from landscape_audit.figures.looks import INK, REFERENCE
+from landscape_audit.figures.svg import Canvas, new_canvas
 from landscape_audit.intervals import with_interval
 from landscape_audit.text import count
 

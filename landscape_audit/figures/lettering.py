@@ -6,6 +6,12 @@ import functools
 import itertools
 import unicodedata
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from landscape_audit.text import printable
+
+if TYPE_CHECKING:
+    from landscape_audit.detail import Axis
 
 SIZE = 8.0
 """Points, of every letter in every figure: a figure is drawn as small as this lets it be read."""
@@ -32,6 +38,18 @@ def lines_of(text: str, most: float) -> str:
     if breadth(text) <= most or not bracket:
         return fitted(text, most)
     return f"{fitted(name, most)}\n{fitted(bracket[1:] + unit, most)}"
+
+
+def worded(axis: Axis) -> str:
+    """`Rise of the loss [loss]`."""
+    named = axis.unit and axis.unit.lower() != axis.label.lower()
+    return legible(f"{axis.label} [{axis.unit}]" if named else axis.label, 80)
+
+
+def legible(text: str, most: int = 34) -> str:
+    """Foreign text as a figure can carry it: printable, on one line, its middle left out where it is long."""
+    shown = " ".join(printable(text, 500).split())
+    return shown if len(shown) <= most else f"{shown[: most // 2 - 1]}…{shown[-most // 2 :]}"
 
 
 def within_a_sentence(text: str) -> str:

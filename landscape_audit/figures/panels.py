@@ -7,7 +7,9 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from landscape_audit.detail import Panel, Panels
-from landscape_audit.figures.svg import FAINT, REFERENCE, Canvas, legible, new_canvas, told_apart
+from landscape_audit.figures.lettering import legible
+from landscape_audit.figures.looks import FAINT, REFERENCE, told_apart
+from landscape_audit.figures.svg import Canvas, new_canvas
 from landscape_audit.text import number, printable
 
 if TYPE_CHECKING:

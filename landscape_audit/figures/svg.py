@@ -1,18 +1,17 @@
-"""The only file that knows matplotlib: one style, one place for everything, stable bytes, nothing global touched."""
+"""A figure: one style, one place for everything, stable bytes, nothing global touched."""
 
 from __future__ import annotations
 
 import io
-import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from landscape_audit.figures.dark import dark_style
-from landscape_audit.figures.lettering import SIZE, breadth, columns_of, fitted, lines_of
+from landscape_audit.figures.lettering import SIZE, breadth, columns_of, fitted, lines_of, worded
+from landscape_audit.figures.looks import FAINT, GRID, INK
 from landscape_audit.figures.ticks import numbers, shown_on, write_powers
-from landscape_audit.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,53 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from landscape_audit.detail import Axis
-
-INK = "#1f2937"
-PAPER = "#ffffff"
-FAINT = "#d1d5db"
-GRID = "#eef0f3"
-REFERENCE = "#6b7280"
-
-
-class Look(NamedTuple):
-    """How one meaning is drawn: colour, dash and marker, so that the last two do where the first does not."""
-
-    colour: str
-    dash: str
-    marker: str
-
-
-# One meaning, one look, in every figure. The hues are Okabe & Ito's, which are told apart with any colour vision.
-LOOKS = {
-    "measured": Look("#0072B2", "-", "o"),  # of the checkpoint that the report is about
-    "predicted": Look("#D55E00", "--", ""),  # by a model of the loss, not measured
-    "resolved": Look("#009E73", "-", "D"),  # an eigenvalue with an interval of its own
-    "reference": Look(REFERENCE, ":", ""),  # limits, thresholds, zero
-    "checkpoint": Look(INK, "", "o"),  # filled with paper
-    "A": Look("#0072B2", "-", "o"),  # before; filled
-    "B": Look("#CC79A7", "--", "s"),  # after; hollow. Neither has a colour of better or worse
-    "base": Look("#0072B2", "-", "o"),
-    "SAM": Look("#E69F00", "-.", "s"),
-    "ASAM": Look("#CC79A7", "--", "D"),
-}
-A, B, BASE, SAM, ASAM = (LOOKS[name] for name in ("A", "B", "base", "SAM", "ASAM"))
-COMPARED = (A.colour, B.colour)
-TWINS = {name: LOOKS[name] for name in ("base", "SAM", "ASAM")}
-
-SERIES = (
-    LOOKS["measured"],
-    Look("#E69F00", "-", "^"),
-    Look("#56B4E9", "-.", "D"),
-    Look("#CC79A7", "-", "s"),
-    Look("#0072B2", ":", "v"),
-    Look("#E69F00", "-.", "P"),
-    Look("#56B4E9", ":", "X"),
-    Look("#CC79A7", ":", "h"),
-)
-"""Curves of one figure that are all measured, in order; the first is the one that the figure is about."""
-MEASURED = tuple(look.colour for look in SERIES)
-PREDICTED = LOOKS["predicted"].colour
-RESOLVED = LOOKS["resolved"].colour
 
 WIDTH, HEIGHT = 3.6, 2.6
 """Inches, of everything that may stand beside another figure: letters of 8 points then print at 7.5 in pairs on A4, and
@@ -86,8 +38,6 @@ _BAR = (10.0, 8.0, 4.0)
 
 _LEAST = 86.0
 """Points that the axes are tall at least, however much stands above them."""
-LARGEST = 1e300
-"""What lies beyond is drawn here: matplotlib computes with differences, which must be finite."""
 
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "landscape-audit",
@@ -269,46 +219,3 @@ def new_canvas(width: float = WIDTH, height: float = HEIGHT) -> Iterator[Canvas]
         rcdefaults()  # the user's own code may have chosen a style
         rcParams.update(_STYLE)
         yield Canvas(width, height)
-
-
-def told_apart(group: str, groups: list[str]) -> tuple[str, str]:
-    """The colour of a group and the shape of its points: its own wherever it has one, else by its place."""
-    look = TWINS.get(group, SERIES[groups.index(group) % len(SERIES)])
-    return look.colour, look.marker
-
-
-def worded(axis: Axis) -> str:
-    """`Rise of the loss [loss]`."""
-    named = axis.unit and axis.unit.lower() != axis.label.lower()
-    return legible(f"{axis.label} [{axis.unit}]" if named else axis.label, 80)
-
-
-def legible(text: str, most: int = 34) -> str:
-    """Foreign text as a figure can carry it: printable, on one line, its middle left out where it is long."""
-    shown = " ".join(printable(text, 500).split())
-    return shown if len(shown) <= most else f"{shown[: most // 2 - 1]}…{shown[-most // 2 :]}"
-
-
-def drawable(value: float | None) -> float:
-    """A value as an axis can carry it: nothing at all for one that is not finite, and no more than 1e300."""
-    return math.nan if value is None else max(-LARGEST, min(LARGEST, value))
-
-
-def decades(linthresh: float, low: float, high: float, most: int = 9) -> list[float]:
-    """Ticks of a symmetric log axis: zero, and on both sides powers of ten that the linear middle does not crush."""
-    sides = [(sign, end) for sign, end in ((-1.0, -low), (1.0, high)) if end >= linthresh]
-    first = math.ceil(math.log10(linthresh))
-    last = max((math.floor(math.log10(end)) for _, end in sides), default=first)
-    step = max(1, math.ceil((last - first + 1) * len(sides) / most))
-    powers = [10.0**power for power in range(last, first - 1, -step)]
-    ticks = [sign * power for sign, end in sides for power in powers if power <= end]
-    return sorted({0.0, *(ticks if len(ticks) > 1 else (low, high))})
-
-
-def threshold(values: list[float]) -> float:
-    """Where a symmetric log axis turns linear: at the smallest tenth of what is drawn, not at a single tiny value.
-
-    And not more than fifteen powers of ten below the largest, which is all that a number of the computer's has.
-    """
-    sizes = sorted(abs(value) for value in values if value)
-    return max(sizes[len(sizes) // 10], 1e-15 * sizes[-1]) if sizes else 1.0

@@ -57,13 +57,6 @@ def numbers(ticks: Sequence[float], *, log: bool = False, fewest: int = 2) -> li
     return names
 
 
-def room_on_log(values: Sequence[float]) -> tuple[float, float]:
-    """The ends of a logarithmic axis around positive values, with a little room; they stay finite up to 1e300."""
-    low, high = min(values), max(values)
-    room = 10 ** min(5.0, max(0.18, 0.04 * (math.log10(high) - math.log10(low))))
-    return max(low / room, 1e-305), high * room
-
-
 def _written(tick: float, digits: int) -> str:
     return number(tick, max(digits, 4) if tick == round(tick) else digits)
 

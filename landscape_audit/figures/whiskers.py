@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 from landscape_audit.detail import Bar, Bars
-from landscape_audit.figures.lettering import fitted
-from landscape_audit.figures.svg import LOOKS, PAPER, REFERENCE, Canvas, drawable, legible, new_canvas, told_apart
+from landscape_audit.figures.lettering import fitted, legible
+from landscape_audit.figures.looks import LOOKS, PAPER, REFERENCE, told_apart
+from landscape_audit.figures.scales import drawable
+from landscape_audit.figures.svg import Canvas, new_canvas
 
 MOST = 24
 """Values that a figure can carry; the table beside it has the rest."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from landscape_audit.detail import Line, Mark, Series
+from landscape_audit.figures.lettering import legible
 from landscape_audit.figures.line import alt as described
 from landscape_audit.figures.line import scales
-from landscape_audit.figures.svg import COMPARED, REFERENCE, Canvas, drawable, legible, new_canvas
+from landscape_audit.figures.looks import COMPARED, REFERENCE
+from landscape_audit.figures.scales import drawable
+from landscape_audit.figures.svg import Canvas, new_canvas
 
 
 def overlaid(a: Line, b: Line) -> Line:

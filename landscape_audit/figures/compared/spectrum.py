@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 
 from landscape_audit.detail import Spectrum
+from landscape_audit.figures.looks import COMPARED, REFERENCE
+from landscape_audit.figures.scales import decades, drawable
 from landscape_audit.figures.spectrum import DENSITY, DEPTH
 from landscape_audit.figures.spectrum import alt as described
-from landscape_audit.figures.svg import COMPARED, REFERENCE, Canvas, decades, drawable, new_canvas
+from landscape_audit.figures.svg import Canvas, new_canvas
 
 _HEIGHTS = (0.03, 0.006)
 """Where the eigenvalues that stand out end, as a share of the peak: B's beneath A's, as their values may be alike."""
