@@ -17,6 +17,7 @@ TOGETHER = (
     ("measured", "resolved", "reference"),
     ("A", "B", "reference", "checkpoint"),
     ("base", "SAM", "ASAM", "reference", "checkpoint"),
+    ("worse", "better", "changed", "not settled"),
 )
 """Meanings that may stand in one figure."""
 
@@ -65,7 +66,7 @@ def test_two_meanings_in_one_figure_have_colours_that_every_eye_tells_apart(page
 
 def test_without_any_colour_dash_and_marker_still_tell_meanings_and_curves_apart():
     for group in (*(map(LOOKS.get, names) for names in TOGETHER), SERIES):
-        shapes = [(look.dash, look.marker) for look in group]
+        shapes = [(look.dash, look.marker, look.hollow) for look in group]
         assert len(set(shapes)) == len(shapes)
 
 

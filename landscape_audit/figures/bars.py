@@ -31,15 +31,11 @@ def draw(bars: Bars) -> bytes:
         return whiskers.draw(bars, bars.reference)
     shown = bars.bars[:MOST]
     with new_canvas(height=_AROUND + _ROW * max(2, len(shown))) as canvas:
-        canvas.names = [fitted(legible(bar.label, 60), NAME) for bar in shown] or [""]
         _scale(canvas, bars)
         for place, bar in enumerate(shown):
             _bar(canvas, place, bar, long=bars.axis.scale == "linear")
-        canvas.axes.set_ylim(max(1.5, len(shown) - 0.5), -0.5)
-        canvas.axes.grid(visible=False, axis="y")
+        canvas.rows([fitted(legible(bar.label, 60), NAME) for bar in shown], of=len(bars.bars))
         canvas.label(bars.axis)
-        if len(bars.bars) > MOST:
-            canvas.note(f"the first {MOST} of {len(bars.bars):,}")
         if not shown:
             canvas.note("nothing to draw")
         return canvas.svg()

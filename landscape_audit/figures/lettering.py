@@ -18,8 +18,8 @@ SIZE = 8.0
 
 
 def breadth(text: str) -> float:
-    """Points that `text` is wide in a figure."""
-    return SIZE * sum(map(_advance, text))
+    """Points that `text` is wide in a figure, which is as wide as its widest line."""
+    return SIZE * max(sum(map(_advance, line)) for line in text.split("\n"))
 
 
 def fitted(text: str, most: float) -> str:

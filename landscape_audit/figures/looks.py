@@ -17,6 +17,12 @@ class Look(NamedTuple):
     colour: str
     dash: str
     marker: str
+    hollow: bool = False
+
+    @property
+    def filling(self) -> str:
+        """The colour of a marker's inside."""
+        return PAPER if self.hollow else self.colour
 
 
 # One meaning, one look, in every figure. The hues are Okabe & Ito's, which are told apart with any colour vision.
@@ -25,14 +31,19 @@ LOOKS = {
     "predicted": Look("#D55E00", "--", ""),  # by a model of the loss, not measured
     "resolved": Look("#009E73", "-", "D"),  # an eigenvalue with an interval of its own
     "reference": Look(REFERENCE, ":", ""),  # limits, thresholds, zero
-    "checkpoint": Look(INK, "", "o"),  # filled with paper
-    "A": Look("#0072B2", "-", "o"),  # before; filled
-    "B": Look("#CC79A7", "--", "s"),  # after; hollow. Neither has a colour of better or worse
+    "checkpoint": Look(INK, "", "o", hollow=True),
+    "A": Look("#0072B2", "-", "o"),  # before
+    "B": Look("#CC79A7", "--", "s", hollow=True),  # after. Neither has a colour of better or worse
     "base": Look("#0072B2", "-", "o"),
     "SAM": Look("#E69F00", "-.", "s"),
     "ASAM": Look("#CC79A7", "--", "D"),
+    "worse": Look("#a63c00", "", "s"),  # of a change, in the colours that the page has for it, or nearly
+    "better": Look("#00664b", "", "o"),
+    "changed": Look("#0f5fae", "", "D"),
+    "not settled": Look(REFERENCE, "", "o", hollow=True),
+    "the same": Look(REFERENCE, "", "x"),
 }
-COMPARED = (LOOKS["A"].colour, LOOKS["B"].colour)
+COMPARED = {side: LOOKS[side] for side in "AB"}
 TWINS = {name: LOOKS[name] for name in ("base", "SAM", "ASAM")}
 
 SERIES = (
@@ -48,7 +59,6 @@ SERIES = (
 """Curves of one figure that are all measured, in order; the first is the one that the figure is about."""
 
 
-def told_apart(group: str, groups: list[str]) -> tuple[str, str]:
-    """The colour of a group and the shape of its points: its own wherever it has one, else by its place."""
-    look = TWINS.get(group, SERIES[groups.index(group) % len(SERIES)])
-    return look.colour, look.marker
+def told_apart(group: str, groups: list[str]) -> Look:
+    """The look of a group: its own wherever it has one, else by its place."""
+    return TWINS.get(group, SERIES[groups.index(group) % len(SERIES)])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from landscape_audit.detail import Panel, Panels
 from landscape_audit.figures.lettering import legible
-from landscape_audit.figures.looks import FAINT, REFERENCE, told_apart
+from landscape_audit.figures.looks import FAINT, PAPER, REFERENCE, told_apart
 from landscape_audit.figures.svg import Canvas, new_canvas
 from landscape_audit.text import number, printable
 
@@ -63,11 +63,11 @@ def _one(axes: Axes, panels: Panels, panel: Panel) -> None:
     for repeat in zip(*panel.values, strict=True):
         axes.plot(range(len(repeat)), [_drawn(value) for value in repeat], color=FAINT, linewidth=0.9)
     for place, (group, values) in enumerate(zip(panels.groups, panel.values, strict=True)):
-        colour, marker = told_apart(group, list(panels.groups))
+        look = told_apart(group, list(panels.groups))
         finite = [value for value in values if value is not None]
-        axes.plot([place] * len(finite), finite, marker, color=colour, markersize=4.5, markeredgecolor="white")
+        axes.plot([place] * len(finite), finite, look.marker, color=look.colour, markersize=4.5, markeredgecolor=PAPER)
         if (middle := mean(values)) is not None:
-            axes.hlines(middle, place - 0.32, place + 0.32, color=colour, linewidth=2.6)
+            axes.hlines(middle, place - 0.32, place + 0.32, color=look.colour, linewidth=2.6)
     if panel.mark is not None and panel.mark.y is not None:
         axes.axhline(panel.mark.y, color=REFERENCE, linewidth=1, linestyle=":")
     axes.set_xlim(-0.6, len(panels.groups) - 0.4)

@@ -36,6 +36,8 @@ _BESIDE = 36.0
 _BAR = (10.0, 8.0, 4.0)
 """Points before a colour bar, of it, and between it and its numbers."""
 
+_GAP = 11.0
+"""Points between the axes and the words beside them: as much as an arrow takes."""
 _LEAST = 86.0
 """Points that the axes are tall at least, however much stands above them."""
 
@@ -98,6 +100,7 @@ class Canvas:
         self.axes.set_axisbelow(True)
         self.square = False
         self.names: list[str] = []
+        self.beside: list[str] = []
         self._x = self._y = ""
         self._notes: list[str] = []
         self._bar: tuple[QuadContourSet, list[float], str] | None = None
@@ -106,6 +109,14 @@ class Canvas:
         """The axes named, with units, on their scales."""
         self._x = worded(x)
         self._y = worded(y) if y else ""
+
+    def rows(self, names: list[str], *, of: int) -> None:
+        """A named row for each, the first on top; a note says of how many these are the first."""
+        self.names = names or [""]
+        self.axes.set_ylim(max(1.5, len(names) - 0.5), -0.5)
+        self.axes.grid(visible=False, axis="y")
+        if of > len(names):
+            self.note(f"the first {len(names)} of {of:,}")
 
     def note(self, text: str) -> None:
         """A line above the figure that says what it leaves out."""
@@ -173,7 +184,7 @@ class Canvas:
             self.axes.set_yticks(ticks, names)
         self.axes.minorticks_off()
         left = _EDGE + max(map(breadth, names), default=0.0) + 6
-        right = _EDGE + self._beside()
+        right = _EDGE + self._right()
         wide = self.width - left - right
         if self.square:
             (x0, x1), (y0, y1) = self.axes.get_xlim(), self.axes.get_ylim()
@@ -182,11 +193,20 @@ class Canvas:
         self.axes.set_position(self._box(left, foot, wide, tall))
         self.axes.set_xticks(*shown_on(self.axes.xaxis, wide))
         self.axes.minorticks_off()
+        for row, text in enumerate(self.beside):
+            self._write(left + wide + _GAP, foot + tall * self._height_of(row), text, ha="left", va="center")
         if self._bar:
             self._draw_bar(left + wide + _BAR[0], foot, tall)
 
-    def _beside(self) -> float:
-        """Points beside the axes: for a colour bar, its numbers and its name, or for half of the last number."""
+    def _height_of(self, row: int) -> float:
+        """Where a row is, as a share of the axes."""
+        foot, top = self.axes.get_ylim()
+        return (row - foot) / (top - foot)
+
+    def _right(self) -> float:
+        """Points beside the axes: for words, for a colour bar, its numbers and its name, or for half of a number."""
+        if self.beside:
+            return _GAP + max(map(breadth, self.beside))
         if self._bar is None:
             return 10
         return sum(_BAR) + max(map(breadth, numbers(self._bar[1])), default=0.0) + _LINE
@@ -200,7 +220,7 @@ class Canvas:
         bar.set_ticks(ticks, labels=numbers(ticks))
         bar.minorticks_off()
         bar.outline.set_visible(False)
-        right = left - _BAR[0] + self._beside() - _LINE + 3
+        right = left - _BAR[0] + self._right() - _LINE + 3
         self._write(right, foot + tall / 2, fitted(name, self.height - foot), rotation=90, ha="left", va="center")
 
     def _box(self, left: float, foot: float, wide: float, tall: float) -> tuple[float, float, float, float]:
