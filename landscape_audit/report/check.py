@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from landscape_audit.detail import Decision, Detail, Known, Panels, Surface, Table, Unknown
 from landscape_audit.estimate import Estimate, Label
 from landscape_audit.figures import drawn
-from landscape_audit.figures.decision import Ladder, alt, ladder
 from landscape_audit.ids import ANY, HEADLINES, declared, word_of
 from landscape_audit.report.anchor import anchor
 from landscape_audit.report.cost import in_gradients
+from landscape_audit.report.decision import Ladder, alt, ladder
 from landscape_audit.report.estimate import EstimateView, estimate_of, estimates_table
 from landscape_audit.report.scene import SceneView, scene_of
 from landscape_audit.report.tables import TableView, numbers_behind, table_of
