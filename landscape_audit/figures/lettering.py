@@ -42,8 +42,7 @@ def lines_of(text: str, most: float) -> str:
 
 def worded(axis: Axis) -> str:
     """`Rise of the loss [loss]`."""
-    named = axis.unit and axis.unit.lower() != axis.label.lower()
-    return legible(f"{axis.label} [{axis.unit}]" if named else axis.label, 80)
+    return legible(f"{axis.label} [{axis.own_unit}]" if axis.own_unit else axis.label, 80)
 
 
 def legible(text: str, most: int = 34) -> str:

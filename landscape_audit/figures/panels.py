@@ -76,8 +76,7 @@ def _one(axes: Axes, panels: Panels, panel: Panel) -> None:
     axes.margins(y=0.12)
     axes.locator_params(axis="y", nbins=5)
     axes.yaxis.set_major_formatter(lambda value, _: number(value, 3))
-    has_unit = panel.axis.unit and panel.axis.unit.lower() != panel.axis.label.lower()
-    unit = textwrap.wrap(f"[{legible(panel.axis.unit, 34)}]", 20) if has_unit else []
+    unit = textwrap.wrap(f"[{legible(panel.axis.own_unit, 34)}]", 20) if panel.axis.own_unit else []
     lines = [legible(panel.axis.label, 20), *unit, "", ""][:3]
     axes.set_title("\n".join(lines), fontsize=8, loc="left")
 
