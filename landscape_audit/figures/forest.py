@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from landscape_audit.detail import Axis
 from landscape_audit.estimate import Estimate
-from landscape_audit.figures.lettering import legible
+from landscape_audit.figures.lettering import fitted, legible
 from landscape_audit.figures.looks import LOOKS
 from landscape_audit.figures.svg import Canvas, new_canvas
 from landscape_audit.figures.whiskers import Reach, reference_line, whisker
@@ -24,7 +24,8 @@ FARTHEST = 100.0
 WIDTH = 6.3
 """Inches: it stands alone, with words on both sides."""
 _LINE = 30
-"""Characters of a name on one of its two lines."""
+_WIDEST = 165.0
+"""Characters of a name on one of its two lines, and points that these may take."""
 
 Standing = Literal["worse", "better", "changed", "not settled", "the same"]
 
@@ -63,7 +64,8 @@ def alt(rows: Sequence[Row]) -> str:
 
 
 def _wrapped(name: str) -> str:
-    return textwrap.fill(legible(name, 2 * _LINE), _LINE, break_on_hyphens=False)
+    lines = textwrap.wrap(legible(name, 2 * _LINE), _LINE, break_on_hyphens=False, max_lines=2, placeholder="…")
+    return "\n".join(fitted(line, _WIDEST) for line in lines)
 
 
 def _span(rows: Sequence[Row]) -> tuple[float, float]:

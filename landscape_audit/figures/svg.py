@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from landscape_audit.figures.dark import dark_style
 from landscape_audit.figures.lettering import SIZE, breadth, columns_of, fitted, lines_of, worded
 from landscape_audit.figures.looks import FAINT, GRID, INK
-from landscape_audit.figures.ticks import numbers, shown_on, write_powers
+from landscape_audit.figures.ticks import numbers, shown_on
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,8 +29,8 @@ _FAMILIES = b"font-family: Audit, 'DejaVu Sans', Verdana, sans-serif"
 
 _NO_METADATA: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
-_EDGE = 4.0
-_LINE = 11.5
+EDGE = 4.0
+LINE = 11.5
 _BESIDE = 36.0
 """Points: around a figure, from line to line of words, and of a legend's entry that is not its words."""
 _BAR = (10.0, 8.0, 4.0)
@@ -130,8 +130,6 @@ class Canvas:
         """The bytes of the picture: the same for the same drawing."""
         if self._x:
             self._lay_out()
-        else:
-            self._leave_layout_to_matplotlib()
         stream = io.BytesIO()
         with warnings.catch_warnings():
             # Names may be in any script: the reader's own fonts draw what this one lacks.
@@ -142,32 +140,25 @@ class Canvas:
         return picture.replace(b"</style>", dark_style() + b"</style>", 1)
 
     def _lay_out(self) -> None:
-        whole = self.width - 2 * _EDGE
+        whole = self.width - 2 * EDGE
         titles = [lines_of(text, whole) for text in (self._y, *self._notes) if text]
         handles, labels = self.axes.get_legend_handles_labels()
         if (own := self.axes.get_legend()) is not None:
             own.remove()
         columns = columns_of(labels, _BESIDE, whole)
-        head = _LINE * (sum(title.count("\n") + 1 for title in titles) + -(-len(labels) // columns)) + 2 * _EDGE
+        head = LINE * (sum(title.count("\n") + 1 for title in titles) + -(-len(labels) // columns)) + 2 * EDGE
         below = lines_of(self._x, whole)
-        foot = _LINE * (below.count("\n") + 2) + 2 * _EDGE
+        foot = LINE * (below.count("\n") + 2) + 2 * EDGE
         self._resize(max(self.height, head + foot + _LEAST))
         self._place(head, foot)
-        self._write(self.width / 2, _EDGE, below, ha="center", va="bottom")
-        top = self.height - _EDGE
+        self.write(self.width / 2, EDGE, below, ha="center", va="bottom")
+        top = self.height - EDGE
         for title in titles:
-            self._write(_EDGE, top, title, ha="left", va="top")
-            top -= _LINE * (title.count("\n") + 1)
+            self.write(EDGE, top, title, ha="left", va="top")
+            top -= LINE * (title.count("\n") + 1)
         if labels:
-            corner = (_EDGE / self.width, top / self.height)
+            corner = (EDGE / self.width, top / self.height)
             self.figure.legend(handles, labels, loc="upper left", bbox_to_anchor=corner, ncols=columns)
-
-    def _leave_layout_to_matplotlib(self) -> None:
-        """For a figure of several axes, or of one whose words are not where they are in all others."""
-        self.figure.set_layout_engine("constrained")
-        for axes in self.figure.axes:
-            for axis in (axes.xaxis, axes.yaxis):
-                write_powers(axis)
 
     def _resize(self, height: float) -> None:
         self.height = height
@@ -177,24 +168,29 @@ class Canvas:
         """The axes where words leave room, and numbers along them."""
         tall = self.height - head - foot
         if self.names:
-            self.axes.set_yticks(range(len(self.names)), self.names, parse_math=False)
+            self.axes.set_yticks([])
             names = self.names
         else:
             ticks, names = shown_on(self.axes.yaxis, tall)
             self.axes.set_yticks(ticks, names)
         self.axes.minorticks_off()
-        left = _EDGE + max(map(breadth, names), default=0.0) + 6
-        right = _EDGE + self._right()
+        left = EDGE + max(map(breadth, names), default=0.0) + 6
+        right = EDGE + self._right()
         wide = self.width - left - right
         if self.square:
             (x0, x1), (y0, y1) = self.axes.get_xlim(), self.axes.get_ylim()
             scale = min(wide / (x1 - x0), tall / (y1 - y0))
             wide, tall = scale * (x1 - x0), scale * (y1 - y0)
-        self.axes.set_position(self._box(left, foot, wide, tall))
+        self.axes.set_position(self.box(left, foot, wide, tall))
         self.axes.set_xticks(*shown_on(self.axes.xaxis, wide))
         self.axes.minorticks_off()
+        for row, name in enumerate(self.names):
+            middle = foot + tall * self._height_of(row)
+            lines = name.split("\n")  # each by itself, as matplotlib has other widths for letters that it lacks
+            for line, text in enumerate(lines):
+                self.write(left - 4, middle + LINE * ((len(lines) - 1) / 2 - line), text, ha="right", va="center")
         for row, text in enumerate(self.beside):
-            self._write(left + wide + _GAP, foot + tall * self._height_of(row), text, ha="left", va="center")
+            self.write(left + wide + _GAP, foot + tall * self._height_of(row), text, ha="left", va="center")
         if self._bar:
             self._draw_bar(left + wide + _BAR[0], foot, tall)
 
@@ -209,24 +205,26 @@ class Canvas:
             return _GAP + max(map(breadth, self.beside))
         if self._bar is None:
             return 10
-        return sum(_BAR) + max(map(breadth, numbers(self._bar[1])), default=0.0) + _LINE
+        return sum(_BAR) + max(map(breadth, numbers(self._bar[1])), default=0.0) + LINE
 
     def _draw_bar(self, left: float, foot: float, tall: float) -> None:
         if self._bar is None:
             return
         filled, ticks, name = self._bar
-        place = self.figure.add_axes(self._box(left, foot, _BAR[1], tall))
+        place = self.figure.add_axes(self.box(left, foot, _BAR[1], tall))
         bar = self.figure.colorbar(filled, cax=place)
         bar.set_ticks(ticks, labels=numbers(ticks))
         bar.minorticks_off()
         bar.outline.set_visible(False)
-        right = left - _BAR[0] + self._right() - _LINE + 3
-        self._write(right, foot + tall / 2, fitted(name, self.height - foot), rotation=90, ha="left", va="center")
+        right = left - _BAR[0] + self._right() - LINE + 3
+        self.write(right, foot + tall / 2, fitted(name, self.height - foot), rotation=90, ha="left", va="center")
 
-    def _box(self, left: float, foot: float, wide: float, tall: float) -> tuple[float, float, float, float]:
+    def box(self, left: float, foot: float, wide: float, tall: float) -> tuple[float, float, float, float]:
+        """Points as shares of the figure, which is how axes are placed."""
         return left / self.width, foot / self.height, wide / self.width, tall / self.height
 
-    def _write(self, x: float, y: float, text: str, **placed: Any) -> None:
+    def write(self, x: float, y: float, text: str, **placed: Any) -> None:
+        """Words at a place, in points from the lower left."""
         self.figure.text(x / self.width, y / self.height, text, **placed)
 
 
