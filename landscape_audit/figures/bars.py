@@ -11,15 +11,12 @@ from landscape_audit.figures.lettering import fitted, legible, within_a_sentence
 from landscape_audit.figures.looks import FAINT, INK, LOOKS, REFERENCE
 from landscape_audit.figures.scales import decades, drawable, room_on_log, threshold
 from landscape_audit.figures.svg import Canvas, new_canvas
+from landscape_audit.figures.whiskers import MOST, NAME
 from landscape_audit.text import count, number, printable
 
-MOST = 24
-"""Bars that a figure can carry; the table beside it has the rest."""
 _ROW = 0.2
 _AROUND = 0.75
 """Inches that a bar is given, and all of them together for what stands around."""
-NAME = 100.0
-"""Points that names may take: a third of the figure and a little more."""
 
 
 def draw(bars: Bars) -> bytes:

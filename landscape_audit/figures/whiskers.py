@@ -13,9 +13,9 @@ from landscape_audit.figures.scales import drawable
 from landscape_audit.figures.svg import Canvas, new_canvas
 
 MOST = 24
-"""Values that a figure can carry; the table beside it has the rest."""
-_NAME = 110.0
-"""Points that names may take."""
+"""Named values that a figure can carry; the table beside it has the rest."""
+NAME = 100.0
+"""Points that names may take: a third of the figure and a little more."""
 
 
 class Reach(NamedTuple):
@@ -51,7 +51,7 @@ def draw(bars: Bars, reference: float) -> bytes:
                 canvas.axes.text(ends[0], place, " no finite value", va="center", color=REFERENCE, style="italic")
             else:
                 whisker(canvas, place, Reach.of(bar), ends, told_apart(bar.group, groups))
-        canvas.rows([fitted(legible(bar.label, 60), _NAME) for bar in shown], of=len(bars.bars))
+        canvas.rows([fitted(legible(bar.label, 60), NAME) for bar in shown], of=len(bars.bars))
         canvas.label(bars.axis)
         return canvas.svg()
 

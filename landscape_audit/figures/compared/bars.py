@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from landscape_audit.detail import Bar, Bars
-from landscape_audit.figures.bars import NAME
 from landscape_audit.figures.lettering import fitted, legible
 from landscape_audit.figures.looks import COMPARED, INK
 from landscape_audit.figures.svg import new_canvas
+from landscape_audit.figures.whiskers import NAME
 from landscape_audit.text import number, printable
 
 MOST = 20
