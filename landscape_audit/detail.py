@@ -22,6 +22,11 @@ class Axis(Record):
     unit: str = ""
     scale: Literal["linear", "log", "symlog"] = "linear"
 
+    @property
+    def own_unit(self) -> str:
+        """The unit, where the label does not say it already."""
+        return "" if self.unit.lower() == self.label.lower() else self.unit
+
 
 class Mark(Record):
     """A reference line across a figure, or a point on it where both coordinates are given."""

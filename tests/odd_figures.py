@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from landscape_audit.detail import Axis, Bar, Bars, Detail, Line, Mark, Series, Spectrum, Surface
+from landscape_audit.detail import Axis, Bar, Bars, Detail, Line, Mark, Panel, Panels, Series, Spectrum, Surface
 
 LOSS = Axis(label="Rise of the loss", unit="loss")
 SYMLOG = Axis(label="Loss gained", unit="loss", scale="symlog")
@@ -14,6 +14,7 @@ TENSOR = "model.encoder.layers.17.self_attention.output." * 4 + "projection.weig
 HEBREW = "שכבה.משקל"
 ARABIC = "طبقة.وزن"
 CHINESE = "编码器.层.权重" * 6
+FOREIGN = (TENSOR, HEBREW, CHINESE)
 
 
 def curve(y: tuple[float | None, ...], axis: Axis = LOSS, x: tuple[float, ...] = FIVE, **more: object) -> Line:
@@ -26,6 +27,13 @@ def bars(*values: float | None, axis: Axis = LOSS, names: tuple[str, ...] = ()) 
         Bar(label=name, value=value) for name, value in zip(names or map(str, range(len(values))), values, strict=True)
     )
     return Bars(name="b", title="Bars", finding="", axis=axis, bars=found)
+
+
+def panels(*values: tuple[float | None, ...], many: int, groups: tuple[str, ...] = ("base", "SAM", "ASAM")) -> Panels:
+    panel = Panel(
+        axis=Axis(label="λ_max", unit="loss per unit of parameter²"), values=values, mark=Mark(label="start", y=1.5)
+    )
+    return Panels(name="t", title="Twins", finding="", groups=groups, repeat="seed", panels=(panel,) * many)
 
 
 def plane(z: tuple[tuple[float | None, ...], ...], axis: Axis = LOG) -> Surface:
@@ -88,6 +96,11 @@ ODD: dict[str, Detail] = {
     "three thousand layers": bars(
         *(1.0 / (k + 1) for k in range(3000)), names=tuple(f"{TENSOR}.{k}" for k in range(3000))
     ),
+    "ratios that are not known": bars(1e-300, None, 1.7e308, names=FOREIGN).model_copy(
+        update={"reference": 1.0}
+    ),
+    "six panels": panels((1.1, 1.2), (1.3, None), (1.2, 1e4), many=6),
+    "seven panels of 1e308": panels((1e308, 1.0), (None, None), (0.0, -1e308), many=7, groups=FOREIGN),
     "a plane without a value": plane(flat(None)),
     "a plane that is flat": plane(flat(4.17)),
     "a plane of zeros": plane(flat(0.0)),

@@ -7,16 +7,17 @@ import itertools
 import numpy as np
 import pytest
 
-from landscape_audit.figures import svg
+from landscape_audit.figures import looks
 from landscape_audit.figures.dark import DARK, DARK_PAPER
+from landscape_audit.figures.looks import LOOKS, SERIES
 from landscape_audit.figures.surface import EMPTY
-from landscape_audit.figures.svg import LOOKS, SERIES
 
 TOGETHER = (
     ("measured", "predicted", "reference", "checkpoint"),
     ("measured", "resolved", "reference"),
     ("A", "B", "reference", "checkpoint"),
     ("base", "SAM", "ASAM", "reference", "checkpoint"),
+    ("worse", "better", "changed", "not settled"),
 )
 """Meanings that may stand in one figure."""
 
@@ -65,17 +66,23 @@ def test_two_meanings_in_one_figure_have_colours_that_every_eye_tells_apart(page
 
 def test_without_any_colour_dash_and_marker_still_tell_meanings_and_curves_apart():
     for group in (*(map(LOOKS.get, names) for names in TOGETHER), SERIES):
-        shapes = [(look.dash, look.marker) for look in group]
+        shapes = [(look.dash, look.marker, look.hollow) for look in group]
         assert len(set(shapes)) == len(shapes)
 
 
 def test_every_colour_has_one_that_reads_in_the_dark():
-    named = {look.colour for look in (*LOOKS.values(), *SERIES)} | {svg.INK, svg.PAPER, svg.FAINT, svg.GRID, EMPTY}
+    named = {look.colour for look in (*LOOKS.values(), *SERIES)} | {
+        looks.INK,
+        looks.PAPER,
+        looks.FAINT,
+        looks.GRID,
+        EMPTY,
+    }
     assert {colour.lower() for colour in named} == set(DARK)
     assert all(contrast(as_in_the_dark(look.colour), DARK_PAPER) >= 4.5 for look in (*LOOKS.values(), *SERIES))
-    assert contrast(as_in_the_dark(svg.INK), DARK_PAPER) >= 7
+    assert contrast(as_in_the_dark(looks.INK), DARK_PAPER) >= 7
 
 
 def test_what_judges_a_checkpoint_stands_out_from_its_paper():
     for name in ("measured", "predicted", "resolved", "reference", "checkpoint", "A"):
-        assert contrast(LOOKS[name].colour, svg.PAPER) >= 3, name  # WCAG 2.2, 1.4.11
+        assert contrast(LOOKS[name].colour, looks.PAPER) >= 3, name  # WCAG 2.2, 1.4.11

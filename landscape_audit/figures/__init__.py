@@ -1,4 +1,4 @@
-"""Drawings: one file a detail kind. Only svg.py imports matplotlib, and only when something is drawn."""
+"""Drawings: one file a detail kind, all on the canvas of svg.py. matplotlib is imported when one is drawn."""
 
 from __future__ import annotations
 

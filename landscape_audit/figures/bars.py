@@ -7,30 +7,16 @@ from typing import Any
 
 from landscape_audit.detail import Bar, Bars
 from landscape_audit.figures import whiskers
-from landscape_audit.figures.lettering import fitted, within_a_sentence
-from landscape_audit.figures.svg import (
-    FAINT,
-    INK,
-    LOOKS,
-    REFERENCE,
-    Canvas,
-    decades,
-    drawable,
-    legible,
-    new_canvas,
-    threshold,
-    worded,
-)
-from landscape_audit.figures.ticks import room_on_log
+from landscape_audit.figures.lettering import fitted, legible, within_a_sentence, worded
+from landscape_audit.figures.looks import FAINT, INK, LOOKS, REFERENCE
+from landscape_audit.figures.scales import decades, drawable, room_on_log, threshold
+from landscape_audit.figures.svg import Canvas, new_canvas
+from landscape_audit.figures.whiskers import MOST, NAME
 from landscape_audit.text import count, number, printable
 
-MOST = 24
-"""Bars that a figure can carry; the table beside it has the rest."""
 _ROW = 0.2
 _AROUND = 0.75
 """Inches that a bar is given, and all of them together for what stands around."""
-NAME = 100.0
-"""Points that names may take: a third of the figure and a little more."""
 
 
 def draw(bars: Bars) -> bytes:
@@ -42,15 +28,11 @@ def draw(bars: Bars) -> bytes:
         return whiskers.draw(bars, bars.reference)
     shown = bars.bars[:MOST]
     with new_canvas(height=_AROUND + _ROW * max(2, len(shown))) as canvas:
-        canvas.names = [fitted(legible(bar.label, 60), NAME) for bar in shown] or [""]
         _scale(canvas, bars)
         for place, bar in enumerate(shown):
             _bar(canvas, place, bar, long=bars.axis.scale == "linear")
-        canvas.axes.set_ylim(max(1.5, len(shown) - 0.5), -0.5)
-        canvas.axes.grid(visible=False, axis="y")
+        canvas.rows([fitted(legible(bar.label, 60), NAME) for bar in shown], of=len(bars.bars))
         canvas.label(bars.axis)
-        if len(bars.bars) > MOST:
-            canvas.note(f"the first {MOST} of {len(bars.bars):,}")
         if not shown:
             canvas.note("nothing to draw")
         return canvas.svg()

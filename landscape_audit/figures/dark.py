@@ -16,8 +16,11 @@ DARK = {
     "#cc79a7": "#ff9fd8",
     "#e69f00": "#f2b735",
     "#56b4e9": "#a9dcff",
+    "#a63c00": "#ff9d66",  # worse, better, changed
+    "#00664b": "#58d1ac",
+    "#0f5fae": "#7cc0f2",
 }
-"""Of every colour that svg.py names, the one that does its work on a dark page; a surface's own colours stay."""
+"""Of every colour that looks.py names, the one that does its work on a dark page; a surface's own colours stay."""
 
 
 def dark_style() -> bytes:

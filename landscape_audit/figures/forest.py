@@ -6,10 +6,14 @@ import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
+from landscape_audit.detail import Axis
 from landscape_audit.estimate import Estimate
-from landscape_audit.figures.svg import INK, REFERENCE, Canvas, legible, new_canvas
+from landscape_audit.figures.lettering import fitted, legible
+from landscape_audit.figures.looks import LOOKS
+from landscape_audit.figures.svg import Canvas, new_canvas
+from landscape_audit.figures.whiskers import Reach, reference_line, whisker
 from landscape_audit.intervals import with_interval
 from landscape_audit.text import count
 
@@ -17,17 +21,13 @@ MOST = 20
 """Rows that a figure can carry; the table behind it has the rest."""
 FARTHEST = 100.0
 """Ratios beyond it, and beyond its reciprocal, end in an arrow: they would crush every other."""
+WIDTH = 6.3
+"""Inches: it stands alone, with words on both sides."""
 _LINE = 30
+_WIDEST = 165.0
+"""Characters of a name on one of its two lines, and points that these may take."""
 
 Standing = Literal["worse", "better", "changed", "not settled", "the same"]
-STANDINGS: dict[Standing, tuple[str, str, str]] = {
-    "worse": ("s", "#a63c00", "#a63c00"),
-    "better": ("o", "#00664b", "#00664b"),
-    "changed": ("D", "#0b5a8f", "#0b5a8f"),
-    "not settled": ("o", REFERENCE, "white"),
-    "the same": ("x", REFERENCE, REFERENCE),
-}
-"""Marker, colour and filling. The shapes alone tell them apart, also in grey."""
 
 
 @dataclass(frozen=True)
@@ -42,23 +42,16 @@ class Row:
 def draw(rows: Sequence[Row]) -> bytes:
     """A row a number, the first on top, with its ratio in words beside it and a line where nothing changes."""
     shown = rows[:MOST]
-    with new_canvas(width=6.3, height=1.1 + 0.3 * max(3, len(shown))) as canvas:
-        axes = canvas.axes
-        axes.set_xscale("log")
-        low, high = _span(shown)
-        axes.set_xlim(low, high)
-        axes.axvline(1.0, color=INK, linewidth=1)
+    with new_canvas(width=WIDTH, height=0.8 + 0.3 * max(3, len(shown))) as canvas:
+        canvas.axes.set_xscale("log")
+        ends = _span(shown)
+        canvas.axes.set_xlim(ends)
+        reference_line(canvas, 1.0)
         for place, row in enumerate(shown):
-            _drawn(canvas, place, row, (low, high))
-        axes.set_ylim(len(shown) - 0.4, -0.6)
-        axes.set_yticks(range(len(shown)), [_wrapped(row.name) for row in shown], parse_math=False)
-        words = axes.secondary_yaxis("right")
-        words.set_yticks(range(len(shown)), [with_interval(row.ratio, 3) for row in shown])
-        words.tick_params(pad=11)  # room for an arrow
-        words.spines["right"].set_visible(False)
-        axes.spines["left"].set_visible(False)
-        axes.grid(visible=False, axis="y")
-        axes.set_xlabel("B / A")
+            whisker(canvas, place, Reach.of(row.ratio), ends, LOOKS[row.standing])
+        canvas.rows([_wrapped(row.name) for row in shown], of=len(shown))
+        canvas.beside = [with_interval(row.ratio, 3) for row in shown]
+        canvas.label(Axis(label="B / A", scale="log"))
         _legend(canvas, shown)
         return canvas.svg()
 
@@ -70,30 +63,9 @@ def alt(rows: Sequence[Row]) -> str:
     return f"Each number of B divided by that of A. {first}{more}."
 
 
-def _drawn(canvas: Canvas, place: int, row: Row, span: tuple[float, float]) -> None:
-    marker, colour, filling = STANDINGS[row.standing]
-    low, high = span
-    left = low if row.ratio.low is None else max(row.ratio.low, low)
-    right = high if row.ratio.high is None else min(row.ratio.high, high)
-    canvas.axes.hlines(place, left, right, color=colour, linewidth=1.8)
-    for cut, end, arrow in (
-        (_beyond(row.ratio.low, low, -1), left, "<"),
-        (_beyond(row.ratio.high, high, 1), right, ">"),
-    ):
-        if cut:
-            canvas.axes.plot([end], [place], arrow, color=colour, markersize=5, clip_on=False)
-    value = row.ratio.value or 1.0
-    if low <= value <= high:
-        canvas.axes.plot([value], [place], marker, color=colour, markerfacecolor=filling, markersize=6, zorder=4)
-
-
 def _wrapped(name: str) -> str:
-    """A name on two lines at most."""
-    return textwrap.fill(legible(name, 2 * _LINE), _LINE, break_on_hyphens=False)
-
-
-def _beyond(end: float | None, edge: float, side: int) -> bool:
-    return end is None or side * end > side * edge
+    lines = textwrap.wrap(legible(name, 2 * _LINE), _LINE, break_on_hyphens=False, max_lines=2, placeholder="…")
+    return "\n".join(fitted(line, _WIDEST) for line in lines)
 
 
 def _span(rows: Sequence[Row]) -> tuple[float, float]:
@@ -105,7 +77,9 @@ def _span(rows: Sequence[Row]) -> tuple[float, float]:
 
 
 def _legend(canvas: Canvas, rows: Sequence[Row]) -> None:
-    for standing, (marker, colour, filling) in STANDINGS.items():
+    for standing in get_args(Standing):
         if any(row.standing == standing for row in rows):
-            canvas.axes.plot([], [], marker, color=colour, markerfacecolor=filling, markersize=6, label=standing)
-    canvas.figure.legend(loc="outside upper right", ncols=len(STANDINGS))
+            look = LOOKS[standing]
+            canvas.axes.plot(
+                [], [], look.marker, color=look.colour, markerfacecolor=look.filling, markersize=5.5, label=standing
+            )

@@ -6,14 +6,20 @@ import functools
 import itertools
 import unicodedata
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from landscape_audit.text import printable
+
+if TYPE_CHECKING:
+    from landscape_audit.detail import Axis
 
 SIZE = 8.0
 """Points, of every letter in every figure: a figure is drawn as small as this lets it be read."""
 
 
 def breadth(text: str) -> float:
-    """Points that `text` is wide in a figure."""
-    return SIZE * sum(map(_advance, text))
+    """Points that `text` is wide in a figure, which is as wide as its widest line."""
+    return SIZE * max(sum(map(_advance, line)) for line in text.split("\n"))
 
 
 def fitted(text: str, most: float) -> str:
@@ -32,6 +38,17 @@ def lines_of(text: str, most: float) -> str:
     if breadth(text) <= most or not bracket:
         return fitted(text, most)
     return f"{fitted(name, most)}\n{fitted(bracket[1:] + unit, most)}"
+
+
+def worded(axis: Axis) -> str:
+    """`Rise of the loss [loss]`."""
+    return legible(f"{axis.label} [{axis.own_unit}]" if axis.own_unit else axis.label, 80)
+
+
+def legible(text: str, most: int = 34) -> str:
+    """Foreign text as a figure can carry it: printable, on one line, its middle left out where it is long."""
+    shown = " ".join(printable(text, 500).split())
+    return shown if len(shown) <= most else f"{shown[: most // 2 - 1]}…{shown[-most // 2 :]}"
 
 
 def within_a_sentence(text: str) -> str:

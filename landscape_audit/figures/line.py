@@ -5,22 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from landscape_audit.detail import Line, Series
-from landscape_audit.figures.lettering import within_a_sentence
-from landscape_audit.figures.svg import (
-    LARGEST,
-    LOOKS,
-    PAPER,
-    SERIES,
-    Canvas,
-    Look,
-    decades,
-    drawable,
-    legible,
-    new_canvas,
-    threshold,
-    worded,
-)
-from landscape_audit.figures.ticks import numbers, room_on_log
+from landscape_audit.figures.lettering import legible, within_a_sentence, worded
+from landscape_audit.figures.looks import LOOKS, PAPER, SERIES, Look
+from landscape_audit.figures.scales import LARGEST, decades, drawable, room_on_log, threshold
+from landscape_audit.figures.svg import Canvas, new_canvas
+from landscape_audit.figures.ticks import numbers
 from landscape_audit.text import count, number
 
 SPARSE = 24

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 
 from landscape_audit.detail import Axis, Bar, Spectrum
-from landscape_audit.figures.svg import INK, LOOKS, Canvas, decades, drawable, new_canvas
+from landscape_audit.figures.looks import INK, LOOKS
+from landscape_audit.figures.scales import decades, drawable
+from landscape_audit.figures.svg import Canvas, new_canvas
 from landscape_audit.figures.ticks import numbers
 from landscape_audit.text import count, number
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from landscape_audit.detail import Ring, Surface
-from landscape_audit.figures.lettering import SIZE, within_a_sentence
-from landscape_audit.figures.svg import INK, PAPER, REFERENCE, Canvas, legible, new_canvas, worded
+from landscape_audit.figures.lettering import SIZE, legible, within_a_sentence, worded
+from landscape_audit.figures.looks import INK, PAPER, REFERENCE
+from landscape_audit.figures.svg import Canvas, new_canvas
 from landscape_audit.figures.ticks import numbers
 from landscape_audit.text import number
 

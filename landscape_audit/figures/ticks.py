@@ -35,19 +35,6 @@ def shown_on(axis: XAxis | YAxis, length: float) -> tuple[list[float], list[str]
     return ticks[:1], names[:1]
 
 
-def write_powers(axis: XAxis | YAxis, most: int = 5) -> None:
-    """Numbers of this report on a logarithmic axis, where names do not stand: matplotlib would write formulas."""
-    from matplotlib.ticker import FixedFormatter
-
-    if axis.get_scale() not in {"log", "symlog"} or isinstance(axis.get_major_formatter(), FixedFormatter):
-        return
-    low, high = axis.get_view_interval()
-    found = _candidates(axis, most) if axis.get_scale() == "log" else axis.get_majorticklocs()
-    ticks = [float(tick) for tick in found if low <= tick <= high]
-    axis.set_ticks(ticks, numbers(ticks, log=True))
-    axis.minorticks_off()
-
-
 def numbers(ticks: Sequence[float], *, log: bool = False, fewest: int = 2) -> list[str]:
     """The numbers of ticks, with as few digits as tell them apart; far powers of ten on a logarithmic axis as such."""
     for digits in range(fewest, 13):
@@ -55,13 +42,6 @@ def numbers(ticks: Sequence[float], *, log: bool = False, fewest: int = 2) -> li
         if len(set(names)) == len(names):
             break
     return names
-
-
-def room_on_log(values: Sequence[float]) -> tuple[float, float]:
-    """The ends of a logarithmic axis around positive values, with a little room; they stay finite up to 1e300."""
-    low, high = min(values), max(values)
-    room = 10 ** min(5.0, max(0.18, 0.04 * (math.log10(high) - math.log10(low))))
-    return max(low / room, 1e-305), high * room
 
 
 def _written(tick: float, digits: int) -> str:

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple, Self
 
 from landscape_audit.detail import Bar, Bars
-from landscape_audit.figures.lettering import fitted
-from landscape_audit.figures.svg import LOOKS, PAPER, REFERENCE, Canvas, drawable, legible, new_canvas, told_apart
+from landscape_audit.estimate import Estimate
+from landscape_audit.figures.lettering import fitted, legible
+from landscape_audit.figures.looks import LOOKS, REFERENCE, Look, told_apart
+from landscape_audit.figures.scales import drawable
+from landscape_audit.figures.svg import Canvas, new_canvas
 
 MOST = 24
-"""Values that a figure can carry; the table beside it has the rest."""
-_NAME = 110.0
-"""Points that names may take."""
+"""Named values that a figure can carry; the table beside it has the rest."""
+NAME = 100.0
+"""Points that names may take: a third of the figure and a little more."""
+
+
+class Reach(NamedTuple):
+    """A value and the ends of its interval: one that is not known is infinitely far, without either there is none."""
+
+    low: float
+    value: float
+    high: float
+
+    @classmethod
+    def of(cls, found: Bar | Estimate) -> Self:
+        """That of something with a value."""
+        value = drawable(found.value)
+        if found.low is found.high is None:
+            return cls(value, value, value)
+        return cls(-math.inf if found.low is None else found.low, value, math.inf if found.high is None else found.high)
 
 
 def draw(bars: Bars, reference: float) -> bytes:
@@ -24,38 +44,40 @@ def draw(bars: Bars, reference: float) -> bytes:
             canvas.axes.set_xscale("log")
         ends = _span(known, reference, log=log)
         canvas.axes.set_xlim(ends)
-        line = LOOKS["reference"]
-        canvas.axes.axvline(reference, color=line.colour, linewidth=1, linestyle="--")
+        reference_line(canvas, reference)
         groups = list(dict.fromkeys(bar.group for bar in shown))
         for place, bar in enumerate(shown):
-            _whisker(canvas, place, bar, ends, told_apart(bar.group, groups))
-        canvas.names = [fitted(legible(bar.label, 60), _NAME) for bar in shown] or [""]
-        canvas.axes.set_ylim(max(1.5, len(shown) - 0.5), -0.5)
-        canvas.axes.grid(visible=False, axis="y")
+            if bar.value is None:
+                canvas.axes.text(ends[0], place, " no finite value", va="center", color=REFERENCE, style="italic")
+            else:
+                whisker(canvas, place, Reach.of(bar), ends, told_apart(bar.group, groups))
+        canvas.rows([fitted(legible(bar.label, 60), NAME) for bar in shown], of=len(bars.bars))
         canvas.label(bars.axis)
-        if len(bars.bars) > MOST:
-            canvas.note(f"the first {MOST} of {len(bars.bars):,}")
         return canvas.svg()
 
 
-def _whisker(canvas: Canvas, place: int, bar: Bar, ends: tuple[float, float], look: tuple[str, str]) -> None:
-    axes, (left, right), (colour, marker) = canvas.axes, ends, look
-    if bar.value is None:
-        axes.text(left, place, " no finite value", va="center", color=REFERENCE, style="italic")
-        return
-    low, high = _reach(bar, bar.value)
-    axes.hlines(place, max(low, left), min(high, right), color=colour, linewidth=1.6)
-    for end, arrow, beyond in ((left, "<", low < left), (right, ">", high > right)):
+def reference_line(canvas: Canvas, reference: float) -> None:
+    """Where a value is as large as what it is seen against."""
+    canvas.axes.axvline(reference, color=LOOKS["reference"].colour, linewidth=1, linestyle="--")
+
+
+def whisker(canvas: Canvas, place: int, reach: Reach, ends: tuple[float, float], look: Look) -> None:
+    """One of them within the ends of the axis, with an arrow where it goes on beyond."""
+    axes, (left, right) = canvas.axes, ends
+    axes.hlines(place, max(reach.low, left), min(reach.high, right), color=look.colour, linewidth=1.6)
+    for end, arrow, beyond in ((left, "<", reach.low < left), (right, ">", reach.high > right)):
         if beyond:
-            axes.plot([end], [place], arrow, color=colour, markersize=5, clip_on=False)
-    axes.plot([drawable(bar.value)], [place], marker, color=colour, markersize=5.5, markeredgecolor=PAPER)
-
-
-def _reach(bar: Bar, value: float) -> tuple[float, float]:
-    """An end that is not known is infinitely far; without either there is no interval."""
-    if bar.low is bar.high is None:
-        return value, value
-    return -math.inf if bar.low is None else bar.low, math.inf if bar.high is None else bar.high
+            axes.plot([end], [place], arrow, color=look.colour, markersize=5, clip_on=False)
+    if left <= reach.value <= right:
+        axes.plot(
+            [reach.value],
+            [place],
+            look.marker,
+            color=look.colour,
+            markersize=5.5,
+            markerfacecolor=look.filling,
+            zorder=4,
+        )
 
 
 def _span(shown: list[Bar], reference: float, *, log: bool) -> tuple[float, float]:

@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from landscape_audit.detail import Decision, Detail, Known, Panels, Surface, Table, Unknown
+from landscape_audit.detail import Detail, Table, Unknown
 from landscape_audit.estimate import Estimate, Label
-from landscape_audit.figures import drawn
-from landscape_audit.figures.decision import Ladder, alt, ladder
 from landscape_audit.ids import ANY, HEADLINES, declared, word_of
 from landscape_audit.report.anchor import anchor
 from landscape_audit.report.cost import in_gradients
 from landscape_audit.report.estimate import EstimateView, estimate_of, estimates_table
-from landscape_audit.report.scene import SceneView, scene_of
-from landscape_audit.report.tables import TableView, numbers_behind, table_of
+from landscape_audit.report.figure import FigureView, figure_of
+from landscape_audit.report.tables import TableView, table_of
 from landscape_audit.results import AuditResults, CheckResult, Cost, Failed, Measured, NotApplicable, Outcome
 from landscape_audit.text import count, listed, printable
-
-
-@dataclass(frozen=True)
-class FigureView:
-    """A picture, its words, and the numbers behind it; of a surface also what it takes to turn it.
-
-    A decision has no `source`: its `ladder` is set by the page.
-    """
-
-    id: str
-    anchor: str
-    title: str
-    finding: str
-    expected: str
-    reading: str
-    alt: str
-    source: str
-    numbers: TableView
-    scene: SceneView | None
-    ladder: Ladder | None = None
-    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +64,7 @@ def check_of(check: CheckResult, results: AuditResults) -> CheckView:
         ),
         answer=None if measured.labels else answer,
         estimates=estimates_table(f"Estimates of {printable(check.title, 400)}", estimates, results.data.metric),
-        figures=tuple(figure for detail in measured.details if (figure := _figure(check.id, detail)) is not None),
+        figures=tuple(figure for detail in measured.details if (figure := figure_of(check.id, detail)) is not None),
         tables=tuple(table_of(detail) for detail in measured.details if isinstance(detail, Table)),
         caveats=(*(printable(caveat, 600) for caveat in measured.caveats), *_left_out(measured.details)),
         cost=f"{_cost(in_gradients(spent, results.run))}, shared with every check on the same measurements",
@@ -133,40 +109,6 @@ def _left_out(details: tuple[Detail, ...]) -> tuple[str, ...]:
         return ()
     what = "A figure or table is" if len(kinds) == 1 else f"{len(kinds)} figures or tables are"
     return (f"{what} left out here, of a kind that only a newer release can show: {listed(dict.fromkeys(kinds))}.",)
-
-
-def _figure(check: str, detail: Detail) -> FigureView | None:
-    if isinstance(detail, Unknown):
-        return None
-    if isinstance(detail, Decision):
-        return _shown(check, detail, "", alt(detail), rungs=ladder(detail))
-    found = drawn(detail)
-    if found is None:
-        return None
-    picture, words = found
-    return _shown(check, detail, embedded(picture), words)
-
-
-def _shown(check: str, detail: Known, source: str, words: str, rungs: Ladder | None = None) -> FigureView:
-    return FigureView(
-        id=detail.name,
-        anchor=anchor(check, detail.name),
-        title=printable(detail.title, 200),
-        finding=printable(detail.finding, 600),
-        expected=printable(detail.expected, 400),
-        reading=printable(detail.reading, 600),
-        alt=printable(words, 1500),
-        source=source,
-        numbers=numbers_behind(detail),
-        scene=scene_of(detail, words) if isinstance(detail, Surface) else None,
-        ladder=rungs,
-        wide=isinstance(detail, (Decision, Panels)),
-    )
-
-
-def embedded(picture: bytes) -> str:
-    """An SVG as an address that holds it whole."""
-    return f"data:image/svg+xml;base64,{base64.b64encode(picture).decode()}"
 
 
 def _cost(gradients: float) -> str:

@@ -12,8 +12,8 @@ from landscape_audit.figures.compared import drawn_together
 from landscape_audit.figures.compared.bars import shared
 from landscape_audit.figures.compared.line import overlaid
 from landscape_audit.report.anchor import anchor
-from landscape_audit.report.check import FigureView, embedded
 from landscape_audit.report.compare_view import ComparisonView, compared, comparison, found_between, rows_of
+from landscape_audit.report.figure import FigureView, embedded
 from landscape_audit.report.tables import TableView, capped, cell, numbers_behind
 from landscape_audit.results import AuditResults, Baseline, Measured
 from landscape_audit.text import printable
@@ -135,18 +135,9 @@ def _forest(found: tuple[Change, ...], metric: str | None, ratios: TableView) ->
         return None
     cut = f" The first {forest.MOST} of {len(rows)}." if len(rows) > forest.MOST else ""
     without = f" {ratios.finding}" if ratios.finding else ""
-    return FigureView(
-        id="ratios",
-        anchor="ratios",
-        title="Each number of B divided by that of A",
-        finding=f"The most certain change first. An interval that reaches 1 settles nothing.{cut}{without}",
-        expected="",
-        reading="",
-        alt=printable(forest.alt(rows), 1500),
-        source=embedded(forest.draw(rows)),
-        numbers=ratios,
-        scene=None,
-    )
+    title = "Each number of B divided by that of A"
+    finding = f"The most certain change first. An interval that reaches 1 settles nothing.{cut}{without}"
+    return _figure(("ratios",), title, finding, (forest.draw(rows), forest.alt(rows)), ratios)
 
 
 def _panels(place: Place, a: Known, b: Known, note: str) -> Iterator[FigureView]:
@@ -172,12 +163,9 @@ def _figure(
         anchor=anchor(*name),
         title=printable(title, 200),
         finding=printable(finding.strip(), 1500),
-        expected="",
-        reading="",
         alt=printable(alt, 1500),
         source=embedded(picture),
         numbers=numbers,
-        scene=None,
     )
 
 

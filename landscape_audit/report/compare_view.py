@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from landscape_audit.comparison.baseline import baseline_of
 from landscape_audit.comparison.changes import Change, Tone, changes
 from landscape_audit.figures.forest import Row, Standing
-from landscape_audit.figures.svg import legible
+from landscape_audit.figures.lettering import legible
 from landscape_audit.ids import HEADLINES, name_of
 from landscape_audit.intervals import with_interval
 from landscape_audit.report.baseline import changed_in_all, labels_of, numbers_of, obstacles_of, together

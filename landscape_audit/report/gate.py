@@ -6,22 +6,10 @@ from dataclasses import asdict, dataclass
 
 from landscape_audit.ids import name_of
 from landscape_audit.report.anchor import anchor
+from landscape_audit.report.strip import Interval, Limits, Strip, ends_of, strip_of
 from landscape_audit.report.words import STATUS
 from landscape_audit.results import GateResult
 from landscape_audit.text import printable
-
-
-@dataclass(frozen=True)
-class GateBar:
-    """Where limits and interval lie on a bar 100 wide; `None` where a side is open."""
-
-    low: float
-    high: float
-    value: float
-    allowed_from: float
-    allowed_to: float
-    open_low: bool
-    open_high: bool
 
 
 @dataclass(frozen=True)
@@ -59,7 +47,7 @@ class GateView:
     demand: str
     reason: str
     why: str
-    bar: GateBar | None
+    strip: Strip | None
     what_if: WhatIf | None
 
 
@@ -72,6 +60,7 @@ def gates_of(gates: tuple[GateResult, ...], metric: str | None) -> tuple[GateVie
 def gate_of(gate: GateResult, metric: str | None, earlier: int = 0) -> GateView:
     """One gate, with its waiver or warning in place of its status where it has one, after `earlier` of its key."""
     glyph, tone, word = STATUS[gate.shown_as]
+    judged = _judged(gate)
     return GateView(
         key=printable(gate.key),
         anchor=anchor("gate", gate.key, *([str(earlier + 1)] if earlier else [])),
@@ -83,45 +72,18 @@ def gate_of(gate: GateResult, metric: str | None, earlier: int = 0) -> GateView:
         demand=printable(gate.demand),
         reason=printable(gate.reason, 600),
         why=printable(gate.why, 600),
-        bar=_bar(gate),
-        what_if=_what_if(gate),
+        strip=strip_of(*judged) if judged else None,
+        what_if=_what_if(*judged, gate.estimate.unit) if judged and gate.estimate else None,
     )
 
 
-def _bar(gate: GateResult) -> GateBar | None:
-    estimate, ends = gate.estimate, _ends(gate)
-    if estimate is None or ends is None:
+def _judged(gate: GateResult) -> tuple[Interval, Limits] | None:
+    """What was held against what; None where nothing is demanded of a number, or there is none."""
+    estimate, limits = gate.estimate, Limits(gate.limit_low, gate.limit_high)
+    if estimate is None or estimate.value is None or limits == Limits():
         return None
-    low, high = ends
-
-    def place(value: float | None, otherwise: float) -> float:
-        return otherwise if value is None else round(100 * (value - low) / (high - low), 2)
-
-    return GateBar(
-        low=place(estimate.low, 0.0),
-        high=place(estimate.high, 100.0),
-        value=place(estimate.value, 50.0),
-        allowed_from=place(gate.limit_low, 0.0),
-        allowed_to=place(gate.limit_high, 100.0),
-        open_low=estimate.low is None,
-        open_high=estimate.high is None,
-    )
+    return Interval(estimate.low, estimate.value, estimate.high), limits
 
 
-def _what_if(gate: GateResult) -> WhatIf | None:
-    estimate, ends = gate.estimate, _ends(gate)
-    if estimate is None or ends is None:
-        return None
-    return WhatIf(estimate.low, estimate.high, gate.limit_low, gate.limit_high, *ends, printable(estimate.unit, 60))
-
-
-def _ends(gate: GateResult) -> tuple[float, float] | None:
-    """From where to where there is something to see; None where nothing is demanded of a number, or there is none."""
-    estimate = gate.estimate
-    if estimate is None or estimate.value is None or gate.limit_low is gate.limit_high is None:
-        return None
-    every = (estimate.low, estimate.value, estimate.high, gate.limit_low, gate.limit_high)
-    known = [bound for bound in every if bound is not None]
-    low, high = min(known), max(known)
-    room = 0.15 * (high - low) or abs(high) or 1.0
-    return low - room, high + room
+def _what_if(found: Interval, limits: Limits, unit: str) -> WhatIf:
+    return WhatIf(found.low, found.high, limits.floor, limits.ceiling, *ends_of(found, limits), printable(unit, 60))

@@ -7,7 +7,7 @@ from landscape_audit.results import AuditResults, DataInfo, SubjectInfo
 from landscape_audit.text import count, number, percent, printable
 
 MOST_FILES = 2
-"""Files named on the first page."""
+"""Files named where a reader is told of them; a checkpoint may be of hundreds."""
 
 
 def identity_of(results: AuditResults) -> tuple[tuple[str, str], ...]:
@@ -29,7 +29,7 @@ def identity_of(results: AuditResults) -> tuple[tuple[str, str], ...]:
 
 
 def _files(subject: SubjectInfo) -> str:
-    """A checkpoint may be of hundreds of files: `digests_of` has them all."""
+    """The first of them: `digests_of` has them all."""
     named = [f"{printable(file.name, 48)} ({file.sha256[:12]})" for file in subject.files[:MOST_FILES]]
     left = len(subject.files) - len(named)
     return ", ".join([*named, *([f"and {count(left, 'more file')}"] if left else [])]) or "none"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shlex
 
+from landscape_audit.report.provenance import MOST_FILES
 from landscape_audit.results import AuditResults
 from landscape_audit.text import printable
-
-MOST_FILES = 2
 
 
 def how_of(results: AuditResults) -> tuple[tuple[str, str, str], ...]:
@@ -35,7 +34,7 @@ def how_of(results: AuditResults) -> tuple[tuple[str, str, str], ...]:
 
 
 def _by_hand(results: AuditResults) -> tuple[tuple[str, str, str], ...]:
-    """One line for every file, while these are few: a checkpoint may be of hundreds."""
+    """One line for each of the files that are named."""
     files = results.subject.files[:MOST_FILES]
     return tuple(
         ("Know the file", f"sha256sum {_argument(file.name)}", f"gives {printable(file.sha256)}") for file in files

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from landscape_audit.detail import Axis, Surface
+from landscape_audit.figures.lettering import legible
 from landscape_audit.figures.surface import Shades, colours, shades_of
-from landscape_audit.figures.svg import legible
 from landscape_audit.text import number, printable
 
 MOST_CELLS = 10_000

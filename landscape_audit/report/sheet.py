@@ -142,7 +142,7 @@ def _fitting(gates: tuple[GateView, ...], room: float) -> tuple[GateView, ...]:
 def _lines_of(gate: GateView) -> float:
     head = f"{gate.glyph} {gate.status} {gate.name} {gate.found} demanded: {gate.demand}"
     foot = f"Why this limit: {gate.why} {gate.key}"
-    if gate.bar is None:
+    if gate.strip is None:
         return _lines(f"{head} {gate.reason} {foot}") + 0.85
     small = _lines(f"{gate.reason} {foot}", 126) if gate.tone == "good" else _lines(f"{gate.reason} {foot}")
     return _lines(head) + small + 1.85

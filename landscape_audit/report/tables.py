@@ -79,8 +79,7 @@ def numbers_behind(detail: Known) -> TableView:
 
 
 def _headed(axis: Axis) -> str:
-    named = axis.unit and axis.unit.lower() != axis.label.lower()
-    return f"{axis.label} [{axis.unit}]" if named else axis.label
+    return f"{axis.label} [{axis.own_unit}]" if axis.own_unit else axis.label
 
 
 def _repeats_of(panels: Panels) -> list[list[str]]:

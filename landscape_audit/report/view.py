@@ -8,9 +8,10 @@ from landscape_audit.ids import HEADLINES
 from landscape_audit.limits import known_limit
 from landscape_audit.report.advice import AdviceListView, advice_of
 from landscape_audit.report.baseline import BaselineView, baseline_of
-from landscape_audit.report.check import CheckView, FigureView, check_of
+from landscape_audit.report.check import CheckView, check_of
 from landscape_audit.report.cost import CostView, cost_of
 from landscape_audit.report.estimate import EstimateView, estimate_of, values_table
+from landscape_audit.report.figure import FigureView
 from landscape_audit.report.gate import GateView, gates_of
 from landscape_audit.report.policy import PolicyView, policy_of
 from landscape_audit.report.provenance import identity_of, method_of, provenance_of

@@ -14,12 +14,12 @@ from results_factory import OUTCOMES, an_audit, between
 from landscape_audit.checks.classification import decide
 from landscape_audit.checks.evidence import Evidence
 from landscape_audit.detail import Column, Condition, Decision, Table
-from landscape_audit.figures.decision import alt, ladder
 from landscape_audit.gates.judge import judged
 from landscape_audit.ids import in_words
 from landscape_audit.policy import Policy
 from landscape_audit.probes.escape import Escape
 from landscape_audit.probes.walks import Point
+from landscape_audit.report.decision import alt, ladder
 from landscape_audit.report.render import html
 from landscape_audit.report.tables import numbers_behind
 from landscape_audit.report.view import view
@@ -122,9 +122,9 @@ def test_a_strip_has_value_and_limit_on_the_sides_where_they_are():
                 continue
             strip = asked.strip
             assert 0 <= strip.low <= strip.value <= strip.high <= 100
-            assert strip.limit in {strip.asked_from, strip.asked_to}
-            holds = strip.asked_from <= strip.value <= strip.asked_to
-            assert asked.glyph == ("✓" if holds else "✗") or strip.low < strip.limit < strip.high
+            (limit,) = {strip.allowed_from, strip.allowed_to} - {0.0, 100.0}
+            holds = strip.allowed_from <= strip.value <= strip.allowed_to
+            assert asked.glyph == ("✓" if holds else "✗") or strip.low < limit < strip.high
 
 
 def test_every_condition_is_in_the_numbers_behind_it_also_of_what_was_not_asked():

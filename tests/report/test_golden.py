@@ -16,7 +16,7 @@ from results_factory import a_check, an_audit, between
 from sealed_audit import a_sealed_audit
 
 from landscape_audit.gates.judge import day_of, judged
-from landscape_audit.report.check import FigureView
+from landscape_audit.report.figure import FigureView
 from landscape_audit.report.scene import SceneView
 from landscape_audit.report.view import first_page, view
 from landscape_audit.results import Measured, read_results

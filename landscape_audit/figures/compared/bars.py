@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from landscape_audit.detail import Bar, Bars
-from landscape_audit.figures.bars import NAME
-from landscape_audit.figures.lettering import fitted
-from landscape_audit.figures.svg import COMPARED, INK, legible, new_canvas
+from landscape_audit.figures.lettering import fitted, legible
+from landscape_audit.figures.looks import COMPARED, INK
+from landscape_audit.figures.svg import new_canvas
+from landscape_audit.figures.whiskers import NAME
 from landscape_audit.text import number, printable
 
 MOST = 20
@@ -26,19 +27,15 @@ def draw(a: Bars, b: Bars) -> bytes:
         axes = canvas.axes
         if b.axis.scale == "log" and any((bar.value or 0) > 0 for pair in pairs for bar in pair):
             axes.set_xscale("log")
-        for side, colour in enumerate(COMPARED):
+        for side, (letter, look) in enumerate(COMPARED.items()):
             bars = [pair[side] for pair in pairs]
             places = [row + (side - 0.5) * (_HEIGHT + 0.04) for row in range(len(pairs))]
-            fill = (colour, "white")[side]
-            axes.barh(
-                places, [bar.value or 0.0 for bar in bars], _HEIGHT, color=fill, edgecolor=colour, label="AB"[side]
-            )
+            values = [bar.value or 0.0 for bar in bars]
+            axes.barh(places, values, _HEIGHT, color=look.filling, edgecolor=look.colour, label=letter)
             for place, bar in zip(places, bars, strict=True):
                 if bar.low is not None and bar.high is not None:
                     axes.hlines(place, bar.low, bar.high, color=INK, linewidth=1.4)
-        canvas.names = [fitted(legible(bar.label, 60), NAME) for bar, _ in pairs] or [""]
-        axes.set_ylim(max(1.5, len(pairs) - 0.5), -0.5)
-        axes.grid(visible=False, axis="y")
+        canvas.rows([fitted(legible(bar.label, 60), NAME) for bar, _ in pairs], of=len(shared(a, b)))
         canvas.label(b.axis)
         return canvas.svg()
 

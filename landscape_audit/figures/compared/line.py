@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from landscape_audit.detail import Line, Mark, Series
+from landscape_audit.figures.lettering import legible
 from landscape_audit.figures.line import alt as described
 from landscape_audit.figures.line import scales
-from landscape_audit.figures.svg import COMPARED, REFERENCE, Canvas, drawable, legible, new_canvas
+from landscape_audit.figures.looks import COMPARED, REFERENCE
+from landscape_audit.figures.scales import drawable
+from landscape_audit.figures.svg import Canvas, new_canvas
 
 
 def overlaid(a: Line, b: Line) -> Line:
@@ -28,9 +31,9 @@ def draw(a: Line, b: Line) -> bytes:
     """What was measured with markers and bands, what was predicted faint and dotted, marks as thin grey lines."""
     both = overlaid(a, b)
     with new_canvas() as canvas:
-        for place, side in enumerate((a, b)):
+        for letter, side in (("A", a), ("B", b)):
             for series in side.series:
-                _curve(canvas, series, place)
+                _curve(canvas, series, letter)
         scales(canvas, both)
         for mark in both.marks:
             _mark(canvas, mark)
@@ -43,25 +46,24 @@ def alt(a: Line, b: Line) -> str:
     return described(overlaid(a, b))
 
 
-def _curve(canvas: Canvas, series: Series, place: int) -> None:
-    """One curve of A (`place` 0) or B (1)."""
-    colour, measured = COMPARED[place], series.role == "measured"
+def _curve(canvas: Canvas, series: Series, letter: str) -> None:
+    look, measured = COMPARED[letter], series.role == "measured"
     canvas.axes.plot(
         series.x,
         _drawable(series.y),
-        color=colour,
+        color=look.colour,
         alpha=1.0 if measured else 0.55,
         linewidth=1.6 if measured else 1.0,
-        linestyle=("-", (0, (5, 2)))[place] if measured else ":",
-        marker=("o", "s")[place] if measured else "",
-        markersize=(3.2, 4.0)[place],
-        markerfacecolor=(colour, "white")[place],
-        label=legible(f"{'AB'[place]}: {series.name}"),
+        linestyle=look.dash if measured else ":",
+        marker=look.marker if measured else "",
+        markersize=3.6,
+        markerfacecolor=look.filling,
+        label=legible(f"{letter}: {series.name}"),
         zorder=3 if measured else 2,
     )
     if series.low and series.high:
         low, high = _drawable(series.low), _drawable(series.high)
-        canvas.axes.fill_between(series.x, low, high, color=colour, alpha=0.16, linewidth=0)
+        canvas.axes.fill_between(series.x, low, high, color=look.colour, alpha=0.16, linewidth=0)
 
 
 def _mark(canvas: Canvas, mark: Mark) -> None:

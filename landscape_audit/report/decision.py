@@ -10,6 +10,7 @@ from typing import Literal
 
 from landscape_audit.detail import Answer, Condition, Decision, Step
 from landscape_audit.ids import in_words
+from landscape_audit.report.strip import Interval, Limits, Strip, strip_of
 from landscape_audit.text import number, printable
 
 DIGITS = 3
@@ -21,18 +22,6 @@ MARKS: dict[Answer, tuple[str, str, str]] = {
     "open": ("?", "open", "is open"),
 }
 """A condition's glyph, its colour, and what both say."""
-
-
-@dataclass(frozen=True)
-class Strip:
-    """Where a number, its interval and its limit lie from left to right, in per cent; what is asked for is shaded."""
-
-    low: float
-    high: float
-    value: float
-    limit: float
-    asked_from: float
-    asked_to: float
 
 
 @dataclass(frozen=True)
@@ -111,28 +100,13 @@ def _found(condition: Condition) -> str:
 
 
 def _strip(condition: Condition) -> Strip | None:
-    """Room on both sides of what there is to see; an end on which nothing is known is the strip's own."""
-    if condition.value is None:
+    value, low, high = condition.value, condition.low, condition.high
+    if value is None:
         return None
-    known = [each for each in (condition.low, condition.value, condition.high, condition.limit) if each is not None]
-    low, high = min(known), max(known)
-    room = 0.15 * (high - low) or abs(high) or 1.0
-    start, width = low - room, high - low + 2 * room
-    exact = condition.low is condition.high is None
-
-    def place(value: float | None, otherwise: float) -> float:
-        return otherwise if value is None else round(100 * (value - start) / width, 2)
-
-    limit, value = place(condition.limit, 0.0), place(condition.value, 0.0)
     below = condition.asks in {"<", "≤"}
-    return Strip(
-        low=value if exact else place(condition.low, 0.0),
-        high=value if exact else place(condition.high, 100.0),
-        value=value,
-        limit=limit,
-        asked_from=0.0 if below else limit,
-        asked_to=limit if below else 100.0,
-    )
+    limits = Limits(ceiling=condition.limit) if below else Limits(floor=condition.limit)
+    is_exact = low is high is None
+    return strip_of(Interval(value, value, value) if is_exact else Interval(low, value, high), limits)
 
 
 def _against(step: Step) -> str:
