@@ -7,7 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from landscape_audit.detail import Panel, Panels
-from landscape_audit.figures.svg import FAINT, REFERENCE, Canvas, legible, new_canvas, told_apart
+from landscape_audit.figures.svg import FAINT, REFERENCE, Canvas, drawable, legible, new_canvas, told_apart
 from landscape_audit.text import number, printable
 
 if TYPE_CHECKING:
@@ -59,15 +59,15 @@ def _one(axes: Axes, panels: Panels, panel: Panel) -> None:
     axes.set_axisbelow(True)
     axes.grid(visible=False, axis="x")
     for repeat in zip(*panel.values, strict=True):
-        axes.plot(range(len(repeat)), [_drawn(value) for value in repeat], color=FAINT, linewidth=0.9)
+        axes.plot(range(len(repeat)), [drawable(value) for value in repeat], color=FAINT, linewidth=0.9)
     for place, (group, values) in enumerate(zip(panels.groups, panel.values, strict=True)):
         colour, marker = told_apart(group, list(panels.groups))
-        finite = [value for value in values if value is not None]
+        finite = [drawable(value) for value in values if value is not None]
         axes.plot([place] * len(finite), finite, marker, color=colour, markersize=4.5, markeredgecolor="white")
         if (middle := mean(values)) is not None:
-            axes.hlines(middle, place - 0.32, place + 0.32, color=colour, linewidth=2.6)
+            axes.hlines(drawable(middle), place - 0.32, place + 0.32, color=colour, linewidth=2.6)
     if panel.mark is not None and panel.mark.y is not None:
-        axes.axhline(panel.mark.y, color=REFERENCE, linewidth=1, linestyle=":")
+        axes.axhline(drawable(panel.mark.y), color=REFERENCE, linewidth=1, linestyle=":")
     axes.set_xlim(-0.6, len(panels.groups) - 0.4)
     named = [_named(group, values) for group, values in zip(panels.groups, panel.values, strict=True)]
     axes.set_xticks(range(len(named)), named, parse_math=False)
@@ -84,10 +84,6 @@ def _named(group: str, values: tuple[float | None, ...]) -> str:
     """With how many repeats are missing, as a gap is easily overlooked."""
     lost = values.count(None)
     return f"{legible(group, 12)}\n{lost} not\nfinite" if lost else legible(group, 12)
-
-
-def _drawn(value: float | None) -> float:
-    return math.nan if value is None else value
 
 
 def _means(panels: Panels, panel: Panel) -> str:

@@ -86,8 +86,8 @@ _BAR = (10.0, 8.0, 4.0)
 
 _LEAST = 86.0
 """Points that the axes are tall at least, however much stands above them."""
-LARGEST = 1e300
-"""What lies beyond is drawn here: matplotlib computes with differences, which must be finite."""
+LARGEST, SMALLEST = 1e300, 1e-300
+"""What lies beyond is drawn there, and what is less as zero: matplotlib's differences and quotients must be finite."""
 
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "landscape-audit",
@@ -290,8 +290,10 @@ def legible(text: str, most: int = 34) -> str:
 
 
 def drawable(value: float | None) -> float:
-    """A value as an axis can carry it: nothing at all for one that is not finite, and no more than 1e300."""
-    return math.nan if value is None else max(-LARGEST, min(LARGEST, value))
+    """A value as an axis can carry it: 1e300 at most, zero below 1e-300, nothing for one that is not finite."""
+    if value is None:
+        return math.nan
+    return max(-LARGEST, min(LARGEST, value)) if abs(value) >= SMALLEST else 0.0
 
 
 def decades(linthresh: float, low: float, high: float, most: int = 9) -> list[float]:
