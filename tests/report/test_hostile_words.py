@@ -182,6 +182,16 @@ def skeleton(tree: Any) -> Any:
     return [skeleton(each) for each in tree] if isinstance(tree, list) else type(tree)
 
 
+def within(thing: Any) -> Iterator[pikepdf.Dictionary]:
+    """The dictionaries inside an object of a PDF: of a link, that of what it does is one of them."""
+    if isinstance(thing, pikepdf.Dictionary):
+        yield thing
+    if isinstance(thing, (pikepdf.Dictionary, pikepdf.Array)):
+        for each in thing.values() if isinstance(thing, pikepdf.Dictionary) else thing:
+            if isinstance(each, pikepdf.Object) and not each.is_indirect:
+                yield from within(each)
+
+
 def _all(tokens: Any) -> Iterator[Any]:
     for token in tokens:
         yield token
@@ -207,7 +217,7 @@ def test_the_pdf_acts_and_links_nowhere_and_its_text_is_printable(audited, texts
     results = AuditResults.model_validate_json(json.dumps(tree))
     (tmp_path / "report.pdf").write_bytes(pdf(view(results), results))
     with pikepdf.open(tmp_path / "report.pdf") as file:
-        dictionaries = [each for each in file.objects if isinstance(each, pikepdf.Dictionary)]
+        dictionaries = [each for thing in file.objects for each in within(thing)]
         assert not {"/JS", "/AA", "/URI", "/Launch", "/GoToR"} & {key for each in dictionaries for key in each}
         assert not {"/URI", "/JavaScript", "/Launch", "/SubmitForm"} & {str(each.get("/S")) for each in dictionaries}
         assert str(file.docinfo["/Title"]).isprintable()

@@ -16,7 +16,7 @@ from sealed_audit import a_sealed_audit
 
 from landscape_audit.errors import TemplatesError
 from landscape_audit.report import templates as own
-from landscape_audit.report.render import html
+from landscape_audit.report.render import CSP, html
 from landscape_audit.report.templates import Templates, replaceable
 from landscape_audit.report.view import view
 from landscape_audit.report.write import rendered
@@ -30,6 +30,7 @@ BARE = """<!doctype html><html lang="en"><head>
 {% if not paper %}<meta name="generator" content="{{ generator }}">{% endif %}
 <title>Bare</title><style>{{ style }}</style></head><body>{% include "parts/verdict.html.j2" %}</body></html>
 """
+OLDER = CSP.format(style="", script="")
 VERDICT = "parts/verdict.html.j2"
 
 
@@ -38,7 +39,7 @@ def _in_a_folder_with_results(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("results.json").write_text(a_sealed_audit().to_json())
     Path("site").mkdir()
-    Path("site/report.html").write_text("an older report")
+    Path("site/report.html").write_text(OLDER)
 
 
 def mine(**files: str | bytes) -> Path:
@@ -155,7 +156,7 @@ def test_what_a_template_asks_for_is_refused_and_no_report_is_written(name, asks
     assert "data:" in err
     assert "Traceback" not in err
     assert out == ""
-    assert Path("site/report.html").read_text() == "an older report"
+    assert Path("site/report.html").read_text() == OLDER
 
 
 MISTAKES = {
@@ -188,7 +189,7 @@ def test_a_mistake_in_a_template_is_told_with_its_place_and_no_report_is_written
     mine(parts__verdict_html_j2=template)
     code, out, err = outcome([*REPORT, "--no-pdf"], monkeypatch, capsys)
     assert_one_message(code, 2, told, out, err)
-    assert Path("site/report.html").read_text() == "an older report"
+    assert Path("site/report.html").read_text() == OLDER
     assert [path.name for path in Path("site").iterdir()] == ["report.html"]
 
 
@@ -238,7 +239,15 @@ def test_a_tag_that_leads_elsewhere_in_spite_of_the_policy_is_refused(tag, monke
     mine(**{"report.html.j2": BARE, VERDICT: tag})
     code, out, err = outcome([*REPORT, "--no-pdf"], monkeypatch, capsys)
     assert_one_message(code, 2, "may ask for something, and a report asks for nothing", out, err)
-    assert Path("site/report.html").read_text() == "an older report"
+    assert Path("site/report.html").read_text() == OLDER
+
+
+def test_what_cannot_be_set_on_paper_is_the_templates_fault_and_no_report_is_written(monkeypatch, capfd):
+    mine(**{"report.html.j2": BARE, VERDICT: "<p>x</p>", "print.css": "p { height: 1e9px; font-size: 1e9px }"})
+    code, out, err = outcome(REPORT, monkeypatch, capfd)
+    assert (code, out) == (2, "")
+    assert "report.pdf: WeasyPrint cannot set what your templates and style sheets ask for" in err
+    assert Path("site/report.html").read_text() == OLDER
 
 
 def test_an_icon_and_words_about_tags_are_no_such_tag(monkeypatch, capsys):
