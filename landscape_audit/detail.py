@@ -5,6 +5,7 @@ The report draws them; they know nothing of how. A kind that only a newer releas
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sized
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
@@ -13,6 +14,13 @@ from landscape_audit.record import Record
 
 Answer = Literal["yes", "no", "open"]
 Relation = Literal["<", "≤", ">", "≥"]
+
+
+def _check_equal(parts: Iterable[Sized], names: str) -> None:
+    """A ValueError where these are not of one length: nobody could say which entry belongs to which."""
+    if len({len(part) for part in parts}) > 1:
+        message = f"{names} need as many entries as each other"
+        raise ValueError(message)
 
 
 class Axis(Record):
@@ -55,6 +63,11 @@ class Series(Record):
     y: tuple[float | None, ...]
     low: tuple[float | None, ...] = ()
     high: tuple[float | None, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        _check_equal((self.x, self.y, self.low or self.x, self.high or self.x), "x, y, low and high")
+        return self
 
 
 class Line(_Detail):
@@ -110,6 +123,12 @@ class Surface(_Detail):
     predicted: Paraboloid | None = None
     aspect: Literal["equal", "free"] = "equal"
 
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        _check_equal((self.z, self.ys), "z and ys")
+        _check_equal((self.xs, *self.z), "xs and every row of z")
+        return self
+
 
 class Spectrum(_Detail):
     """A density of eigenvalues, and the single eigenvalues that stand out of it with their intervals."""
@@ -119,6 +138,11 @@ class Spectrum(_Detail):
     grid: tuple[float, ...]
     density: tuple[float, ...]
     outliers: tuple[Bar, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        _check_equal((self.grid, self.density), "grid and density")
+        return self
 
 
 class Bar(Record):
@@ -220,6 +244,11 @@ class Table(_Detail):
     kind: Literal["table"] = "table"
     columns: tuple[Column, ...]
     rows: tuple[tuple[str | int | float | bool | None, ...], ...]
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        _check_equal((self.columns, *self.rows), "columns and every row")
+        return self
 
 
 Known = Annotated[Line | Surface | Spectrum | Bars | Panels | Decision | Table, Field(discriminator="kind")]

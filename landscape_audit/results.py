@@ -426,8 +426,9 @@ def parsed_results(text: str, origin: str) -> AuditResults:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the top level"
+        what = first["msg"].removeprefix("Value error, ")
         raise ResultsError(
-            f"{origin}: not the results of an audit: {first['msg']} (at {where}).",
+            f"{origin}: not the results of an audit: {what} (at {where}).",
             remedy="`landscape-audit run` writes results.json; `landscape-audit schema results` describes it.",
         ) from None
 

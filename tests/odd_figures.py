@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from landscape_audit.detail import Axis, Bar, Bars, Detail, Line, Mark, Panel, Panels, Series, Spectrum, Surface
+from landscape_audit.detail import (
+    Axis,
+    Bar,
+    Bars,
+    Detail,
+    Line,
+    Mark,
+    Panel,
+    Panels,
+    Paraboloid,
+    Series,
+    Spectrum,
+    Surface,
+)
 
 LOSS = Axis(label="Rise of the loss", unit="loss")
 SYMLOG = Axis(label="Loss gained", unit="loss", scale="symlog")
@@ -48,6 +61,10 @@ def spectrum(outliers: tuple[Bar, ...], grid: tuple[float, ...], density: tuple[
     return Spectrum(name="s", title="Density", finding="", x=EIGENVALUE, grid=grid, density=density, outliers=outliers)
 
 
+def changed(detail: Detail, **changes: object) -> Detail:
+    return detail.model_validate({**detail.model_dump(), **changes})
+
+
 def flat(value: float | None) -> tuple[tuple[float | None, ...], ...]:
     return ((value,) * 5,) * 5
 
@@ -59,6 +76,11 @@ def many_series() -> Line:
     return Line(name="m", title="Many", finding="", x=AWAY, y=LOSS, series=series)
 
 
+BIT = tuple(tuple(1.0 + 2.0**-52 * (x == y == 0) for x in FIVE) for y in FIVE)
+BOWL = tuple(tuple(x * x + y * y for x in FIVE) for y in FIVE)
+ENDLESS = (-1.7e308, -1.0, 0.0, 1.0, 1.7e308)
+BEYOND = (1e308, 1.1e308, 1.2e308, 1.3e308, 1.7e308)
+STEEP = Paraboloid(value=1e308, slope_x=1e308, slope_y=1e308, curvature_x=1e308, curvature_y=-1e308)
 WIDE = tuple(Bar(label=str(k), value=v, low=v - 1, high=v + 2) for k, v in enumerate((9.0, 5.0, 3.0, -2.0)))
 
 ODD: dict[str, Detail] = {
@@ -108,6 +130,17 @@ ODD: dict[str, Detail] = {
     "a linear plane of 1e308": plane(tuple(tuple(x * 8e307 for x in FIVE) for _ in FIVE), LOSS),
     "a plane with holes": plane(tuple(tuple(None if x + y > 2 else 1 + x * x + y * y for x in FIVE) for y in FIVE)),
     "a plane of one point": plane(((1.0,),)),
+    "a plane that differs by one bit": plane(BIT, LOSS),
+    "a plane that differs by one bit, log": plane(BIT),
+    "a plane as wide as numbers go": changed(plane(BOWL, LOSS), xs=ENDLESS, ys=ENDLESS),
+    "a plane beyond 1e300": changed(plane(BOWL, LOSS), xs=BEYOND, ys=BEYOND),
+    "a plane of one row": changed(plane(((1.0,),), LOSS), xs=(0.0, 1.0), z=((1.0, 2.0),)),
+    "a plane of no points": plane(()),
+    "a model beyond numbers": changed(plane(BOWL, LOSS), predicted=STEEP),
+    "bars against 1e308": changed(bars(1.0, 2.0), reference=1.7e308),
+    "the smallest number there is, symlog": curve((0.0, 5e-324), SYMLOG),
+    "a density below zero": spectrum((), FIVE, (-1.0,) * 5),
+    "a density of the smallest number, over such": spectrum((), (0.0, 5e-324), (5e-324,) * 2),
     "a spectrum of nothing": spectrum((), (), ()),
     "a spectrum of zeros": spectrum((), FIVE, (0.0,) * 5),
     "intervals over each other": spectrum(WIDE, FIVE, (0.1, 0.3, 5.0, 0.3, 1e-9)),

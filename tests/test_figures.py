@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
 import pytest
-from odd_figures import FOREIGN, ODD
+from odd_figures import FOREIGN, LOSS, ODD
 from pydantic import ValidationError
 
 from landscape_audit.detail import Axis, Bar, Bars, Line, Mark, Panel, Panels, Ring, Series, Surface
@@ -109,6 +109,14 @@ def boxes_of(picture: bytes) -> list[tuple[str, float, float, float, float]]:
         left = x - {"start": 0.0, "middle": wide / 2, "end": wide}[anchor[1] if anchor else "start"]
         boxes.append((text.text, left, left + wide, y - 0.76 * SIZE, y + 0.1 * SIZE))
     return boxes
+
+
+def test_panels_of_numbers_as_large_as_there_are_are_drawn_without_a_warning():
+    large = Panel(axis=LOSS, values=((1.7e308, -1.7e308), (1.7e308, 1.7e308)), mark=Mark(label="limit", y=1.7e308))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        both = Panels(name="p", title="P", finding="", groups=("a", "b"), repeat="seed", panels=(large,))
+        assert not re.search(rb'(?:[ "]|\b)(nan|inf)\b', drawn(both)[0])
 
 
 def hold_words_apart(picture: bytes) -> None:

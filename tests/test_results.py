@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile_audit import an_audit_with_everything
 from pydantic import ValidationError
 from results_factory import an_audit
 
@@ -41,6 +42,25 @@ def test_what_is_no_audit_is_said_to_be_none(tmp_path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ResultsError, match="not the results of an audit"):
         read_results(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("line", {"series": [{"name": "s", "x": [0, 1], "y": [0]}]}),
+        ("line", {"series": [{"name": "s", "x": [0, 1], "y": [0, 1], "low": [0]}]}),
+        ("surface", {"z": [[1, 2, 3]]}),
+        ("surface", {"z": [[1, 2, 3], [1, 2], [1]]}),
+        ("spectrum", {"density": [1.0]}),
+        ("table", {"rows": [["a"]]}),
+    ],
+)
+def test_arrays_of_a_figure_that_do_not_belong_together_are_no_audits(tmp_path, kind, changes) -> None:
+    tree = json.loads(an_audit_with_everything().to_json())
+    detail = next(each for each in tree["checks"][0]["outcome"]["details"] if each["kind"] == kind)
+    detail.update(changes)
+    with pytest.raises(ResultsError, match=rf"as many entries as each other \(at checks\.0\..*\.{kind}"):
+        read_results(stored(tmp_path, checks=tree["checks"]))
 
 
 def test_bytes_that_are_no_text_and_files_that_are_not_there_cannot_be_read(tmp_path: Path) -> None:

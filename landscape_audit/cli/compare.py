@@ -11,6 +11,7 @@ import typer
 
 from landscape_audit.cli.caches import caches_apart
 from landscape_audit.cli.columns import columns, folded
+from landscape_audit.cli.outputs import refuse_other_pages
 from landscape_audit.cli.progress import tell
 from landscape_audit.cli.stored import read_stored
 from landscape_audit.estimate import Estimate
@@ -50,6 +51,8 @@ def compare(
         landscape-audit compare audit-main audit-branch --out site
     """
     there, here = read_stored(a), read_stored(b)
+    if out is not None:
+        _refuse_others(out, pdf=pdf)
     if json:
         typer.echo(encoder.dumps(_data(there, here), indent=1))
     else:
@@ -59,6 +62,12 @@ def compare(
     if out is not None:
         for path in _written(there, here, out, every=every, pdf=pdf):
             tell(str(path))
+
+
+def _refuse_others(out: Path, *, pdf: bool) -> None:
+    from landscape_audit.report.write import COMPARED
+
+    refuse_other_pages(out, COMPARED, pdf=pdf)
 
 
 def _written(a: AuditResults, b: AuditResults, out: Path, *, every: bool, pdf: bool) -> Iterable[Path]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from landscape_audit.errors import OutputError, ResultsError
 from landscape_audit.formats import FILES, MARKS
+from landscape_audit.reading import regular_file
 from landscape_audit.results import read_results
 
 BASELINE = "baseline-results.json"
@@ -15,6 +16,7 @@ BASELINE = "baseline-results.json"
 REPORTS = ("results.json", "report.html", "report.pdf", "summary.md", BASELINE)
 OUTPUTS = (*REPORTS, *FILES)
 _LONGEST = 60  # characters of a checkpoint's name, of up to four bytes each, where a name may have 255
+_POLICY = b"default-src 'none'; style-src 'sha256-"
 _IN_THE_WAY = "Move it away, or choose another --out."
 
 
@@ -44,6 +46,33 @@ def refuse_strangers(folder: Path, formats: Iterable[str]) -> None:
     for path in (folder / name for name in formats):
         if os.path.lexists(path) and not _is_ours(path):
             raise OutputError(f"{path}: is in the way: no audit wrote it.", remedy=_IN_THE_WAY)
+
+
+def refuse_other_pages(folder: Path, names: Mapping[str, str], *, pdf: bool) -> None:
+    """An error where a page would take the place of a file that is none of ours; `names` are by format.
+
+    Pages are written together, and a team's templates may make anything of them but the policy that HTML begins with:
+    that marks all of them, as an audit's results do beside them.
+    """
+    there = [folder / name for kind, name in names.items() if (kind != "pdf" or pdf) and os.path.lexists(folder / name)]
+    if there and not _begins_with_policy(folder / names["html"]) and not _has_an_audit(folder):
+        raise OutputError(f"{there[0]}: is in the way: landscape-audit did not write it.", remedy=_IN_THE_WAY)
+
+
+def _begins_with_policy(page: Path) -> bool:
+    try:
+        with regular_file(page) as file:
+            return _POLICY in file.read(4096)
+    except OSError:
+        return False
+
+
+def _has_an_audit(folder: Path) -> bool:
+    try:
+        read_results(folder / "results.json")
+    except ResultsError:
+        return False
+    return True
 
 
 def _is_ours(path: Path) -> bool:

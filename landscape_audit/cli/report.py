@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from landscape_audit.cli.caches import caches_apart
+from landscape_audit.cli.outputs import refuse_other_pages
 from landscape_audit.files import writable_folder
 
 _TEMPLATES = "A folder of your own templates and style sheets, which take the place of ours of the same names."
@@ -54,11 +55,12 @@ def report(
         landscape-audit report audit-model/results.json --out site --template-dir house-style
     """
     from landscape_audit.report.templates import Templates
-    from landscape_audit.report.write import write_reports
+    from landscape_audit.report.write import NAMES, write_reports
     from landscape_audit.results import read_results
 
-    found, templates = read_results(results), Templates(template_dir)
+    found, templates, folder = read_results(results), Templates(template_dir), out or results.parent
+    refuse_other_pages(folder, NAMES, pdf=pdf)
     with caches_apart():
-        written = write_reports(found, writable_folder(out or results.parent), pdf=pdf, templates=templates)
+        written = write_reports(found, writable_folder(folder), pdf=pdf, templates=templates)
     for path in written.values():
         typer.echo(path)

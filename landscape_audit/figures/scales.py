@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-LARGEST = 1e300
-"""What lies beyond is drawn here: matplotlib computes with differences, which must be finite."""
+LARGEST, SMALLEST = 1e300, 1e-300
+"""What lies beyond is drawn there, and what is less as zero: matplotlib's differences and quotients must be finite."""
 
 
 def drawable(value: float | None) -> float:
-    """A value as an axis can carry it: nothing at all for one that is not finite, and no more than 1e300."""
-    return math.nan if value is None else max(-LARGEST, min(LARGEST, value))
+    """A value as an axis can carry it: 1e300 at most, zero below 1e-300, nothing for one that is not finite."""
+    if value is None:
+        return math.nan
+    return max(-LARGEST, min(LARGEST, value)) if abs(value) >= SMALLEST else 0.0
 
 
 def room_on_log(values: Sequence[float]) -> tuple[float, float]:

@@ -27,7 +27,7 @@ def draw(spectrum: Spectrum) -> bytes:
     """
     with new_canvas() as canvas:
         axes, look = canvas.axes, LOOKS["measured"]
-        peak = max(map(drawable, spectrum.density), default=1.0) or 1.0
+        peak = max([0.0, *map(drawable, spectrum.density)]) or 1.0
         floor = peak * DEPTH
         axes.set_yscale("log")
         axes.set_ylim(floor, peak * 30 if spectrum.outliers else peak * 3)

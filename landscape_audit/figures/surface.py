@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from landscape_audit.detail import Ring, Surface
 from landscape_audit.figures.lettering import SIZE, legible, within_a_sentence, worded
 from landscape_audit.figures.looks import INK, PAPER, REFERENCE
+from landscape_audit.figures.scales import drawable
 from landscape_audit.figures.svg import Canvas, new_canvas
 from landscape_audit.figures.ticks import numbers
 from landscape_audit.text import number
@@ -48,13 +50,16 @@ class Shades:
 
 
 def shades_of(*surfaces: Surface) -> Shades | None:
-    """The bands of surfaces; None where their values do not differ, or differ by more than a number can say."""
+    """The bands of surfaces; None where values do not differ, or by less or by more than the ends of bands can say."""
     finite = [value for surface in surfaces for row in surface.z for value in row if value is not None]
     if not finite or min(finite) == max(finite):
         return None
     low, high = min(finite), max(finite)
     log = surfaces[0].z_axis.scale == "log" and low > 0
-    return Shades(low, high, log) if math.isfinite(high / low if log else high - low) else None
+    if not math.isfinite(high / low if log else high - low):
+        return None
+    shades = Shades(low, high, log)
+    return shades if all(a < b for a, b in itertools.pairwise(shades.levels)) else None
 
 
 def colours() -> tuple[str, ...]:
@@ -74,13 +79,14 @@ def draw(surface: Surface, shades: Shades | None = None) -> bytes:
 
     with new_canvas() as canvas:
         axes = canvas.axes
-        z = np.array([[math.nan if value is None else value for value in row] for row in surface.z], dtype=float)
+        values = [math.nan if value is None else value for row in surface.z for value in row]
+        z = np.array(values, dtype=float).reshape(len(surface.ys), len(surface.xs))
         axes.set_facecolor(EMPTY)
         axes.grid(visible=False)
         canvas.square = surface.aspect == "equal"
         axes.set_xlim(*_sides(surface.xs))
         axes.set_ylim(*_sides(surface.ys))
-        if (shades := shades or shades_of(surface)) is not None:
+        if (shades := shades or shades_of(surface)) is not None and min(z.shape) > 1:
             _fill(canvas, surface, z, shades)
             _foretold(canvas, surface, shades.levels)
         else:
@@ -90,8 +96,8 @@ def draw(surface: Surface, shades: Shades | None = None) -> bytes:
         for mark in surface.marks:
             if mark.x is not None and mark.y is not None:
                 axes.plot(
-                    [mark.x],
-                    [mark.y],
+                    [drawable(mark.x)],
+                    [drawable(mark.y)],
                     "o",
                     markerfacecolor=PAPER,
                     markeredgecolor=INK,
@@ -100,7 +106,7 @@ def draw(surface: Surface, shades: Shades | None = None) -> bytes:
                 )
         rows, columns = np.nonzero(~np.isfinite(z))
         if rows.size:
-            xs, ys = np.array(surface.xs)[columns], np.array(surface.ys)[rows]
+            xs, ys = np.array(_places(surface.xs))[columns], np.array(_places(surface.ys))[rows]
             axes.plot(xs, ys, "x", color=REFERENCE, markersize=4, clip_on=False, label="no finite value")
         canvas.label(surface.x, surface.y)
         return canvas.svg()
@@ -112,9 +118,9 @@ def _fill(canvas: Canvas, surface: Surface, z: Any, shades: Shades) -> None:
 
     levels = shades.levels
     norm = LogNorm(levels[0], levels[-1]) if shades.log else Normalize(levels[0], levels[-1])
-    masked = np.ma.masked_invalid(z)
-    filled = canvas.axes.contourf(surface.xs, surface.ys, masked, levels=levels, norm=norm, cmap="cividis")
-    canvas.axes.contour(surface.xs, surface.ys, masked, levels=levels, colors="white", linewidths=0.4, alpha=0.6)
+    masked, xs, ys = np.ma.masked_invalid(z), _places(surface.xs), _places(surface.ys)
+    filled = canvas.axes.contourf(xs, ys, masked, levels=levels, norm=norm, cmap="cividis")
+    canvas.axes.contour(xs, ys, masked, levels=levels, colors="white", linewidths=0.4, alpha=0.6)
     canvas.colour_bar(filled, levels[::3], worded(surface.z_axis))
 
 
@@ -124,12 +130,19 @@ def _fill_flat(canvas: Canvas, surface: Surface, z: Any) -> None:
 
     if min(z.shape, default=0) > 1 and np.isfinite(z).any():
         known = np.ma.masked_where(~np.isfinite(z), np.zeros(z.shape))
-        canvas.axes.contourf(surface.xs, surface.ys, known, levels=[-1, 1], colors=[colours()[BANDS // 2]])
+        canvas.axes.contourf(
+            _places(surface.xs), _places(surface.ys), known, levels=[-1, 1], colors=[colours()[BANDS // 2]]
+        )
 
 
-def _sides(places: tuple[float, ...]) -> tuple[float, float]:
-    low, high = min(places, default=0.0), max(places, default=0.0)
-    return (low, high) if low < high else (low - 0.5, high + 0.5)
+def _places(values: tuple[float, ...]) -> list[float]:
+    return [drawable(value) for value in values]
+
+
+def _sides(values: tuple[float, ...]) -> tuple[float, float]:
+    low, high = min(_places(values), default=0.0), max(_places(values), default=0.0)
+    half = max(1.0, abs(low)) / 2
+    return (low, high) if low < high else (low - half, high + half)
 
 
 def _why_no_colour(surface: Surface) -> str:
@@ -138,6 +151,8 @@ def _why_no_colour(surface: Surface) -> str:
         return "no cell has a finite value"
     if min(finite) == max(finite):
         return f"every cell is {number(finite[0])}"
+    if number(min(finite)) == number(max(finite)):
+        return f"every cell is {number(finite[0])}, but for rounding"
     return f"from {number(min(finite))} to {number(max(finite))}: too far for colours"
 
 
@@ -147,7 +162,8 @@ def _foretold(canvas: Canvas, surface: Surface, levels: list[float]) -> None:
 
     if surface.predicted is None:
         return
-    xs, ys = (np.linspace(side[0], side[-1], SMOOTH) for side in (surface.xs, surface.ys))
+    # As Python's own numbers, which grow beyond all bounds without a word of warning.
+    xs, ys = (np.linspace(*_sides(side), SMOOTH).tolist() for side in (surface.xs, surface.ys))
     said = np.array([[surface.predicted.at(x, y) for x in xs] for y in ys])
     inside = [level for level in levels[::3] if said.min() < level < said.max()]
     if inside:

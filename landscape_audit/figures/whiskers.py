@@ -36,9 +36,9 @@ class Reach(NamedTuple):
 
 def draw(bars: Bars, reference: float) -> bytes:
     """Each value a point with its interval, in the look of its group; an arrow where an interval goes on beyond."""
-    shown = bars.bars[:MOST]
+    shown, reference = bars.bars[:MOST], drawable(reference)
     known = [bar for bar in shown if bar.value is not None]
-    log = bars.axis.scale == "log" and reference > 0 and all((bar.value or 0.0) > 0 for bar in known)
+    log = bars.axis.scale == "log" and reference > 0 and all(drawable(bar.value) > 0 for bar in known)
     with new_canvas(height=0.8 + 0.24 * max(3, len(shown))) as canvas:
         if log:
             canvas.axes.set_xscale("log")
@@ -83,7 +83,7 @@ def whisker(canvas: Canvas, place: int, reach: Reach, ends: tuple[float, float],
 def _span(shown: list[Bar], reference: float, *, log: bool) -> tuple[float, float]:
     """Room for every value and, within reason, for its interval: one that says nothing must not crush the others."""
     values = [reference, *(drawable(bar.value) for bar in shown)]
-    ends = [end for bar in shown for end in (bar.low, bar.high) if end is not None]
+    ends = [drawable(end) for bar in shown for end in (bar.low, bar.high) if end is not None]
     if log:
         most = 4 * max(max(values) / reference, reference / min(values), 1.25)
         kept = [each for each in (*values, *ends) if reference / most <= each <= reference * most]

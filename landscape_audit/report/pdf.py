@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from landscape_audit import __version__
-from landscape_audit.errors import CapabilityError, TemplatesError
+from landscape_audit.errors import AuditError, CapabilityError, TemplatesError
 from landscape_audit.report.compare_report import ComparisonReport, later
 from landscape_audit.report.render import comparison_html, html
 from landscape_audit.report.templates import OURS, Templates
 from landscape_audit.report.view import ReportView
 from landscape_audit.results import AuditResults
-from landscape_audit.text import listed
+from landscape_audit.text import described, listed
 
 SCHEME = "landscape-audit-font:"
 _NOWHERE = "landscape-audit-template:"
@@ -70,7 +70,15 @@ def pdf(view: ReportView, results: AuditResults, templates: Templates = OURS) ->
     attached = [Attached(name, text, ATTACHED[name], date) for name, text in attachments(results).items()]
     made_with = renderer()
     page = html(view, paper=True, generator=made_with, templates=templates)
-    return printed(page, attached, date, creator=", ".join(filter(None, (made_with, templates.mark))))
+    try:
+        return printed(page, attached, date, creator=", ".join(filter(None, (made_with, templates.mark))))
+    except AuditError:
+        raise
+    except Exception as error:
+        if not templates.mark:
+            raise
+        told = f"report.pdf: WeasyPrint cannot set what your templates and style sheets ask for: {described(error)}."
+        raise TemplatesError(told, remedy="Leave out of them what is not for paper, or --no-pdf.") from error
 
 
 def comparison_pdf(view: ComparisonReport, a: AuditResults, b: AuditResults) -> bytes:

@@ -14,6 +14,7 @@ from landscape_audit.report.compare_report import ComparisonReport
 from landscape_audit.report.compare_view import ComparisonView
 from landscape_audit.report.templates import OURS, Templates
 from landscape_audit.report.view import FirstPage, ReportView
+from landscape_audit.text import printable
 
 SCRIPTS = ("report.js", "surface.js")
 """What a page on a screen runs, as one script; on paper there is nothing to run."""
@@ -23,6 +24,12 @@ CSP = (
 )
 """A page may use nothing but its one style and its one script, by their hashes: what is injected cannot even colour."""
 _BEGINNING = re.compile(r"\s*<!doctype html>\s*<html[^<>]*>\s*<head>\s*(<meta charset=\"?utf-8\"?>\s*)?", re.IGNORECASE)
+_LEADS_AWAY = re.compile(
+    r"""<meta(?=[\s/>])(?!\s+(?:name|property)="[^"<>]*"\s+content="[^"<>]*"\s*/?>)[^<>]{0,80}"""
+    r"""|<link(?=[\s/>])(?!\s+rel="icon"\s+href="data:[^"<>]*"\s*/?>)[^<>]{0,80}|<base(?=[\s/>])[^<>]{0,80}""",
+    re.IGNORECASE,
+)
+"""What a policy does not forbid and yet leads to another address: a refresh, a link that a browser prepares for."""
 LONGEST_SUMMARY = 60_000
 """Bytes. A comment on GitHub takes 65,536 characters."""
 
@@ -87,11 +94,17 @@ def _digest(text: str) -> str:
 
 
 def _refuse_unguarded(page: str, name: str, csp: str) -> None:
-    """An error where a page does not begin with its policy: browsers hold only what comes after it to it."""
+    """An error where a page does not begin with its policy, which holds only for what follows, or gets around it."""
     begun = _BEGINNING.match(page)
     guard = f'<meta http-equiv="Content-Security-Policy" content="{csp}">'
     if begun is None or not page.startswith(guard, begun.end()):
         raise TemplatesError(
             f"{name}: the page does not begin with its content security policy.",
             remedy='Have  <meta http-equiv="Content-Security-Policy" content="{{ csp }}">  first in <head>.',
+        )
+    found = _LEADS_AWAY.search(page, begun.end() + len(guard))
+    if found is not None:
+        raise TemplatesError(
+            f"{name}: {printable(found[0], 80)}… may ask for something, and a report asks for nothing.",
+            remedy='Of these tags it has  <meta name="…" content="…">  and  <link rel="icon" href="data:…">  alone.',
         )

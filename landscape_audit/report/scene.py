@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -104,13 +105,13 @@ def _points(surface: Surface, shades: Shades, spans: tuple[float, float]) -> tup
 def _spans(surface: Surface) -> tuple[float, float] | None:
     """What -1 to 1 is of each side: the longer one, or its own; None where the plane is only a line or a point."""
     x, y = (values[-1] - values[0] if len(values) > 1 else 0.0 for values in (surface.xs, surface.ys))
-    if not min(x, y) > 0:
+    if not min(x, y) > 0 or not math.isfinite(max(x, y)):
         return None
     return (x, y) if surface.aspect == "free" else (max(x, y), max(x, y))
 
 
 def _place(value: float, values: tuple[float, ...], span: float) -> float:
-    return round((2 * value - values[0] - values[-1]) / span, 4)
+    return round(((value - values[0]) + (value - values[-1])) / span, 4)
 
 
 def _height(value: float | None, shades: Shades) -> float | None:

@@ -70,7 +70,9 @@ class Templates:
         if self.folder is None:
             return self.environment.get_template(name).render(values)
         try:
-            return "".join(_bounded(name, self.environment.get_template(name).generate(values)))
+            page = "".join(_bounded(name, self.environment.get_template(name).generate(values)))
+            page.encode()  # what is written as a constant in a template can be half of a character
+            return page  # noqa: TRY300 - encoding is what is tried
         except TemplatesError:
             raise
         except Exception as error:  # a template can raise whatever an expression can
@@ -110,10 +112,14 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"*", "**"})
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:  # noqa: ARG002 - Jinja's own
-        if operator == "*" and all(isinstance(each, int | float) for each in (left, right)):
+        if operator == "*" and all(isinstance(each, float) or _is_small(each) for each in (left, right)):
             return left * right
-        told = f"{operator} is for products of two numbers"
+        told = f"{operator} is for products of two numbers, of a hundred digits at most"
         raise SecurityError(told)
+
+
+def _is_small(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) < 10**100
 
 
 OURS = Templates()
@@ -193,7 +199,7 @@ def _mistake(error: Exception, folders: tuple[Path, ...]) -> TemplatesError:
         where, what = f"{error.filename or error.name}, line {error.lineno}", error.message or "not a template"
     else:
         where, what = _place(error, folders), _told(error)
-    return TemplatesError(f"{where}: {what.rstrip('.')}.", remedy=_REMEDY)
+    return TemplatesError(f"{where}: {printable(what.rstrip('.'), 500)}.", remedy=_REMEDY)
 
 
 def _place(error: Exception, folders: tuple[Path, ...]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from landscape_audit.ids import HEADLINES
 from landscape_audit.limits import known_limit
 from landscape_audit.report.advice import AdviceListView, advice_of
+from landscape_audit.report.anchor import SECTIONS, free
 from landscape_audit.report.baseline import BaselineView, baseline_of
 from landscape_audit.report.check import CheckView, check_of
 from landscape_audit.report.cost import CostView, cost_of
@@ -99,9 +100,10 @@ def first_page(results: AuditResults) -> FirstPage:
 
 def view(results: AuditResults) -> ReportView:
     """The report of an audit; the same for equal results."""
-    checks = tuple(check_of(check, results) for check in results.checks)
-    pictures = {(check.id, figure.id): figure for check in checks for figure in check.figures}
     first = first_page(results)
+    taken = {*SECTIONS, *(gate.anchor for gate in first.gates)}
+    checks = tuple(_set_apart(check_of(check, results), taken) for check in results.checks)
+    pictures = {(check.id, figure.id): figure for check in checks for figure in check.figures}
     return ReportView(
         **vars(first),
         sheet=sheet_of(first),
@@ -118,6 +120,16 @@ def view(results: AuditResults) -> ReportView:
         glossary=GLOSSARY,
         how=how_of(results),
         known_limits=tuple(map(_limit, results.limits)),
+    )
+
+
+def _set_apart(check: CheckView, taken: set[str]) -> CheckView:
+    """With anchors that nothing else on the page has."""
+    own = free(check.anchor, taken)
+    return replace(
+        check,
+        anchor=own,
+        figures=tuple(replace(figure, anchor=free(figure.anchor, taken)) for figure in check.figures),
     )
 
 

@@ -15,6 +15,7 @@ from landscape_audit.report.view import view
 from landscape_audit.results import AuditResults
 
 NAMES = {"html": "report.html", "md": "summary.md", "pdf": "report.pdf"}
+COMPARED = {"html": "compare.html", "md": "compare.md", "pdf": "compare.pdf"}
 
 
 def write_reports(
@@ -32,7 +33,7 @@ def write_comparison(
     """compare.html, compare.md and compare.pdf in `out`, like those of a report."""
     with uncollected():
         contents = compared(a, b, every=every, pdf=pdf)
-    return _written(contents, out, {kind: f"compare.{kind}" for kind in contents})
+    return _written(contents, out, COMPARED)
 
 
 @contextmanager

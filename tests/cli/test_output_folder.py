@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from command_line import assert_one_message, outcome
+from results_factory import an_audit
 
 from landscape_audit import files, lock
 from landscape_audit.cli import run as run_command
@@ -188,3 +189,27 @@ def loss(outputs, targets):
     assert code == 0, told
     assert json.loads(Path("out/results.json").read_text())["checks"]
     assert "The audit goes on" in told
+
+
+PAGES = {"report": ["report", "results.json"], "compare": ["compare", "results.json", "results.json"]}
+
+
+@pytest.mark.parametrize("command", PAGES)
+@pytest.mark.parametrize("kind", ["html", "md"])
+def test_pages_take_the_place_of_no_file_of_another_program_and_of_their_own_alone(command, kind, monkeypatch, capsys):
+    page = Path("site", f"{'summary' if (command, kind) == ('report', 'md') else command}.{kind}")
+    page.parent.mkdir()
+    page.write_text("<h1>mine</h1>")
+    Path("results.json").write_text(an_audit().to_json())
+    call = [*PAGES[command], "--no-pdf", "--out", "site"]
+    code, out, err = outcome(call, monkeypatch, capsys)
+    assert_one_message(code, 2, f"{page}: is in the way: landscape-audit did not write it", out, err)
+    assert [(each.name, each.read_text()) for each in page.parent.iterdir()] == [(page.name, "<h1>mine</h1>")]
+    page.unlink()
+    assert [outcome(call, monkeypatch, capsys)[0] for _ in range(2)] == [0, 0]
+
+
+def test_pages_beside_the_results_of_an_audit_are_its_own(monkeypatch, capsys):
+    Path("results.json").write_text(an_audit().to_json())
+    Path("report.html").write_text("of an older release")
+    assert outcome(["report", "results.json", "--no-pdf"], monkeypatch, capsys)[0] == 0

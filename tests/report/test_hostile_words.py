@@ -8,8 +8,10 @@ import json
 import re
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -19,7 +21,7 @@ import yaml
 from hostile_audit import DETAILS, HOSTILE
 from markdown_it import MarkdownIt
 from pydantic import ValidationError
-from results_factory import an_audit, between
+from results_factory import a_check, an_audit, between
 
 from landscape_audit.card.card import card_with
 from landscape_audit.cli.summary import failures, summary
@@ -27,6 +29,7 @@ from landscape_audit.comparison.baseline import baseline_of
 from landscape_audit.estimate import Label
 from landscape_audit.gates.judge import judged, last_line
 from landscape_audit.policy import Policy
+from landscape_audit.report.anchor import SECTIONS
 from landscape_audit.report.pdf import pdf
 from landscape_audit.report.render import SCRIPTS, html, markdown
 from landscape_audit.report.view import view
@@ -134,6 +137,34 @@ def test_a_page_has_the_same_elements_whatever_the_words(audited, text):
     assert len(page) < 2_000_000
 
 
+def test_every_id_of_a_page_is_there_once_whatever_checks_are_called():
+    names = (
+        "verdict",
+        "gates",
+        "how",
+        "a b",
+        "a_b",
+        "a_b",
+        "gate.sharpness.lambda_max",
+        "__proto__",
+        "w" * 300,
+        "w" * 301,
+    )
+    found = Measured(details=DETAILS[:2])
+    audit = an_audit({"sharpness": found}).model_copy(update={"checks": tuple(a_check(name, found) for name in names)})
+    page = html(view(judged(audit, Policy(), dt.date(2026, 1, 1))))
+    ids = re.findall(r' id="([^"]*)"', page)
+    assert {name for name, times in Counter(ids).items() if times > 1} == set()
+    assert set(re.findall(r' href="#([^"]*)"', page)) <= set(ids)
+    own = [name for each in ("report.html.j2", "parts") for name in _ids_in(template_dir() / each)]
+    assert set(own) == SECTIONS
+
+
+def _ids_in(place: Path) -> list[str]:
+    files = place.iterdir() if place.is_dir() else [place]
+    return [name for file in files for name in re.findall(r' id="([\w-]+)"', file.read_text(encoding="utf-8"))]
+
+
 @pytest.mark.parametrize("text", MARKED, ids=range(len(MARKED)))
 def test_a_summary_in_markdown_has_no_link_picture_or_html_of_theirs(audited, text):
     parser = MarkdownIt("commonmark", {"html": True}).enable("table")
@@ -182,6 +213,16 @@ def skeleton(tree: Any) -> Any:
     return [skeleton(each) for each in tree] if isinstance(tree, list) else type(tree)
 
 
+def within(thing: Any) -> Iterator[pikepdf.Dictionary]:
+    """The dictionaries inside an object of a PDF: of a link, that of what it does is one of them."""
+    if isinstance(thing, pikepdf.Dictionary):
+        yield thing
+    if isinstance(thing, (pikepdf.Dictionary, pikepdf.Array)):
+        for each in thing.values() if isinstance(thing, pikepdf.Dictionary) else thing:
+            if isinstance(each, pikepdf.Object) and not each.is_indirect:
+                yield from within(each)
+
+
 def _all(tokens: Any) -> Iterator[Any]:
     for token in tokens:
         yield token
@@ -207,7 +248,7 @@ def test_the_pdf_acts_and_links_nowhere_and_its_text_is_printable(audited, texts
     results = AuditResults.model_validate_json(json.dumps(tree))
     (tmp_path / "report.pdf").write_bytes(pdf(view(results), results))
     with pikepdf.open(tmp_path / "report.pdf") as file:
-        dictionaries = [each for each in file.objects if isinstance(each, pikepdf.Dictionary)]
+        dictionaries = [each for thing in file.objects for each in within(thing)]
         assert not {"/JS", "/AA", "/URI", "/Launch", "/GoToR"} & {key for each in dictionaries for key in each}
         assert not {"/URI", "/JavaScript", "/Launch", "/SubmitForm"} & {str(each.get("/S")) for each in dictionaries}
         assert str(file.docinfo["/Title"]).isprintable()

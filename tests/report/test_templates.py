@@ -16,7 +16,7 @@ from sealed_audit import a_sealed_audit
 
 from landscape_audit.errors import TemplatesError
 from landscape_audit.report import templates as own
-from landscape_audit.report.render import html
+from landscape_audit.report.render import CSP, html
 from landscape_audit.report.templates import Templates, replaceable
 from landscape_audit.report.view import view
 from landscape_audit.report.write import rendered
@@ -30,6 +30,7 @@ BARE = """<!doctype html><html lang="en"><head>
 {% if not paper %}<meta name="generator" content="{{ generator }}">{% endif %}
 <title>Bare</title><style>{{ style }}</style></head><body>{% include "parts/verdict.html.j2" %}</body></html>
 """
+OLDER = CSP.format(style="", script="")
 VERDICT = "parts/verdict.html.j2"
 
 
@@ -38,7 +39,7 @@ def _in_a_folder_with_results(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("results.json").write_text(a_sealed_audit().to_json())
     Path("site").mkdir()
-    Path("site/report.html").write_text("an older report")
+    Path("site/report.html").write_text(OLDER)
 
 
 def mine(**files: str | bytes) -> Path:
@@ -155,7 +156,7 @@ def test_what_a_template_asks_for_is_refused_and_no_report_is_written(name, asks
     assert "data:" in err
     assert "Traceback" not in err
     assert out == ""
-    assert Path("site/report.html").read_text() == "an older report"
+    assert Path("site/report.html").read_text() == OLDER
 
 
 MISTAKES = {
@@ -170,6 +171,9 @@ MISTAKES = {
     "{{ '{0.__class__}'.format(view) }}": "is unsafe",
     "{% for a in range(100001) %}{% endfor %}": "Range too big",
     "{{ 'x' * 1000000000 }}": "* is for products of two numbers",
+    "{% set n = namespace(x=9) %}{% for a in range(99) %}{% set n.x = n.x * n.x %}{% endfor %}": "of a hundred digits",
+    "{{ '\\ud800' }}": "surrogates not allowed",
+    "{% include '" + "w" * 9999 + "' %}": "there is no template 'www",
     "{{ 9 ** 9 ** 9 }}": "** is for products of two numbers",
     "{% for a in range(9999) %}{% for b in range(9999) %}.........{% endfor %}{% endfor %}": "more than 20,000,000",
     "{% include 'parts/verdict.html.j2' %}": "includes or calls itself without an end",
@@ -180,12 +184,12 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("template", "told"), MISTAKES.items(), ids=MISTAKES)
+@pytest.mark.parametrize(("template", "told"), MISTAKES.items(), ids=[each[:60] for each in MISTAKES])
 def test_a_mistake_in_a_template_is_told_with_its_place_and_no_report_is_written(template, told, monkeypatch, capsys):
     mine(parts__verdict_html_j2=template)
     code, out, err = outcome([*REPORT, "--no-pdf"], monkeypatch, capsys)
     assert_one_message(code, 2, told, out, err)
-    assert Path("site/report.html").read_text() == "an older report"
+    assert Path("site/report.html").read_text() == OLDER
     assert [path.name for path in Path("site").iterdir()] == ["report.html"]
 
 
@@ -216,6 +220,40 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(name, monkeypatch, capsy
     (mine() / name).symlink_to(Path("elsewhere").absolute())
     code, out, err = outcome([*REPORT, "--no-pdf"], monkeypatch, capsys)
     assert_one_message(code, 2, f"mine/{name}: a link that leads out of mine", out, err)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        '<meta http-equiv="refresh" content="0;url=http://127.0.0.1:9/">',
+        "<META/content='>' http-equiv=refresh>",
+        "<noscript><meta\nname='a' http-equiv='refresh' content='0;url=x'></noscript>",
+        '<meta http-equiv="x-dns-prefetch-control" content="on">',
+        '<link rel="dns-prefetch" href="//example.org">',
+        '<link rel="icon" href="http://127.0.0.1:9/a.ico">',
+        '<link rel="icon" href="data:," rel=preconnect>',
+        '<base href="http://127.0.0.1:9/">',
+    ],
+)
+def test_a_tag_that_leads_elsewhere_in_spite_of_the_policy_is_refused(tag, monkeypatch, capsys):
+    mine(**{"report.html.j2": BARE, VERDICT: tag})
+    code, out, err = outcome([*REPORT, "--no-pdf"], monkeypatch, capsys)
+    assert_one_message(code, 2, "may ask for something, and a report asks for nothing", out, err)
+    assert Path("site/report.html").read_text() == OLDER
+
+
+def test_what_cannot_be_set_on_paper_is_the_templates_fault_and_no_report_is_written(monkeypatch, capfd):
+    mine(**{"report.html.j2": BARE, VERDICT: "<p>x</p>", "print.css": "p { height: 1e9px; font-size: 1e9px }"})
+    code, out, err = outcome(REPORT, monkeypatch, capfd)
+    assert (code, out) == (2, "")
+    assert "report.pdf: WeasyPrint cannot set what your templates and style sheets ask for" in err
+    assert Path("site/report.html").read_text() == OLDER
+
+
+def test_an_icon_and_words_about_tags_are_no_such_tag(monkeypatch, capsys):
+    icon = '<link rel="icon" href="data:image/png;base64,AAAA"><meta name="author" content="us">'
+    mine(**{"report.html.j2": BARE, VERDICT: icon + "{{ '<base href=x><meta http-equiv=refresh>' | forceescape }}"})
+    assert outcome([*REPORT, "--no-pdf"], monkeypatch, capsys)[0] == 0
 
 
 def test_a_folder_that_is_not_there_is_told(monkeypatch, capsys):
