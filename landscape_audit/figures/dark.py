@@ -16,6 +16,9 @@ DARK = {
     "#cc79a7": "#ff9fd8",
     "#e69f00": "#f2b735",
     "#56b4e9": "#a9dcff",
+    "#00664b": "#58d1ac",  # better, worse and changed: the colours of the page
+    "#a63c00": "#ff9d66",
+    "#0b5a8f": "#7cc0f2",
 }
 """Of every colour that svg.py names, the one that does its work on a dark page; a surface's own colours stay."""
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from landscape_audit.detail import Axis
 from landscape_audit.estimate import Estimate
-from landscape_audit.figures.svg import INK, REFERENCE, Canvas, legible, new_canvas
+from landscape_audit.figures.lettering import breadth, fitted
+from landscape_audit.figures.svg import INK, PAPER, REFERENCE, WIDTH, Canvas, legible, new_canvas
 from landscape_audit.intervals import with_interval
 from landscape_audit.text import count
 
@@ -17,7 +19,12 @@ MOST = 20
 """Rows that a figure can carry; the table behind it has the rest."""
 FARTHEST = 100.0
 """Ratios beyond it, and beyond its reciprocal, end in an arrow: they would crush every other."""
-_LINE = 30
+_MARK, _LETTERS, _AROUND = 0.27, 0.15, 0.75
+"""Inches that a row has for its interval and for a line of its name; and all rows, for what stands around them."""
+_ABOVE = 0.09
+"""Inches from an interval to the words above it."""
+_APART = 36.0
+"""Points around and between the name and the ratio of a row."""
 
 Standing = Literal["worse", "better", "changed", "not settled", "the same"]
 STANDINGS: dict[Standing, tuple[str, str, str]] = {
@@ -40,25 +47,24 @@ class Row:
 
 
 def draw(rows: Sequence[Row]) -> bytes:
-    """A row a number, the first on top, with its ratio in words beside it and a line where nothing changes."""
+    """A row a number, the first on top, with its ratio in words and a line where nothing changes."""
     shown = rows[:MOST]
-    with new_canvas(width=6.3, height=1.1 + 0.3 * max(3, len(shown))) as canvas:
+    names = [_on_two_lines(row) for row in shown]
+    ends = list(itertools.accumulate(_MARK + _LETTERS * (name.count("\n") + 1) for name in names))
+    with new_canvas(height=_AROUND + max([2 * _MARK, *ends])) as canvas:
         axes = canvas.axes
         axes.set_xscale("log")
         low, high = _span(shown)
         axes.set_xlim(low, high)
         axes.axvline(1.0, color=INK, linewidth=1)
-        for place, row in enumerate(shown):
-            _drawn(canvas, place, row, (low, high))
-        axes.set_ylim(len(shown) - 0.4, -0.6)
-        axes.set_yticks(range(len(shown)), [_wrapped(row.name) for row in shown], parse_math=False)
-        words = axes.secondary_yaxis("right")
-        words.set_yticks(range(len(shown)), [with_interval(row.ratio, 3) for row in shown])
-        words.tick_params(pad=11)  # room for an arrow
-        words.spines["right"].set_visible(False)
+        for row, name, end in zip(shown, names, ends, strict=True):
+            _drawn(canvas, end - _MARK / 2, row, (low, high))
+            _write(canvas, end - _MARK / 2 - _ABOVE, name, with_interval(row.ratio, 3))
+        axes.set_ylim(max([2 * _MARK, *ends]), 0)  # in inches
+        canvas.names = [""]
         axes.spines["left"].set_visible(False)
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel("B / A")
+        canvas.label(Axis(label="B / A"))
         _legend(canvas, shown)
         return canvas.svg()
 
@@ -70,7 +76,7 @@ def alt(rows: Sequence[Row]) -> str:
     return f"Each number of B divided by that of A. {first}{more}."
 
 
-def _drawn(canvas: Canvas, place: int, row: Row, span: tuple[float, float]) -> None:
+def _drawn(canvas: Canvas, place: float, row: Row, span: tuple[float, float]) -> None:
     marker, colour, filling = STANDINGS[row.standing]
     low, high = span
     left = low if row.ratio.low is None else max(row.ratio.low, low)
@@ -87,9 +93,25 @@ def _drawn(canvas: Canvas, place: int, row: Row, span: tuple[float, float]) -> N
         canvas.axes.plot([value], [place], marker, color=colour, markerfacecolor=filling, markersize=6, zorder=4)
 
 
-def _wrapped(name: str) -> str:
-    """A name on two lines at most."""
-    return textwrap.fill(legible(name, 2 * _LINE), _LINE, break_on_hyphens=False)
+def _on_two_lines(row: Row) -> str:
+    """What a row is called, as wide as its ratio leaves room for."""
+    room = WIDTH * 72 - breadth(with_interval(row.ratio, 3)) - _APART
+    name = legible(row.name, 80)
+    if breadth(name) <= room:
+        return name
+    words = name.split(" ")
+    first = max((n for n in range(1, len(words)) if breadth(" ".join(words[:n])) <= room), default=0)
+    lines = (" ".join(words[:first]), " ".join(words[first:]))
+    return "\n".join(fitted(line, room) for line in lines if line)
+
+
+def _write(canvas: Canvas, y: float, name: str, told: str) -> None:
+    """The name and, flush right, the ratio: above the interval both have the figure's width."""
+    # On paper, as the line at 1 would go through the words.
+    looks: dict[str, Any] = {"va": "bottom", "bbox": {"facecolor": PAPER, "edgecolor": "none", "pad": 1.0}}
+    where = canvas.axes.get_yaxis_transform()
+    canvas.axes.text(0, y, name, ha="left", transform=where, zorder=3, **looks)
+    canvas.axes.text(1, y, told, ha="right", transform=where, zorder=3, **looks)
 
 
 def _beyond(end: float | None, edge: float, side: int) -> bool:
@@ -108,4 +130,3 @@ def _legend(canvas: Canvas, rows: Sequence[Row]) -> None:
     for standing, (marker, colour, filling) in STANDINGS.items():
         if any(row.standing == standing for row in rows):
             canvas.axes.plot([], [], marker, color=colour, markerfacecolor=filling, markersize=6, label=standing)
-    canvas.figure.legend(loc="outside upper right", ncols=len(STANDINGS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from landscape_audit.detail import Axis, Bars, Decision, Known, Line, Panels, Spectrum, Surface, Table
@@ -16,6 +17,8 @@ LINE = 124
 
 LONG_WORD = 24
 """Characters of a word above which it is better broken than given a column of its length."""
+
+_INTERVAL = re.compile(r"at (?:least|most) [−+]?\d\S*|[−+]?\d\S*(?: %)? to [−+]?\d\S*(?: %\)?)?")
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class TableView:
         With given widths a table is set without measuring every word of every cell first, which takes longer.
         """
         columns = list(zip(self.headings, *self.rows, *([self.total] if self.total else []), strict=True))
-        needs = [2 + max(_longest_word(cell) for cell in column) for column in columns]
+        needs = [2 + max(_longest_word(unbroken(cell)) for cell in column) for column in columns]
         wants = [2 + max(min(len(cell), LINE) for cell in column) for column in columns]
         given = _shared(needs, wants)
         return tuple(round(100 * width / sum(given), 2) for width in given)
@@ -155,6 +158,11 @@ def cell(value: object, digits: int = 4) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return number(value, digits) if isinstance(value, float) else printable(value, 600)
+
+
+def unbroken(text: str) -> str:
+    """`0.9889 (0.9743 to 0.9952)` with its interval as one word: half of one at a line's end says something else."""
+    return _INTERVAL.sub(lambda found: found[0].replace(" ", "\u00a0"), text)
 
 
 def _shared(needs: list[int], wants: list[int]) -> list[float]:
