@@ -18,7 +18,7 @@ const say = (text) => { voice.textContent = text; };
 
 // ---- Tables that sort ----
 
-const NUMBER = /^[−-]?[\d,]*\.?\d+(?:e[−-]?\d+)?(?=$| )/;
+const NUMBER = /^[−-]?[\d,]*\.?\d+(?:e[−-]?\d+)?(?=$|\s)/;
 const NOTHING = new Set(["", "—", "not finite"]);
 const words = new Intl.Collator("en", { numeric: true });
 

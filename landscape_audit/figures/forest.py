@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from landscape_audit.detail import Axis
 from landscape_audit.estimate import Estimate
-from landscape_audit.figures.lettering import fitted, legible
-from landscape_audit.figures.looks import LOOKS
-from landscape_audit.figures.svg import Canvas, new_canvas
+from landscape_audit.figures.lettering import breadth, fitted, legible
+from landscape_audit.figures.looks import LOOKS, PAPER
+from landscape_audit.figures.svg import WIDTH, Canvas, new_canvas
 from landscape_audit.figures.whiskers import Reach, reference_line, whisker
 from landscape_audit.intervals import with_interval
 from landscape_audit.text import count
@@ -21,11 +21,12 @@ MOST = 20
 """Rows that a figure can carry; the table behind it has the rest."""
 FARTHEST = 100.0
 """Ratios beyond it, and beyond its reciprocal, end in an arrow: they would crush every other."""
-WIDTH = 6.3
-"""Inches: it stands alone, with words on both sides."""
-_LINE = 30
-_WIDEST = 165.0
-"""Characters of a name on one of its two lines, and points that these may take."""
+_MARK, _LETTERS, _AROUND = 0.27, 0.15, 0.75
+"""Inches that a row has for its interval and for a line of its name; and all rows, for what stands around them."""
+_ABOVE = 0.09
+"""Inches from an interval to the words above it."""
+_APART = 36.0
+"""Points around and between the name and the ratio of a row."""
 
 Standing = Literal["worse", "better", "changed", "not settled", "the same"]
 
@@ -40,17 +41,23 @@ class Row:
 
 
 def draw(rows: Sequence[Row]) -> bytes:
-    """A row a number, the first on top, with its ratio in words beside it and a line where nothing changes."""
+    """A row a number, the first on top, with its ratio in words and a line where nothing changes."""
     shown = rows[:MOST]
-    with new_canvas(width=WIDTH, height=0.8 + 0.3 * max(3, len(shown))) as canvas:
+    names = [_on_two_lines(row) for row in shown]
+    feet = list(itertools.accumulate(_MARK + _LETTERS * (name.count("\n") + 1) for name in names))
+    tall = max([2 * _MARK, *feet])
+    with new_canvas(height=_AROUND + tall) as canvas:
         canvas.axes.set_xscale("log")
         ends = _span(shown)
         canvas.axes.set_xlim(ends)
         reference_line(canvas, 1.0)
-        for place, row in enumerate(shown):
-            whisker(canvas, place, Reach.of(row.ratio), ends, LOOKS[row.standing])
-        canvas.rows([_wrapped(row.name) for row in shown], of=len(shown))
-        canvas.beside = [with_interval(row.ratio, 3) for row in shown]
+        for row, name, foot in zip(shown, names, feet, strict=True):
+            whisker(canvas, foot - _MARK / 2, Reach.of(row.ratio), ends, LOOKS[row.standing])
+            _write(canvas, foot - _MARK / 2 - _ABOVE, name, with_interval(row.ratio, 3))
+        canvas.axes.set_ylim(tall, 0)  # in inches
+        canvas.names = [""]
+        canvas.axes.spines["left"].set_visible(False)
+        canvas.axes.grid(visible=False, axis="y")
         canvas.label(Axis(label="B / A", scale="log"))
         _legend(canvas, shown)
         return canvas.svg()
@@ -63,9 +70,25 @@ def alt(rows: Sequence[Row]) -> str:
     return f"Each number of B divided by that of A. {first}{more}."
 
 
-def _wrapped(name: str) -> str:
-    lines = textwrap.wrap(legible(name, 2 * _LINE), _LINE, break_on_hyphens=False, max_lines=2, placeholder="…")
-    return "\n".join(fitted(line, _WIDEST) for line in lines)
+def _on_two_lines(row: Row) -> str:
+    """What a row is called, as wide as its ratio leaves room for."""
+    room = WIDTH * 72 - breadth(with_interval(row.ratio, 3)) - _APART
+    name = legible(row.name, 80)
+    if breadth(name) <= room:
+        return name
+    words = name.split(" ")
+    first = max((n for n in range(1, len(words)) if breadth(" ".join(words[:n])) <= room), default=0)
+    lines = (" ".join(words[:first]), " ".join(words[first:]))
+    return "\n".join(fitted(line, room) for line in lines if line)
+
+
+def _write(canvas: Canvas, y: float, name: str, told: str) -> None:
+    """The name and, flush right, the ratio: above the interval both have the figure's width."""
+    # On paper, as the line at 1 would go through the words.
+    looks: dict[str, Any] = {"va": "bottom", "bbox": {"facecolor": PAPER, "edgecolor": "none", "pad": 1.0}}
+    where = canvas.axes.get_yaxis_transform()
+    canvas.axes.text(0, y, name, ha="left", transform=where, zorder=3, **looks)
+    canvas.axes.text(1, y, told, ha="right", transform=where, zorder=3, **looks)
 
 
 def _span(rows: Sequence[Row]) -> tuple[float, float]:

@@ -36,8 +36,6 @@ _BESIDE = 36.0
 _BAR = (10.0, 8.0, 4.0)
 """Points before a colour bar, of it, and between it and its numbers."""
 
-_GAP = 11.0
-"""Points between the axes and the words beside them: as much as an arrow takes."""
 _LEAST = 86.0
 """Points that the axes are tall at least, however much stands above them."""
 
@@ -100,7 +98,6 @@ class Canvas:
         self.axes.set_axisbelow(True)
         self.square = False
         self.names: list[str] = []
-        self.beside: list[str] = []
         self._x = self._y = ""
         self._notes: list[str] = []
         self._bar: tuple[QuadContourSet, list[float], str] | None = None
@@ -189,8 +186,6 @@ class Canvas:
             lines = name.split("\n")  # each by itself, as matplotlib has other widths for letters that it lacks
             for line, text in enumerate(lines):
                 self.write(left - 4, middle + LINE * ((len(lines) - 1) / 2 - line), text, ha="right", va="center")
-        for row, text in enumerate(self.beside):
-            self.write(left + wide + _GAP, foot + tall * self._height_of(row), text, ha="left", va="center")
         if self._bar:
             self._draw_bar(left + wide + _BAR[0], foot, tall)
 
@@ -200,9 +195,7 @@ class Canvas:
         return (row - foot) / (top - foot)
 
     def _right(self) -> float:
-        """Points beside the axes: for words, for a colour bar, its numbers and its name, or for half of a number."""
-        if self.beside:
-            return _GAP + max(map(breadth, self.beside))
+        """Points beside the axes: for a colour bar, its numbers and its name, or for half of the last number."""
         if self._bar is None:
             return 10
         return sum(_BAR) + max(map(breadth, numbers(self._bar[1])), default=0.0) + LINE

@@ -61,7 +61,7 @@ def reference_line(canvas: Canvas, reference: float) -> None:
     canvas.axes.axvline(reference, color=LOOKS["reference"].colour, linewidth=1, linestyle="--")
 
 
-def whisker(canvas: Canvas, place: int, reach: Reach, ends: tuple[float, float], look: Look) -> None:
+def whisker(canvas: Canvas, place: float, reach: Reach, ends: tuple[float, float], look: Look) -> None:
     """One of them within the ends of the axis, with an arrow where it goes on beyond."""
     axes, (left, right) = canvas.axes, ends
     axes.hlines(place, max(reach.low, left), min(reach.high, right), color=look.colour, linewidth=1.6)

@@ -72,7 +72,7 @@ def check_of(check: CheckResult, results: AuditResults) -> CheckView:
 
 
 def _word(key: str, label: Label) -> str:
-    return printable(word_of(key, label.value))
+    return "nothing found" if label.value == "none" else printable(word_of(key, label.value))
 
 
 def _first(estimates: Mapping[str, Estimate], metric: str | None) -> EstimateView | None:
@@ -87,9 +87,9 @@ def _result(check: str, outcome: Outcome, answer: EstimateView | None) -> str:
     for name, label in outcome.labels.items():
         what = declared(f"{check}.{name}")
         word = _word(f"{check}.{name}", label)
-        if label.value == "none":
-            return "nothing found"
-        return word if what is None or what.words != ANY else printable(f"{name.replace('_', ' ')}: {word}", 40)
+        if label.value == "none" or what is None or what.words != ANY:
+            return word
+        return printable(f"{name.replace('_', ' ')}: {word}", 40)
     return answer.value if answer and answer.key in HEADLINES else ""
 
 

@@ -20,6 +20,7 @@ _VARIABLES = (
     ("generator", "what made the page"),
     ("shown", "summary.md.j2: how many gates fit into it"),
     ("md", "a filter for summary.md.j2: words in which Markdown finds no mark"),
+    ("unbroken", "a filter: words with each interval in them as one word, which no line breaks"),
 )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from landscape_audit.report.tables import TableView, capped
 from landscape_audit.results import AuditResults, Cost, RunInfo
-from landscape_audit.text import number, printable
+from landscape_audit.text import count, number, printable
 
 PASSES = ("forwards", "gradients", "hvps")
 
@@ -29,6 +29,7 @@ def cost_of(results: AuditResults) -> CostView:
     rows = [
         _row(printable(probe.name).replace("_", " "), probe.planned, probe.cost, run.probe_seconds.get(probe.name), run)
         for probe in probes
+        if probe.planned != Cost() or probe.cost != Cost()
     ]
     known = [run.probe_seconds[probe.name] for probe in probes if probe.name in run.probe_seconds]
     total = _row("Together", planned, spent, sum(known) if known else None, run)
@@ -36,6 +37,8 @@ def cost_of(results: AuditResults) -> CostView:
     groups = (("", 1), ("Forwards", 2), ("Gradients", 2), ("HVPs", 2), ("All in gradients", 2), ("", 1))
     numeric = [False, *[True] * 9]
     table = capped("Cost", "", heads, rows, numeric=numeric, groups=groups, total=tuple(total))
+    if free := len(probes) - len(rows):
+        table = replace(table, more=f"{count(free, 'more measurement')} without a pass over the data.")
     return CostView(_sentence(in_gradients(planned, run), in_gradients(spent, run)), _price(run), table)
 
 

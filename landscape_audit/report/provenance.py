@@ -48,7 +48,7 @@ def method_of(results: AuditResults) -> tuple[tuple[str, str], ...]:
     """How it was measured, and what was done differently from what was asked."""
     protocol = results.protocol
     given = ((name, value) for name, value in protocol.budgets.items() if value is not None)
-    budgets = ", ".join(f"{name.replace('_', ' ')} {_budget(value)}" for name, value in given)
+    budgets = " · ".join(f"{name.replace('_', ' ')} {_budget(value)}" for name, value in given)
     return (
         ("Preset and seed", f"{protocol.preset}, seed {protocol.seed}"),
         ("Arithmetic", f"{protocol.dtype}; TF32 {'on' if results.environment.tf32 else 'off'}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from landscape_audit.detail import Axis, Bars, Decision, Known, Line, Panels, Spectrum, Surface, Table
@@ -14,8 +15,13 @@ MOST_ROWS = 200
 LINE = 124
 """Characters of a table's size on a line of the paper."""
 
+GAP = 2
+"""Characters from one column to the next; twice as many before words that stand to the right of numbers."""
+
 LONG_WORD = 24
 """Characters of a word above which it is better broken than given a column of its length."""
+
+_INTERVAL = re.compile(r"at (?:least|most) [−+]?\d\S*|[−+]?\d\S*(?: %)? to [−+]?\d\S*(?: %\)?)?|\d %")
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,11 @@ class TableView:
         With given widths a table is set without measuring every word of every cell first, which takes longer.
         """
         columns = list(zip(self.headings, *self.rows, *([self.total] if self.total else []), strict=True))
-        needs = [2 + max(_longest_word(cell) for cell in column) for column in columns]
-        wants = [2 + max(min(len(cell), LINE) for cell in column) for column in columns]
+        gaps = [GAP + GAP * _is_set_apart(self.numeric, place) for place in range(len(columns))]
+        needs = [
+            gap + max(map(_longest_word, map(unbroken, column))) for gap, column in zip(gaps, columns, strict=True)
+        ]
+        wants = [gap + max(min(len(cell), LINE) for cell in column) for gap, column in zip(gaps, columns, strict=True)]
         given = _shared(needs, wants)
         return tuple(round(100 * width / sum(given), 2) for width in given)
 
@@ -154,6 +163,16 @@ def cell(value: object, digits: int = 4) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return number(value, digits) if isinstance(value, float) else printable(value, 600)
+
+
+def unbroken(text: str) -> str:
+    """`0.9889 (0.9743 to 0.9952)` with its interval as one word: half of one at a line's end says something else."""
+    return _INTERVAL.sub(lambda found: found[0].replace(" ", "\u00a0"), text)
+
+
+def _is_set_apart(numeric: tuple[bool, ...], place: int) -> bool:
+    """Words to the right of numbers, which end where these begin."""
+    return place > 0 and numeric[place - 1] and not numeric[place]
 
 
 def _shared(needs: list[int], wants: list[int]) -> list[float]:

@@ -33,6 +33,7 @@ from markupsafe import Markup, escape
 from landscape_audit.errors import TemplatesError
 from landscape_audit.reading import read_bytes
 from landscape_audit.report.plain import plain
+from landscape_audit.report.tables import unbroken
 from landscape_audit.resources import template_dir
 from landscape_audit.text import described, did_you_mean, printable
 
@@ -93,6 +94,7 @@ class Templates:
             del environment.filters[unwanted]
         del environment.globals["lipsum"]
         environment.filters["md"] = plain
+        environment.filters["unbroken"] = unbroken
         return environment
 
     def _source(self, name: str) -> tuple[str, str, None] | None:

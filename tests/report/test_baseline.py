@@ -30,7 +30,7 @@ def test_the_first_page_tells_what_changed_between_the_verdict_and_the_pictures(
     verdict = page[page.index('<section id="verdict"') : page.index("</section>")]
     assert "Compared with model.safetensors, audited on 2026-03-02. 1 of " in verdict
     assert "Changed for certain: the largest Hessian eigenvalue −49.6 % (−53 % to −46.1 %), lower." in first
-    assert re.search(r"largest Hessian eigenvalue.*62 .*31\.24 .*−49\.6 %.*lower", block, re.DOTALL)
+    assert re.search(r"largest Hessian eigenvalue.*62 .*31\.24 .*−49\.6\s%.*lower", block, re.DOTALL)
     assert re.search(r"saddle.*approximate minimum", block, re.DOTALL)
     assert page.index('id="numbers"') < page.index('id="baseline"') < page.index("</main>")
 

@@ -55,6 +55,14 @@ def test_each_measurement_has_its_plan_beside_what_it_took():
     assert "2 times as long" in seen.price
 
 
+def test_a_measurement_that_reads_no_data_is_counted_and_not_listed():
+    free = ProbeRecord(name="facts", planned=Cost(), cost=Cost())
+    table = cost_of(an_audit_that_took(free, KRYLOV, probe_seconds={"facts": 0.5, "krylov": 2.0})).table
+    assert [row[0] for row in table.rows] == ["krylov"]
+    assert table.more == "1 more measurement without a pass over the data."
+    assert table.total[-1] == "2.50"
+
+
 def test_headings_over_headings_cover_every_column():
     table = cost_of(an_audit()).table
     widths = sum(width for _, width in table.groups)

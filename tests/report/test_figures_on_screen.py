@@ -11,7 +11,7 @@ from results_factory import a_check, an_audit, between
 
 from landscape_audit.figures.lettering import SIZE
 from landscape_audit.figures.svg import WIDTH
-from landscape_audit.report.write import write_reports
+from landscape_audit.report.write import write_comparison, write_reports
 from landscape_audit.results import Measured
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here: apt-get install chromium")
@@ -44,6 +44,20 @@ def test_letters_of_figures_are_at_least_eleven_pixels_high_and_the_page_does_no
         assert len(wide) == len(SHOWN)
         assert min(wide) * SIZE / (72 * WIDTH) >= 11
         assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_comparisons_figures_are_as_legible_on_a_telephone(running, tmp_path):
+    curve = a_check("surface", Measured(details=(ODD["flat"].model_copy(update={"name": "slice_v_max"}),)))
+    a, b = (
+        an_audit(checks=(a_check("sharpness", Measured(estimates={"lambda_max": between(v - 1, v, v + 1)})), curve))
+        for v in (30.0, 40.0)
+    )
+    path = write_comparison(a, b, tmp_path, every=True, pdf=False)["html"]
+    with Opened(running, path, viewport={"width": 360, "height": 800}) as opened:
+        wide = opened.page.locator("figure img").evaluate_all(INNER)
+        natural = opened.page.locator("figure img").evaluate_all("images => images.map(image => image.naturalWidth)")
+        assert len(wide) == 2  # the ratios, and the curve
+        assert min(shown * SIZE / (72 / 96 * own) for shown, own in zip(wide, natural, strict=True)) >= 11
 
 
 @pytest.mark.parametrize(("scheme", "is_light"), [("light", True), ("dark", False)])

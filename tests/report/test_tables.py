@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from landscape_audit.detail import Axis, Line, Series
-from landscape_audit.report.tables import LINE, TableView, numbers_behind
+from landscape_audit.report.tables import LINE, TableView, numbers_behind, unbroken
 
 
 def a_table(*rows: tuple[str, ...], total: tuple[str, ...] = ()) -> TableView:
@@ -60,3 +60,31 @@ def test_numbers_are_given_where_something_was_measured_however_finely_a_model_i
     line = Line(name="line", title="t", finding="f", x=axis, y=axis, series=(seen, model))
     assert numbers_behind(line).rows == (("0", "0", "0"), ("1", "3", "4"))
     assert len(numbers_behind(line.model_copy(update={"series": (model,)})).rows) == 3
+
+
+@pytest.mark.parametrize(
+    ("told", "breaks"),
+    [
+        ("0.9889 (0.9743 to 0.9952)", 1),
+        ("−2.01 % (−14.3 % to +60.3 %)", 1),
+        ("at least 1.163", 0),
+        ("probe + sampling, 95 %", 3),
+        ("4.777e−05 to 6.97e−05", 0),
+        ("from float8 to int8", 3),
+    ],
+)
+def test_an_interval_is_one_word_and_prose_is_as_many_as_it_was(told: str, breaks: int):
+    assert unbroken(told).count(" ") == breaks
+    assert unbroken(told).replace("\u00a0", " ") == told
+
+
+def test_a_column_is_as_wide_as_an_interval_that_nothing_breaks():
+    table = a_table(("word " * 60, "−0.0005815 to 9.044e−05", "word " * 90))
+    assert table.widths[1] / 100 * LINE > len("−0.0005815 to 9.044e−05")
+
+
+def test_words_to_the_right_of_numbers_have_room_for_what_sets_them_apart():
+    columns = tuple(f"Head {index}" for index in range(3))
+    row = ("word " * 60, "1.234567e−05", "asam")
+    beside, after = (TableView("", "", columns, (row,), (False, flag, False)).widths[2] for flag in (False, True))
+    assert (after - beside) / 100 * LINE == pytest.approx(2, abs=0.1)
