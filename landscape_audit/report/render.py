@@ -23,6 +23,9 @@ CSP = (
 )
 """A page may use nothing but its one style and its one script, by their hashes: what is injected cannot even colour."""
 _BEGINNING = re.compile(r"\s*<!doctype html>\s*<html[^<>]*>\s*<head>\s*(<meta charset=\"?utf-8\"?>\s*)?", re.IGNORECASE)
+_TURNED = re.compile(r"(?<=[\u0590-\u08ff])(?=[,;:]? \(?\d)")
+"""Where a number of ours follows a name that is read to the left, and would be taken to its other side."""
+READ_ON = "\u200e"
 LONGEST_SUMMARY = 60_000
 """Bytes. A comment on GitHub takes 65,536 characters."""
 
@@ -67,6 +70,7 @@ def comparison_markdown(view: ComparisonView) -> str:
 def _page(name: str, view: ReportView | ComparisonReport, *, paper: bool, generator: str, templates: Templates) -> str:
     embedded = _around("print.css" if paper else "screen.css", templates)
     page = templates.filled(name, view=view, paper=paper, generator=generator, **embedded)
+    page = _TURNED.sub(READ_ON, page)
     if not paper:
         _refuse_unguarded(page, name, embedded["csp"])
     return page
