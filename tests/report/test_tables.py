@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from landscape_audit.detail import Axis, Line, Series
-from landscape_audit.report.tables import LINE, TableView, numbers_behind
+from landscape_audit.report.tables import LINE, LONG_NAME, MOST_PRINTED, MOST_ROWS, TableView, capped, numbers_behind
 
 
 def a_table(*rows: tuple[str, ...], total: tuple[str, ...] = ()) -> TableView:
@@ -60,3 +60,23 @@ def test_numbers_are_given_where_something_was_measured_however_finely_a_model_i
     line = Line(name="line", title="t", finding="f", x=axis, y=axis, series=(seen, model))
     assert numbers_behind(line).rows == (("0", "0", "0"), ("1", "3", "4"))
     assert len(numbers_behind(line.model_copy(update={"series": (model,)})).rows) == 3
+
+
+def test_paper_has_the_first_rows_and_says_how_many_there_are_besides():
+    rows = [[f"layer.{i}", "1"] for i in range(3000)]
+    table = capped("Layers", "", ["Layer", "Trace"], rows, numeric=[False, True])
+    assert (len(table.rows), table.more) == (MOST_ROWS, "2,800 more rows in results.json.")
+    assert (len(table.printed.rows), table.printed.more) == (MOST_PRINTED, "2,960 more rows in results.json.")
+    short = a_table(*map(tuple, rows[:MOST_PRINTED]))
+    assert short.printed == short
+    assert short.more == ""
+
+
+def test_paper_keeps_both_ends_of_a_long_name_and_all_of_a_sentence():
+    name, sentence = "encoder." + "very_long_name." * 12 + "weight", "word " * 100
+    (printed,) = a_table((name, sentence)).printed.rows
+    assert printed[1] == sentence
+    assert len(printed[0]) == LONG_NAME
+    head, tail = printed[0].split("…")
+    assert name.startswith(head)
+    assert name.endswith(tail)
