@@ -24,14 +24,15 @@ def printable(text: object, limit: int = 200) -> str:
     shown = str(text)[: limit + 1]
     if not shown.isprintable():
         shown = "".join(
-            _escape(character) if unicodedata.category(character).startswith(_INVISIBLE) else character
+            escaped(character) if unicodedata.category(character).startswith(_INVISIBLE) else character
             for character in shown
         )
     shown = _COMMAND.sub(lambda found: f"{found[0][:-1]}\\x{ord(found[0][-1]):02x}", shown)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
-def _escape(character: str) -> str:
+def escaped(character: str) -> str:
+    r"""`\u7f16`: a character as its number."""
     if character == "\n":
         return "\\n"
     code = ord(character)

@@ -73,14 +73,19 @@ def _without_middle(text: str, kept: int) -> str:
 
 
 @functools.cache
+def is_drawn(character: str) -> bool:
+    """Whether the font of every figure, and of the paper, has this letter."""
+    return bool(_font().get_char_index(ord(character)))
+
+
+@functools.cache
 def _advance(character: str) -> float:
     """A letter's width as a share of the size; one that the font lacks is as wide as the widest."""
     if unicodedata.combining(character):
         return 0.0
-    font = _font()
-    if not font.get_char_index(ord(character)):
+    if not is_drawn(character):
         return 1.0
-    return font.load_char(ord(character)).linearHoriAdvance / 65536 / _UNIT  # type: ignore[no-any-return]
+    return _font().load_char(ord(character)).linearHoriAdvance / 65536 / _UNIT  # type: ignore[no-any-return]
 
 
 _UNIT = 100.0

@@ -38,7 +38,7 @@ def cost_of(results: AuditResults) -> CostView:
     numeric = [False, *[True] * 9]
     table = capped("Cost", "", heads, rows, numeric=numeric, groups=groups, total=tuple(total))
     if free := len(probes) - len(rows):
-        table = replace(table, more=f"{count(free, 'more measurement')} without a pass over the data.")
+        table = replace(table, note=f"{count(free, 'more measurement')} without a pass over the data.")
     return CostView(_sentence(in_gradients(planned, run), in_gradients(spent, run)), _price(run), table)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from landscape_audit import __version__
 from landscape_audit.errors import AuditError, CapabilityError, TemplatesError
 from landscape_audit.report.compare_report import ComparisonReport, later
+from landscape_audit.report.letters import on_paper
 from landscape_audit.report.render import comparison_html, html
 from landscape_audit.report.templates import OURS, Templates
 from landscape_audit.report.view import ReportView
@@ -111,7 +112,7 @@ def printed(page: str, attached: Iterable[Attached], date: dt.datetime, *, creat
     options = {"pdf_variant": "pdf/a-3a", "pdf_tags": True, "attachments": files, "custom_metadata": False}
     with _clock_at(date):
         fetcher = locked_fetcher()
-        document = weasyprint.HTML(string=page, url_fetcher=fetcher, base_url=_NOWHERE).render(**options)
+        document = weasyprint.HTML(string=on_paper(page), url_fetcher=fetcher, base_url=_NOWHERE).render(**options)
         document.metadata.generator = creator
         rendered: bytes = document.write_pdf(**options)
     _refuse_wishes(fetcher.refused)

@@ -30,6 +30,9 @@ _LEADS_AWAY = re.compile(
     re.IGNORECASE,
 )
 """What a policy does not forbid and yet leads to another address: a refresh, a link that a browser prepares for."""
+_TURNED = re.compile(r"(?<=[\u0590-\u08ff])(?=[,;:]? \(?\d)")
+"""Where a number of ours follows a name that is read to the left, and would be taken to its other side."""
+READ_ON = "\u200e"
 LONGEST_SUMMARY = 60_000
 """Bytes. A comment on GitHub takes 65,536 characters."""
 
@@ -74,6 +77,7 @@ def comparison_markdown(view: ComparisonView) -> str:
 def _page(name: str, view: ReportView | ComparisonReport, *, paper: bool, generator: str, templates: Templates) -> str:
     embedded = _around("print.css" if paper else "screen.css", templates)
     page = templates.filled(name, view=view, paper=paper, generator=generator, **embedded)
+    page = _TURNED.sub(READ_ON, page)
     if not paper:
         _refuse_unguarded(page, name, embedded["csp"])
     return page

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from landscape_audit.figures.lettering import is_drawn
 from landscape_audit.report.advice import AdviceView
 from landscape_audit.report.baseline import BaselineView
 from landscape_audit.report.gate import GateView
-from landscape_audit.text import count
+from landscape_audit.text import count, escaped
 
 if TYPE_CHECKING:
     from landscape_audit.report.view import FirstPage
@@ -175,4 +176,6 @@ def _lines(text: str, width: int = 116) -> int:
 def _width(letter: str) -> float:
     if letter in "MWmw@%—…":
         return 1.7
+    if not letter.isascii() and not is_drawn(letter):
+        return 1.1 * len(escaped(letter))
     return 2.0 if ord(letter) >= FIRST_WIDE else 1.25 if letter.isupper() else 1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from landscape_audit.detail import Axis, Bars, Decision, Known, Line, Panels, Spectrum, Surface, Table
 from landscape_audit.ids import in_words
@@ -11,6 +11,15 @@ from landscape_audit.text import count, number, printable
 
 MOST_ROWS = 200
 """Rows of one table in the report; results.json has them all."""
+
+MOST_PRINTED = 40
+"""Of those, on paper, where no reader can scroll past them: half a page."""
+
+SHORTEST = 5
+"""Characters of a column at least: of fewer the space between two columns would be the most."""
+
+LONG_NAME = 72
+"""Characters of a name on paper: three lines of a column that has room for LONG_WORD."""
 
 LINE = 124
 """Characters of a table's size on a line of the paper."""
@@ -29,6 +38,7 @@ class TableView:
     """A table of words; numbers are marked, so that they can be set flush right.
 
     `groups` are headings over that many columns each; `total` is a last row that sums the others up.
+    `left_out` counts the rows that are not here; `note` says more of what is not.
     """
 
     title: str
@@ -36,9 +46,22 @@ class TableView:
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numeric: tuple[bool, ...]
-    more: str = ""
+    left_out: int | None = None
     groups: tuple[tuple[str, int], ...] = ()
     total: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def more(self) -> str:
+        """What is said of the rows that are left out."""
+        rows = f"{count(self.left_out, 'more row')} in results.json." if self.left_out else ""
+        return " ".join(filter(None, (rows, self.note)))
+
+    @property
+    def printed(self) -> TableView:
+        """The first rows, for paper, of names too long for a few lines the two ends."""
+        rows = tuple(tuple(map(_ends, row)) for row in self.rows[:MOST_PRINTED])
+        return replace(self, rows=rows, left_out=(self.left_out or 0) + len(self.rows) - len(rows) or None)
 
     @property
     def widths(self) -> tuple[float, ...]:
@@ -49,7 +72,8 @@ class TableView:
         columns = list(zip(self.headings, *self.rows, *([self.total] if self.total else []), strict=True))
         gaps = [GAP + GAP * _is_set_apart(self.numeric, place) for place in range(len(columns))]
         needs = [
-            gap + max(map(_longest_word, map(unbroken, column))) for gap, column in zip(gaps, columns, strict=True)
+            gap + max(SHORTEST, *map(_longest_word, map(unbroken, column)))
+            for gap, column in zip(gaps, columns, strict=True)
         ]
         wants = [gap + max(min(len(cell), LINE) for cell in column) for gap, column in zip(gaps, columns, strict=True)]
         given = _shared(needs, wants)
@@ -140,15 +164,13 @@ def capped(
     total: tuple[str, ...] = (),
 ) -> TableView:
     """At most MOST_ROWS rows, and how many more there are."""
-    left = len(rows) - MOST_ROWS
-    more = f"{count(left, 'more row')} in results.json." if left > 0 else ""
     return TableView(
         title,
         finding,
         tuple(printable(head) for head in heads),
         tuple(tuple(row) for row in rows[:MOST_ROWS]),
         tuple(numeric),
-        more,
+        max(0, len(rows) - MOST_ROWS) or None,
         groups,
         total,
     )
@@ -184,6 +206,14 @@ def _shared(needs: list[int], wants: list[int]) -> list[float]:
         given[place] += more
         left -= more
     return given
+
+
+def _ends(text: str) -> str:
+    """Of a name as long as prose the beginning and the end; prose, which has words, whole."""
+    if len(text) <= LONG_NAME or " " in text:
+        return text
+    half = LONG_NAME // 2
+    return f"{text[: half - 1]}…{text[-half:]}"
 
 
 def _longest_word(text: str) -> int:

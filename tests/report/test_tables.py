@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from landscape_audit.detail import Axis, Line, Series
-from landscape_audit.report.tables import LINE, TableView, numbers_behind, unbroken
+from landscape_audit.report.tables import (
+    LINE,
+    LONG_NAME,
+    MOST_PRINTED,
+    MOST_ROWS,
+    TableView,
+    capped,
+    numbers_behind,
+    unbroken,
+)
 
 
 def a_table(*rows: tuple[str, ...], total: tuple[str, ...] = ()) -> TableView:
@@ -88,3 +97,23 @@ def test_words_to_the_right_of_numbers_have_room_for_what_sets_them_apart():
     row = ("word " * 60, "1.234567e−05", "asam")
     beside, after = (TableView("", "", columns, (row,), (False, flag, False)).widths[2] for flag in (False, True))
     assert (after - beside) / 100 * LINE == pytest.approx(2, abs=0.1)
+
+
+def test_paper_has_the_first_rows_and_says_how_many_there_are_besides():
+    rows = [[f"layer.{i}", "1"] for i in range(3000)]
+    table = capped("Layers", "", ["Layer", "Trace"], rows, numeric=[False, True])
+    assert (len(table.rows), table.more) == (MOST_ROWS, "2,800 more rows in results.json.")
+    assert (len(table.printed.rows), table.printed.more) == (MOST_PRINTED, "2,960 more rows in results.json.")
+    short = a_table(*map(tuple, rows[:MOST_PRINTED]))
+    assert short.printed == short
+    assert short.more == ""
+
+
+def test_paper_keeps_both_ends_of_a_long_name_and_all_of_a_sentence():
+    name, sentence = "encoder." + "very_long_name." * 12 + "weight", "word " * 100
+    (printed,) = a_table((name, sentence)).printed.rows
+    assert printed[1] == sentence
+    assert len(printed[0]) == LONG_NAME
+    head, tail = printed[0].split("…")
+    assert name.startswith(head)
+    assert name.endswith(tail)
