@@ -41,8 +41,8 @@ class TableView:
         With given widths a table is set without measuring every word of every cell first, which takes longer.
         """
         columns = list(zip(self.headings, *self.rows, *([self.total] if self.total else []), strict=True))
-        needs = [2 + max(_longest_word(cell) for cell in column) for column in columns]
-        wants = [2 + max(min(len(cell), LINE) for cell in column) for column in columns]
+        needs = [3 + max(_longest_word(cell) for cell in column) for column in columns]
+        wants = [3 + max(min(len(cell), LINE) for cell in column) for column in columns]
         given = _shared(needs, wants)
         return tuple(round(100 * width / sum(given), 2) for width in given)
 
