@@ -75,7 +75,7 @@ def test_what_can_be_bought_is_judged_at_the_level_of_one_look_of_three_also_at_
     assert bought.looks == LOOKS
     assert bought.estimate is not None
     assert bought.estimate.high == pytest.approx(11.1)  # of over_looks(0.9), not of 0.9
-    assert "the error split over up to 3 looks" in bought.reason
+    assert "over up to 3 looks, so wider than elsewhere" in bought.reason
 
 
 @pytest.mark.parametrize("policy", [{"max_extra_budget": 0.0}, {"grows": ()}])

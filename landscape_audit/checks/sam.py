@@ -210,7 +210,7 @@ def _ratios(equal: Sequence[Pairs]) -> Bars:
         name="ratios",
         title="Flatter or sharper than without",
         finding=_below_and_above([ratio for _, _, ratio in found]),
-        expected="intervals that hold 1, as there is nothing flatter to be had",
+        expected="intervals that hold 1; below it, a flatter one is to be had",
         axis=Axis(label="Twin over base twin, at equal gradients", unit="ratio", scale="log"),
         bars=tuple(
             Bar(

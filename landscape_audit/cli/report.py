@@ -43,10 +43,12 @@ def report(
 
     The same results give the same bytes. The verdict is the one that is stored; `gate` judges anew.
 
-    With `--template-dir` the pages are yours: put a report.css of your own into a folder, or any other file that
-    `--list-templates` names; what is absent stays ours. Templates are Jinja2 in a sandbox. They see the report and
-    nothing else, every word of it is escaped, and no page fetches anything: embed a logo as a data: URI. The report
-    says that it was made with other templates, and `verify` does that its pages cannot be compared.
+    With `--template-dir` the pages are yours: copy into a folder those of our files that you want otherwise, and change
+    the copies. `--list-templates` names all and says where ours are. A file takes the whole place of ours of its name,
+    so a report.css of three lines has no more than these three; what is absent stays ours. Templates are Jinja2 in a
+    sandbox. They see the report and nothing else, every word of it is escaped, and no page fetches anything: embed a
+    logo as a data: URI. Colours belong into a style sheet: the security policy of report.html blocks every `style="…"`.
+    The report says that it was made with other templates, and `verify` does that its pages cannot be compared.
 
     **Examples**
 

@@ -181,7 +181,7 @@ def _about_gates(results: AuditResults, gates: tuple[GateResult, ...], counts: C
         return "Nothing was demanded: no gates."
     worst = gates[0]
     name = name_of(worst.key, results.data.metric)
-    about = f"{name[0].upper()}{name[1:]} is {worst.found}; demanded: {worst.demand}."
+    about = f"{name[0].upper()}{name[1:]} {_verb(worst)} {worst.found}; demanded: {worst.demand}."
     if worst.found == "nothing" or worst.status == "incomparable":
         about = f"{name[0].upper()}{name[1:]}: {worst.reason}"
     others = counts[_counted_as(worst)] - 1
@@ -191,6 +191,12 @@ def _about_gates(results: AuditResults, gates: tuple[GateResult, ...], counts: C
         about = f"{count(counts['passed'], 'gate')} passed. {let_be}: {about[0].lower()}{about[1:]}"
     alike = {"warned": "only warned of"}.get(_counted_as(worst), _counted_as(worst))
     return f"{about} {count(others, 'more gate')} {alike}." if others else about
+
+
+def _verb(gate: GateResult) -> str:
+    """What was found first is a change, not the number, where it is the baseline that a number is held against."""
+    changed = gate.estimate is not None and gate.demand.endswith(" the baseline") and not gate.found.startswith("no ")
+    return "changed by" if changed else "is"
 
 
 def _let_be(worst: GateResult) -> str:

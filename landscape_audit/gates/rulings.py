@@ -102,7 +102,9 @@ def _with_confidence(ruling: Ruling, estimate: Estimate, how: Judging, held: Est
         reason = f"The audit has no interval at {sure}: measure with this policy, or with  {level}"
         return replace(ruling, reason=reason) if ruling.status == "undecided" else ruling
     if how.looks > 1:
-        return replace(ruling, reason=f"{ruling.reason} At {sure}, the error split over up to {how.looks} looks.")
+        return replace(
+            ruling, reason=f"{ruling.reason} At {sure} over up to {how.looks} looks, so wider than elsewhere."
+        )
     return ruling if how.confidence == estimate.level else replace(ruling, reason=f"{ruling.reason} At {sure}.")
 
 

@@ -30,7 +30,8 @@ def contract() -> str:
     variables = "".join(f"  {line}\n" for line in aligned(_VARIABLES))
     views = "\n".join(_described(view) for view in _views(ReportView, {}))
     return (
-        f"Templates, which are in {template_dir()}: copy one and change it.\n{files}\n"
+        f"Templates, which are in {template_dir()}: copy one and change the copy, which takes its "
+        f"whole place.\n{files}\n"
         f"What they can use:\n{variables}\n"
         f"Views, whose fields are words and numbers that are ready to be shown:\n\n{views}"
     )

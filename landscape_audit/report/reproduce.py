@@ -16,8 +16,17 @@ def how_of(results: AuditResults) -> tuple[tuple[str, str, str], ...]:
     again = {"preset": protocol.preset, "seed": protocol.seed, "device": machine.device, "dtype": protocol.dtype}
     options = " ".join(f"--{option} {_argument(str(value))}" for option, value in again.items())
     return (
-        ("Read the numbers", "", "results.json beside this report; it is also attached to the PDF, with policy.json."),
-        ("Judge again", "landscape-audit gate results.json --policy policy.toml", ""),
+        (
+            "Read the numbers",
+            "pdfdetach -saveall report.pdf",
+            "results.json stands beside this report, and is attached to the PDF, with policy.json: the command of "
+            "poppler-utils takes both out.",
+        ),
+        (
+            "Judge again",
+            "landscape-audit gate results.json",
+            "By the policy in the results; with --policy and a TOML file by another.",
+        ),
         ("Render again", "landscape-audit report results.json", ""),
         (
             "Verify",
@@ -28,7 +37,7 @@ def how_of(results: AuditResults) -> tuple[tuple[str, str, str], ...]:
         (
             "Measure again",
             f"landscape-audit run {model} {options}",
-            "With the same audit.toml, data and versions everything but the run block comes out the same.",
+            "With the same audit.toml or flags, the same data and versions, every number comes out the same.",
         ),
     )
 

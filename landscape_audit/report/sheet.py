@@ -123,7 +123,7 @@ def _brief(gate: GateView, short: Callable[[str, int], str]) -> GateView:
         gate,
         key=short(gate.key, 60),
         name=short(gate.name, 70),
-        found=short(gate.found, 60),
+        found=short(gate.found, 80),
         demand=short(gate.demand, 90),
         reason=short(gate.reason, 200),
         why=short(gate.why, 160),
@@ -156,7 +156,7 @@ def _lines_of_the_rest(first: FirstPage, page: Sheet) -> float:
     notes = [first.meaning + first.counts, *([first.baseline.sentence] if first.baseline else [])]
     verdict = 5.2 + 1.08 * _lines(page.sentence, 99) + sum(0.15 + 0.88 * _lines(note, 122) for note in notes)
     gates = 2.4 if first.gates else 0.8
-    labels = sum(_lines(f"{word}    {why}") + 0.5 for _, word, why in page.labels)
+    labels = sum(_lines(f"Where it sits: {word} {why}", 122) + 0.5 for _, word, why in page.labels)
     changes = sum(0.1 + 0.92 * _lines(told) for told in page.obstacles) + (
         0.5 + _lines(page.certain) if page.certain else 0
     )

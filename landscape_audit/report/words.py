@@ -73,6 +73,11 @@ GLOSSARY = (
     ("m-sharpness", "The rise by one step up for batches of m examples each on its own, on average."),
     ("Tolerance", "The σ at which the loss has risen by a tenth on average."),
     ("δ", "What counts as a change of the loss: 1 % of it, never less than rounding."),
+    (
+        "Look",
+        "One judgement of an undecided gate, which may then buy a narrower interval and be judged again. The error is "
+        "shared by all looks, so that a gate's interval is wider than that of the same number elsewhere.",
+    ),
     ("Saddle", "A stationary point with a direction in which the loss falls, and it pays to take it."),
     ("One gradient", "The unit of cost: forward and backward once over the whole sample."),
     ("HVP", "A Hessian-vector product Hv: curvature in one direction without the matrix."),

@@ -451,6 +451,13 @@ def test_how_much_worse_than_the_baseline_is_held_against_what_is_allowed(there:
     assert (gate.status, gate.demand) == (status, "at most 10 % above the baseline")
 
 
+def test_a_verdict_on_a_change_says_that_it_is_a_change() -> None:
+    told = judge(NO_WORSE, beside(5.0)).verdict.sentence
+    assert told.startswith("The largest Hessian eigenvalue changed by +110 % (")
+    unknown = judge(NO_WORSE, beside(0.0)).verdict.sentence
+    assert "changed by no" not in unknown
+
+
 def test_an_allowance_is_demanded_in_full_and_not_as_a_rounded_share() -> None:
     gate = only_gate({"sharpness.lambda_max": {"no_worse_than_baseline": 0.123456}}, beside(10.0))
     assert gate.demand == "at most 12.3456 % above the baseline"

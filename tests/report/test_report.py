@@ -70,6 +70,13 @@ def test_the_verdict_comes_first_and_every_gate_is_named(page):
     assert "at most 50" in page
 
 
+def test_the_class_of_the_point_is_not_taken_for_the_verdict():
+    seen = view(an_audit())
+    ((_, value, reason),) = seen.labels
+    assert f'Where it sits: <span class="tag">{value}</span> {reason}' in html(seen)
+    assert f"Where it sits: **{value}** {reason}" in markdown(seen).replace("\\", "")
+
+
 def test_every_picture_has_its_words_and_its_numbers(page):
     pictures = re.findall(r'<img src="data:image/svg\+xml;base64,[^"]+" alt="([^"]+)">', page)
     assert len(pictures) >= 4

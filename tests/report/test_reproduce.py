@@ -6,7 +6,9 @@ import re
 import shlex
 
 import pytest
+from command_line import outcome
 from results_factory import SHA256, an_audit
+from sealed_audit import POLICY, a_sealed_audit, write
 
 from landscape_audit.report.reproduce import how_of
 from landscape_audit.report.view import view
@@ -35,6 +37,19 @@ def test_the_commands_are_those_of_this_audit():
     assert commands["Know the file"] == ("sha256sum model.safetensors", f"gives {SHA256}")
     again = "landscape-audit run model.safetensors --preset standard --seed 0 --device cpu --dtype float32"
     assert commands["Measure again"][0] == again
+
+
+def test_the_commands_work_as_they_are_printed_in_a_folder_with_the_report_and_the_checkpoint(
+    tmp_path, monkeypatch, capsys
+):
+    audit = a_sealed_audit({"gates": {"stationarity.class": POLICY["gates"]["stationarity.class"]}})
+    before = write(tmp_path, audit).read_bytes()
+    monkeypatch.chdir(tmp_path)
+    commands = {name: shlex.split(command)[1:] for name, command, _ in how_of(audit) if command}
+    for name in ("Judge again", "Render again", "Verify"):
+        code, _, err = outcome(commands[name], monkeypatch, capsys)
+        assert (name, code) == (name, 0), err
+    assert (tmp_path / "report.pdf").read_bytes() == before
 
 
 @pytest.mark.parametrize("name", HOSTILE)

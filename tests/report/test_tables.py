@@ -40,6 +40,12 @@ def test_a_number_keeps_its_line_beside_columns_of_prose():
     assert table.widths[1] / 100 * LINE > len("−1.234567e−05")
 
 
+def test_a_short_heading_keeps_its_line_over_shorter_cells():
+    prose = ("word " * 60,) * 3
+    narrow = TableView("t", "", ("A", "B", "C", "Agrees"), ((*prose, "yes"),), (False,) * 4).widths[-1]
+    assert narrow / 100 * LINE >= len("Agrees") + 2.9  # between columns are 2.3 letters, and a capital is wide
+
+
 def test_prose_gets_what_the_numbers_leave():
     narrow, wide = a_table(("yes", "word " * 60)).widths
     assert wide > 5 * narrow
