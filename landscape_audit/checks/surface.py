@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from landscape_audit.curvature.lanczos import KrylovSpace
 
 UNSETTLED = 0.1
-"""|Hv − λv| beyond this share of |λ|: as in spectral_density, such a pair is not resolved."""
+"""Share of |λ| that the solver may leave open of an end of the spectrum: as much as of a resolved pair."""
 SLIGHT = 1e-3
 """Of the largest |λ|: less than this is left open anywhere, and a direction that is flat within it is any flat one."""
 _EXPECTED = {
@@ -96,7 +96,7 @@ def surface(
             *drawn,
             *(_slice(_with_grid(walk, ends), noise) for walk in slices),
         ),
-        caveats=(*_caveats(missing, ends), *_of_unsettled(krylov)),
+        caveats=(*_caveats(missing, ends), *_of_unsettled(krylov, facts.level)),
     )
 
 
@@ -107,16 +107,19 @@ def _caveats(missing: int, ends: Eigenplane | NoEigenplane) -> Iterator[str]:
         yield f"There is no plane of highest and lowest curvature: {ends.reason}."
 
 
-def _of_unsettled(krylov: KrylovSpace) -> Iterator[str]:
-    """Which drawn ends of the spectrum are no eigenvectors yet: along the true one the loss curves still more."""
-    slight = SLIGHT * float(abs(krylov.ritz_values).max())
-    for name, end, index in (("v_max", "highest", krylov.top(1)), ("v_min", "lowest", 0)):
-        left, value = float(krylov.residuals[index]), abs(float(krylov.ritz_values[index]))
+def _of_unsettled(krylov: KrylovSpace, level: float) -> Iterator[str]:
+    """Which drawn ends of the spectrum may not be its ends: along the true ones the loss curves still more."""
+    slight, reach = SLIGHT * float(abs(krylov.ritz_values).max()), krylov.reach(1 - level)
+    for name, end, index, beyond in (
+        ("v_max", "highest", krylov.top(1), reach.above),
+        ("v_min", "lowest", 0, reach.below),
+    ):
+        left, value = float(krylov.residuals[index]) + beyond, abs(float(krylov.ritz_values[index]))
         if left > max(UNSETTLED * value, slight):
-            how_far = f"{percent(left / value, 2)} of" if left < value else "no less than"
+            known = f", {percent(left / value, 2)} of it" if left < value else ""
             yield (
-                f"{name}, the {end} curvature that {count(krylov.steps, 'product')} found, is no eigenvector yet: "
-                f"|Hv − λv| is {how_far} |λ|. The true one may curve more."
+                f"{name} is the {end} curvature that {count(krylov.steps, 'product')} found. The solver leaves "
+                f"{number(left, 2)}{known}, open: the true one may curve more, in another direction."
             )
 
 
