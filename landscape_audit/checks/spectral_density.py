@@ -57,6 +57,7 @@ def spectral_density(krylov: KrylovSpace, facts: Facts) -> Measured:
     )
 
     limit = NEAR_ZERO * largest
+    standing = int((np.abs(values[resolved]) > limit).sum())
     (least, most), (up_to_least, up_to_most) = mass_below(krylov, -limit), mass_below(krylov, limit)
     near = _share(weights[np.abs(values) <= limit].sum(), (up_to_least - most, up_to_most - least), krylov, facts)
     negative = _share(weights[values < -limit].sum(), (least, most), krylov, facts)
@@ -66,8 +67,8 @@ def spectral_density(krylov: KrylovSpace, facts: Facts) -> Measured:
             Spectrum(
                 name="density",
                 title="Density of Hessian eigenvalues",
-                finding=f"About {percent(near.value or 0.0, 3)} of the eigenvalues are within 1 % of zero; "
-                f"{count(len(bars), 'eigenvalue stands', 'eigenvalues stand')} out.",
+                finding=f"About {percent(near.value or 0.0, 3)} of the eigenvalues are smaller than 1 % of |λ|_max; "
+                f"{count(standing, 'eigenvalue stands', 'eigenvalues stand')} out.",
                 expected="nearly all of the mass at zero, a short negative tail, a few positive outliers",
                 x=Axis(label="Eigenvalue", unit=UNIT, scale="symlog"),
                 grid=tuple(drawn.grid.tolist()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from landscape_audit.checks.check import check
 from landscape_audit.checks.planes import eigenplane, random_plane
@@ -15,11 +16,19 @@ from landscape_audit.estimate import Estimate
 from landscape_audit.probes.eigenplane import Eigenplane, EigenplaneGrid, NoEigenplane
 from landscape_audit.probes.facts import AuditFacts, Facts
 from landscape_audit.probes.instrument import InstrumentSample, InstrumentTrial
+from landscape_audit.probes.krylov import HessianKrylov
 from landscape_audit.probes.sweep import KnownSweep, Sweep
 from landscape_audit.probes.walks import Plane, RandomPlane, Slices, Walk
 from landscape_audit.results import Measured
 from landscape_audit.text import count, number, percent
 
+if TYPE_CHECKING:
+    from landscape_audit.curvature.lanczos import KrylovSpace
+
+UNSETTLED = 0.1
+"""Share of |λ| that the solver may leave open of an end of the spectrum: as much as of a resolved pair."""
+SLIGHT = 1e-3
+"""Of the largest |λ|: less than this is left open anywhere, and a direction that is flat within it is any flat one."""
 _EXPECTED = {
     "v_max": "the steepest valley through the checkpoint, rising on both sides",
     "v_min": "nearly level close by: the flattest or downward direction",
@@ -42,6 +51,7 @@ _WORDS = {
     KnownSweep(),
     InstrumentTrial(),
     AuditFacts(),
+    HessianKrylov(),
     version=1,
     title="Loss surface",
     question="What does the loss look like around the checkpoint?",
@@ -54,12 +64,14 @@ def surface(
     sweep: Sweep,
     trial: InstrumentSample,
     facts: Facts,
+    krylov: KrylovSpace,
 ) -> Measured:
     """Two planes through the checkpoint, one random and one of both ends of the spectrum, and slices along four lines.
 
     The checkpoint is a grid point, at the centre. The two random directions are orthogonal filter by filter. Cells
     where the loss is not finite stay empty and are counted. Slices, and the plane of v_max and v_min, follow the
-    eigenvectors as they are, without rescaling single filters, and so remain eigenvectors. Bands are the paired
+    eigenvectors as they are, without rescaling single filters, and so remain eigenvectors; an end of the spectrum
+    that the solver has not settled is told. Bands are the paired
     difference's interval over batches. A picture of two directions out of P proves nothing by itself: random ones hold
     about 2/P of any eigenvector. Rings are the radii of `flatness`, where that was measured too.
     """
@@ -84,7 +96,7 @@ def surface(
             *drawn,
             *(_slice(_with_grid(walk, ends), noise) for walk in slices),
         ),
-        caveats=tuple(_caveats(missing, ends)),
+        caveats=(*_caveats(missing, ends), *_of_unsettled(krylov, facts.level)),
     )
 
 
@@ -93,6 +105,22 @@ def _caveats(missing: int, ends: Eigenplane | NoEigenplane) -> Iterator[str]:
         yield f"{count(missing, 'grid point has', 'grid points have')} no finite loss."
     if isinstance(ends, NoEigenplane):
         yield f"There is no plane of highest and lowest curvature: {ends.reason}."
+
+
+def _of_unsettled(krylov: KrylovSpace, level: float) -> Iterator[str]:
+    """Which drawn ends of the spectrum may not be its ends: along the true ones the loss curves still more."""
+    slight, reach = SLIGHT * float(abs(krylov.ritz_values).max()), krylov.reach(1 - level)
+    for name, end, index, beyond in (
+        ("v_max", "highest", krylov.top(1), reach.above),
+        ("v_min", "lowest", 0, reach.below),
+    ):
+        left, value = float(krylov.residuals[index]) + beyond, abs(float(krylov.ritz_values[index]))
+        if left > max(UNSETTLED * value, slight):
+            known = f", {percent(left / value, 2)} of it" if left < value else ""
+            yield (
+                f"{name} is the {end} curvature that {count(krylov.steps, 'product')} found. The solver leaves "
+                f"{number(left, 2)}{known}, open: the true one may curve more, in another direction."
+            )
 
 
 def _with_grid(walk: Walk, ends: Eigenplane | NoEigenplane) -> Walk:

@@ -67,7 +67,7 @@ class InstrumentTrial:
 
     def cost(self, size: Size) -> Cost:
         """Two evaluations of everything, and a few in float64."""
-        return Cost(forwards=8, gradients=2, hvps=4 + 6 / size.n_batches)
+        return Cost(forwards=8, gradients=2 + 5 / size.n_batches, hvps=4 + 6 / size.n_batches)
 
     def take(self, bench: Bench) -> InstrumentSample:
         """In this order: what fails first explains what fails after."""

@@ -57,6 +57,13 @@ def test_the_intervals_of_the_shares_hold_the_shares_of_the_spectrum():
     assert covered >= 38  # of 40, each at 95 % for the start alone, on top of what no run can tell
 
 
+def test_an_eigenvalue_that_is_nearly_zero_does_not_stand_out_even_where_all_are_known():
+    on = bench(subject(*diagonal(torch.tensor([40.0, 9.0, 0.3, -0.2, 0.1]))), budgets={"lanczos_steps": 5})
+    (density,) = measured(on, spectral_density).details
+    assert len(density.outliers) == 5
+    assert density.finding == "About 60 % of the eigenvalues are smaller than 1 % of |λ|_max; 2 eigenvalues stand out."
+
+
 def diagonal(scales):
     points = torch.zeros(4, 1)
     return Landscape(lambda t: 1 + 0.5 * (scales.to(t) * t * t).sum(), torch.zeros(len(scales))), output, points, points

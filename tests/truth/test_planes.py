@@ -12,12 +12,14 @@ from torch import nn
 
 from landscape_audit.checks.flatness import flatness
 from landscape_audit.checks.negative_curvature import negative_curvature
-from landscape_audit.checks.surface import surface
+from landscape_audit.checks.surface import UNSETTLED, surface
 from landscape_audit.probes.ascent import ADAPTIVE_FLOOR, SHARES, BallAscent
 from landscape_audit.probes.eigenplane import FALLEN, RISEN, EigenplaneGrid, NoEigenplane
+from landscape_audit.probes.krylov import HessianKrylov
 from landscape_audit.probes.perturbations import RandomPerturbation
 from landscape_audit.probes.sweep import KnownSweep
 from landscape_audit.probes.walks import Slices
+from landscape_audit.text import number
 
 SPECTRUM = np.r_[40.0, 15.0, np.linspace(-0.5, 1.5, 17), -8.0]
 QUICK = {**DOUBLE, "preset": "quick"}
@@ -76,6 +78,18 @@ def test_one_eigenvalue_spans_no_plane_and_the_report_says_so(spectrum):
     assert detail(on, surface, "eigenplane") is None
     assert "the two ends of the spectrum are one eigenvalue" in measured(on, surface).caveats[-1]
     assert on.ledgers["eigenplane"].cost.forwards == 0
+
+
+def test_an_end_of_the_spectrum_that_few_products_have_not_settled_is_told_and_a_settled_one_is_not():
+    spectrum = np.r_[40.0, np.linspace(-0.5, 1.5, 200)]
+    few = bench(quadratic(spectrum), **QUICK, budgets={"lanczos_steps": 8, "eigen_tolerance": 1e-300})
+    space = few.take(HessianKrylov())
+    value, left = float(space.ritz_values[0]), float(space.residuals[0]) + space.reach(0.05).below
+    (told,) = measured(few, surface).caveats
+    assert value - left <= spectrum.min() < value - UNSETTLED * abs(value)
+    assert told.startswith("v_min is the lowest curvature that 8 products found.")
+    assert f"leaves {number(left, 2)}" in told
+    assert not measured(bench(quadratic(SPECTRUM), **QUICK, budgets=WHOLE), surface).caveats
 
 
 @pytest.mark.parametrize(("points", "side"), [(0, 0), (1, 3), (4, 5), (9, 9)])
