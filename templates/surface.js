@@ -205,7 +205,8 @@ const listen = (surface) => {
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!canvas.hasPointerCapture(event.pointerId)) return;
-    surface.move((event.clientX - last.clientX) / 120, (event.clientY - last.clientY) / 120);
+    const tilted = event.pointerType === "touch" ? 0 : event.clientY - last.clientY;  // up and down a finger scrolls
+    surface.move((event.clientX - last.clientX) / 120, tilted / 120);
     last = event;  // not movementX, which some browsers do not give of a finger
   });
   new ResizeObserver(() => surface.fit()).observe(canvas);

@@ -8,7 +8,6 @@ from landscape_audit.detail import Axis, Bar, Spectrum
 from landscape_audit.figures.looks import INK, LOOKS
 from landscape_audit.figures.scales import decades, drawable
 from landscape_audit.figures.svg import Canvas, new_canvas
-from landscape_audit.figures.ticks import numbers
 from landscape_audit.text import count, number
 
 DENSITY = Axis(label="Density", unit="share of eigenvalues per log unit", scale="log")
@@ -70,8 +69,8 @@ def _told(outliers: tuple[Bar, ...]) -> str:
 def _with_interval(outlier: Bar) -> str:
     if outlier.low is None or outlier.high is None:
         return number(outlier.value, 3)
-    low, high = numbers([outlier.low, outlier.high], fewest=3)
-    return f"{number(outlier.value, 3)} ({low} to {high})"
+    low, high = number(outlier.low), number(outlier.high)
+    return number(outlier.value) if low == high else f"{number(outlier.value)} ({low} to {high})"
 
 
 def _across(canvas: Canvas, spectrum: Spectrum) -> None:

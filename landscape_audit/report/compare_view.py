@@ -95,7 +95,7 @@ def comparison(a: AuditResults, b: AuditResults, *, every: bool = False) -> Comp
     word = "Not comparable" if apart else "Comparable in part" if incomparable else "Comparable"
     certain = worst_first(found)
     return ComparisonView(
-        title=" → ".join(printable(each.subject.name, 80) for each in (a, b)),
+        title=" → ".join(_names(a, b)),
         running=" → ".join(legible(each.subject.name) for each in (a, b)),
         tone="open" if incomparable else "plain",
         glyph=COMPARABLE[word],
@@ -226,6 +226,14 @@ def _parted(shown: str) -> tuple[str, str]:
 def _verdicts(a: AuditResults, b: AuditResults) -> TableView:
     rows = [[side, _word(each), printable(each.verdict.sentence, 600)] for side, each in (("A", a), ("B", b))]
     return capped("Verdicts", "", ["Audit", "Verdict", "Why"], rows, numeric=[False] * 3)
+
+
+def _names(a: AuditResults, b: AuditResults) -> tuple[str, str]:
+    """Of both checkpoints; where they are called alike with what tells them apart, if anything does."""
+    one, other = (printable(each.subject.name, 80) for each in (a, b))
+    if one != other or a.subject.tensor_digest == b.subject.tensor_digest:
+        return one, other
+    return f"{one} ({a.subject.tensor_digest[:8]})", f"{other} ({b.subject.tensor_digest[:8]})"
 
 
 def _word(results: AuditResults) -> str:

@@ -26,10 +26,11 @@ CSP = (
 _BEGINNING = re.compile(r"\s*<!doctype html>\s*<html[^<>]*>\s*<head>\s*(<meta charset=\"?utf-8\"?>\s*)?", re.IGNORECASE)
 _LEADS_AWAY = re.compile(
     r"""<meta(?=[\s/>])(?!\s+(?:name|property)="[^"<>]*"\s+content="[^"<>]*"\s*/?>)[^<>]{0,80}"""
-    r"""|<link(?=[\s/>])(?!\s+rel="icon"\s+href="data:[^"<>]*"\s*/?>)[^<>]{0,80}|<base(?=[\s/>])[^<>]{0,80}""",
+    r"""|<link(?=[\s/>])(?!\s+rel="icon"\s+href="data:[^"<>]*"\s*/?>)[^<>]{0,80}|<base(?=[\s/>])[^<>]{0,80}"""
+    r"""|<img(?=[\s/>])(?![^<>]*\ssrc="data:)[^<>]{0,80}""",
     re.IGNORECASE,
 )
-"""What a policy does not forbid and yet leads to another address: a refresh, a link that a browser prepares for."""
+"""What leads to another address: a refresh, a link that a browser prepares for, a picture that would stay empty."""
 _TURNED = re.compile(r"(?<=[\u0590-\u08ff])(?=[,;:]? \(?\d)")
 """Where a number of ours follows a name that is read to the left, and would be taken to its other side."""
 READ_ON = "\u200e"
@@ -110,5 +111,6 @@ def _refuse_unguarded(page: str, name: str, csp: str) -> None:
     if found is not None:
         raise TemplatesError(
             f"{name}: {printable(found[0], 80)}… may ask for something, and a report asks for nothing.",
-            remedy='Of these tags it has  <meta name="…" content="…">  and  <link rel="icon" href="data:…">  alone.',
+            remedy='Of these tags it may have  <meta name="…" content="…">,  <link rel="icon" href="data:…">  and  '
+            '<img src="data:…">.',
         )
