@@ -11,9 +11,6 @@ from landscape_audit.report.words import STATUS
 from landscape_audit.results import GateResult
 from landscape_audit.text import printable
 
-_PLAIN = {"", "share", "dimensionless", "relative", "times"}
-"""Units that say nothing of a limit which the limit does not say."""
-
 
 @dataclass(frozen=True)
 class WhatIf:
@@ -72,19 +69,12 @@ def gate_of(gate: GateResult, metric: str | None, earlier: int = 0) -> GateView:
         glyph=glyph,
         status=word,
         found=printable(gate.found),
-        demand=printable(f"{gate.demand}{_unit(gate)}"),
+        demand=printable(gate.demand),
         reason=printable(gate.reason, 600),
         why=printable(gate.why, 600),
         strip=strip_of(*judged) if judged else None,
         what_if=_what_if(*judged, gate.estimate.unit) if judged and gate.estimate else None,
     )
-
-
-def _unit(gate: GateResult) -> str:
-    """Of a limit on a number; a share needs none, and neither does a change."""
-    estimate, limits = gate.estimate, (gate.limit_low, gate.limit_high)
-    plain = estimate is None or limits == (None, None) or estimate.unit in _PLAIN or "baseline" in gate.demand
-    return "" if plain or estimate is None else f" [{estimate.unit}]"
 
 
 def _judged(gate: GateResult) -> tuple[Interval, Limits] | None:

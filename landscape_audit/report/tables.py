@@ -24,8 +24,8 @@ LONG_NAME = 72
 LINE = 124
 """Characters of a table's size on a line of the paper."""
 
-GAP = 2
-"""Characters from one column to the next; twice as many before words that stand to the right of numbers."""
+GAP, APART = 3, 2
+"""Characters from one column to the next, and how many more before words that stand to the right of numbers."""
 
 LONG_WORD = 24
 """Characters of a word above which it is better broken than given a column of its length."""
@@ -70,7 +70,7 @@ class TableView:
         With given widths a table is set without measuring every word of every cell first, which takes longer.
         """
         columns = list(zip(self.headings, *self.rows, *([self.total] if self.total else []), strict=True))
-        gaps = [GAP + GAP * _is_set_apart(self.numeric, place) for place in range(len(columns))]
+        gaps = [GAP + APART * _is_set_apart(self.numeric, place) for place in range(len(columns))]
         needs = [
             gap + max(SHORTEST, *map(_longest_word, map(unbroken, column)))
             for gap, column in zip(gaps, columns, strict=True)
