@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -82,3 +84,15 @@ def test_a_loss_that_few_examples_carry_says_so(sigma, told):
     targets = torch.exp(sigma / 2 * torch.randn(450, 1, generator=generator, dtype=torch.float64))
     still = subject(nn.Linear(1, 1, bias=False), half_square, torch.zeros(450, 1), targets)
     assert sum("Few examples carry" in caveat for caveat in measured(bench(still), loss).caveats) == told
+
+
+@pytest.mark.parametrize(("name", "bounded"), [("mse", True), ("a_loss_of_mine", False)])
+def test_the_interval_of_a_loss_that_cannot_be_negative_ends_at_zero(name, bounded):
+    targets = torch.tensor([[0.0]] * 8 + [[6.0]], dtype=torch.float64)
+    on = bench(subject(nn.Linear(1, 1, bias=False), half_square, torch.zeros(9, 1), targets))
+    sample, facts = (on.take(probe) for probe in loss.probes)
+    found = loss.measure(replace(sample, loss_name=name), facts).estimates["value"]
+    plain = loss.measure(replace(sample, loss_name="a_loss_of_mine"), facts).estimates["value"]
+    assert plain.low < 0
+    assert found.low == (0 if bounded else plain.low)
+    assert found.high == plain.high

@@ -16,6 +16,8 @@ from landscape_audit.statistics import Mean, weighted_mean, wilson
 
 OF_LANGUAGE = ("causal_lm", "masked_lm")
 """Losses that are the cross-entropy of a token."""
+NEVER_NEGATIVE = {*OF_LANGUAGE, "cross_entropy", "bce_with_logits", "mse", "l1", "huber", "smooth_l1"}
+"""Losses that no example can bring below zero."""
 
 
 @check(
@@ -31,9 +33,9 @@ def loss(sample: LossSample, facts: Facts) -> Measured:
     """The mean loss, Σ sums / Σ weights over the batches, and the metric that belongs to it.
 
     The interval of the loss is Student's, from the examples where the loss gives one value an example and from the
-    batches where it does not; on the side of a long tail it is Hall's where that goes further. That of a metric that is
-    a proportion is Wilson's. Both speak of other samples of the same distribution. `perplexity` is exp of the loss, for
-    language models.
+    batches where it does not; on the side of a long tail it is Hall's where that goes further, and it ends at zero
+    where no example's loss can be less. That of a metric that is a proportion is Wilson's. Both speak of other samples
+    of the same distribution. `perplexity` is exp of the loss, for language models.
     """
     evaluation = sample.evaluation
     value = evaluation.loss
@@ -42,7 +44,7 @@ def loss(sample: LossSample, facts: Facts) -> Measured:
         if sample.examples
         else weighted_mean(evaluation.means(), evaluation.weights)
     )
-    part = reaching("sampling", value, spreading.reach(facts.level), spreading.folded)
+    part = reaching("sampling", value, _reach(sample, spreading, facts.level), spreading.folded)
     estimates = {
         "value": Estimate.within(value, (part,), level=facts.level, unit="loss", direction="lower", n=spreading.n)
     }
@@ -51,6 +53,13 @@ def loss(sample: LossSample, facts: Facts) -> Measured:
     if sample.loss_name in OF_LANGUAGE:
         estimates["perplexity"] = _perplexity(estimates["value"], facts.level)
     return Measured(estimates=estimates, caveats=tuple(_caveats(sample, spreading)))
+
+
+def _reach(sample: LossSample, spreading: Mean, level: float) -> tuple[float, float]:
+    below, above = spreading.reach(level)
+    seen = sample.examples or sample.evaluation.means()
+    bounded = sample.loss_name in NEVER_NEGATIVE and min(seen, default=-1.0) >= 0
+    return (min(below, sample.evaluation.loss) if bounded and math.isfinite(below) else below), above
 
 
 def _perplexity(loss: Estimate, level: float) -> Estimate:
