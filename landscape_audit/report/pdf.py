@@ -110,13 +110,26 @@ def printed(page: str, attached: Iterable[Attached], date: dt.datetime, *, creat
         for each in attached
     ]
     options = {"pdf_variant": "pdf/a-3a", "pdf_tags": True, "attachments": files, "custom_metadata": False}
-    with _clock_at(date):
+    with _clock_at(date), _font_configuration() as configuration:
         fetcher = locked_fetcher()
-        document = weasyprint.HTML(string=on_paper(page), url_fetcher=fetcher, base_url=_NOWHERE).render(**options)
+        source = weasyprint.HTML(string=on_paper(page), url_fetcher=fetcher, base_url=_NOWHERE)
+        document = source.render(font_config=configuration, **options)
         document.metadata.generator = creator
         rendered: bytes = document.write_pdf(**options)
     _refuse_wishes(fetcher.refused)
     return rendered
+
+
+@contextmanager
+def _font_configuration() -> Iterator[Any]:
+    """WeasyPrint's own, without the folder of fonts that it would leave to a garbage collector that may never run."""
+    from weasyprint.text.fonts import FontConfiguration
+
+    configuration = FontConfiguration()
+    try:
+        yield configuration
+    finally:
+        configuration.__del__()  # it has no other way to say that it is done
 
 
 def _refuse_wishes(addresses: list[str]) -> None:
