@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from landscape_audit.checks.check import check
 from landscape_audit.checks.tolerance import TOLERATED, tolerance_of
-from landscape_audit.checks.walk_line import RADIUS, Noise
+from landscape_audit.checks.walk_line import RADIUS, Noise, banded
 from landscape_audit.detail import Axis, Column, Line, Mark, Series, Table
 from landscape_audit.estimate import Estimate, IntervalPart, finite_or_none, spread
 from landscape_audit.probes.ascent import SHARES, Ball, BallAscent, WorstCase
@@ -127,13 +127,7 @@ def _curve(sample: FlatnessSample, curvature: TraceFound, target: float, level: 
         x=Axis(label=RADIUS.label, unit=RADIUS.unit, scale="log"),
         y=Axis(label="Mean rise of the loss", unit="loss", scale="symlog"),
         series=(
-            Series(
-                name="mean rise",
-                x=sigmas,
-                y=tuple(finite_or_none(value) for value, _ in rises),
-                low=tuple(finite_or_none(value - half) for value, half in rises),
-                high=tuple(finite_or_none(value + half) for value, half in rises),
-            ),
+            banded("mean rise", sigmas, rises),
             Series(
                 name="what curvature alone predicts",
                 role="predicted",
@@ -177,13 +171,7 @@ def _grows(name: str, ball: Ball) -> str:
 def _stepped(name: str, ball: Ball, noise: Noise) -> Series:
     """From the checkpoint itself, where a rise is zero and certain."""
     rises = [(0.0, 0.0), *((step.rise.value, noise.half(step.rise)) for step in ball.steps)]
-    return Series(
-        name=f"{name}, up to ρ = {ball.radius:g}",
-        x=(0.0, *SHARES),
-        y=tuple(finite_or_none(value) for value, _ in rises),
-        low=tuple(finite_or_none(value - half) for value, half in rises),
-        high=tuple(finite_or_none(value + half) for value, half in rises),
-    )
+    return banded(f"{name}, up to ρ = {ball.radius:g}", (0.0, *SHARES), rises)
 
 
 def _balls(worst: WorstCase) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from landscape_audit.detail import Axis, Line, Mark, Series
@@ -59,18 +60,23 @@ def walk_line(walk: Walk, *, name: str, title: str, finding: str, expected: str,
         x=RADIUS,
         y=Axis(label="Rise of the loss", unit="loss"),
         series=(
-            Series(
-                name="measured",
-                x=radii,
-                y=tuple(finite_or_none(value) for value, _ in rises),
-                low=tuple(finite_or_none(value - half) for value, half in rises),
-                high=tuple(finite_or_none(value + half) for value, half in rises),
-            ),
+            banded("measured", radii, rises),
             Series(
                 name="quadratic model", role="predicted", x=smooth, y=tuple(walk.model(radius) for radius in smooth)
             ),
         ),
         marks=(Mark(label="checkpoint", x=0.0, y=0.0),),
+    )
+
+
+def banded(name: str, x: tuple[float, ...], rises: Sequence[tuple[float, float]]) -> Series:
+    """A measured curve with its band, of values and half widths."""
+    return Series(
+        name=name,
+        x=x,
+        y=tuple(finite_or_none(value) for value, _ in rises),
+        low=tuple(finite_or_none(value - half) for value, half in rises),
+        high=tuple(finite_or_none(value + half) for value, half in rises),
     )
 
 
