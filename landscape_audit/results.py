@@ -8,6 +8,7 @@ the major version, which only its own release reads.
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,7 +18,7 @@ from landscape_audit.detail import Detail
 from landscape_audit.errors import ResultsError
 from landscape_audit.estimate import Estimate, IntervalKind, Label
 from landscape_audit.policy import Consequence, EffectivePolicy, Level, Origin
-from landscape_audit.reading import read_text
+from landscape_audit.reading import RepeatedKeyError, read_text, unrepeated
 from landscape_audit.record import Record
 
 SCHEMA_VERSION = "1.0"
@@ -404,6 +405,9 @@ def _minor(version: str) -> int:
     return int(number[:9]) if number.isdecimal() and number.isascii() else 0
 
 
+_REMEDY = "`landscape-audit run` writes results.json; `landscape-audit schema results` describes it."
+
+
 class _Version(Record):
     schema_version: str = SCHEMA_VERSION
 
@@ -422,15 +426,16 @@ def parsed_results(text: str, origin: str) -> AuditResults:
     """The results that a text is, or an error that says what `origin` has instead."""
     try:
         _check_version(origin, _Version.model_validate_json(text).schema_version)
-        return AuditResults.model_validate_json(text)
+        results = AuditResults.model_validate_json(text)
+        json.loads(text, object_pairs_hook=unrepeated)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the top level"
         what = first["msg"].removeprefix("Value error, ")
-        raise ResultsError(
-            f"{origin}: not the results of an audit: {what} (at {where}).",
-            remedy="`landscape-audit run` writes results.json; `landscape-audit schema results` describes it.",
-        ) from None
+        raise ResultsError(f"{origin}: not the results of an audit: {what} (at {where}).", remedy=_REMEDY) from None
+    except RepeatedKeyError as error:
+        raise ResultsError(f"{origin}: not the results of an audit: {error}.", remedy=_REMEDY) from None
+    return results
 
 
 def _check_version(origin: str, version: str) -> None:

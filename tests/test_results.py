@@ -36,6 +36,14 @@ def test_another_major_version_is_named_whatever_its_fields_are(tmp_path: Path, 
         read_results(stored(tmp_path, schema_version="2.0", **changes))
 
 
+def test_a_key_that_is_there_twice_makes_results_nobodys_word(tmp_path: Path) -> None:
+    path, text = tmp_path / "results.json", an_audit().to_json()
+    for twice, told in (('"verdict": {}, "checks"', ""), ('"novelty": 1, "novelty": 2, "checks"', "'novelty' twice")):
+        path.write_text(text.replace('"checks"', twice, 1), encoding="utf-8")
+        with pytest.raises(ResultsError, match=f"not the results of an audit: .*{told}"):
+            read_results(path)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 1}', '{"verdict": NaN}', "PK\x03\x04"])
 def test_what_is_no_audit_is_said_to_be_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / "results.json"
