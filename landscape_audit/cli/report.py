@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -57,12 +58,13 @@ def report(
         landscape-audit report audit-model/results.json --out site --template-dir house-style
     """
     from landscape_audit.report.templates import Templates
-    from landscape_audit.report.write import NAMES, write_reports
+    from landscape_audit.report.write import NAMES, uncollected, write_reports
     from landscape_audit.results import read_results
 
     found, templates, folder = read_results(results), Templates(template_dir), out or results.parent
     refuse_other_pages(folder, NAMES, pdf=pdf)
-    with caches_apart():
+    with caches_apart(), uncollected():
         written = write_reports(found, writable_folder(folder), pdf=pdf, templates=templates)
+        gc.freeze()  # the program ends with this: to look for what could be freed takes a tenth of its time
     for path in written.values():
         typer.echo(path)

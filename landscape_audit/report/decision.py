@@ -10,7 +10,7 @@ from typing import Literal
 
 from landscape_audit.detail import Answer, Condition, Decision, Step
 from landscape_audit.ids import in_words
-from landscape_audit.report.strip import Interval, Limits, Strip, strip_of
+from landscape_audit.report.strip import Allowed, Interval, Strip, strip_of
 from landscape_audit.text import number, printable
 
 DIGITS = 3
@@ -104,7 +104,7 @@ def _strip(condition: Condition) -> Strip | None:
     if value is None:
         return None
     below = condition.asks in {"<", "≤"}
-    limits = Limits(ceiling=condition.limit) if below else Limits(floor=condition.limit)
+    limits = Allowed(ceiling=condition.limit) if below else Allowed(floor=condition.limit)
     is_exact = low is high is None
     return strip_of(Interval(value, value, value) if is_exact else Interval(low, value, high), limits)
 

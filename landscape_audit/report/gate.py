@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from landscape_audit.ids import name_of
 from landscape_audit.report.anchor import anchor
-from landscape_audit.report.strip import Interval, Limits, Strip, ends_of, strip_of
+from landscape_audit.report.strip import Allowed, Interval, Strip, ends_of, strip_of
 from landscape_audit.report.words import STATUS
 from landscape_audit.results import GateResult
 from landscape_audit.text import printable
@@ -77,13 +77,13 @@ def gate_of(gate: GateResult, metric: str | None, earlier: int = 0) -> GateView:
     )
 
 
-def _judged(gate: GateResult) -> tuple[Interval, Limits] | None:
+def _judged(gate: GateResult) -> tuple[Interval, Allowed] | None:
     """What was held against what; None where nothing is demanded of a number, or there is none."""
-    estimate, limits = gate.estimate, Limits(gate.limit_low, gate.limit_high)
-    if estimate is None or estimate.value is None or limits == Limits():
+    estimate, limits = gate.estimate, Allowed(gate.limit_low, gate.limit_high)
+    if estimate is None or estimate.value is None or limits == Allowed():
         return None
     return Interval(estimate.low, estimate.value, estimate.high), limits
 
 
-def _what_if(found: Interval, limits: Limits, unit: str) -> WhatIf:
+def _what_if(found: Interval, limits: Allowed, unit: str) -> WhatIf:
     return WhatIf(found.low, found.high, limits.floor, limits.ceiling, *ends_of(found, limits), printable(unit, 60))

@@ -33,7 +33,8 @@ _LEADS_AWAY = re.compile(
 """What leads to another address: a refresh, a link that a browser prepares for, a picture that would stay empty."""
 _TURNED = re.compile(r"(?<=[\u0590-\u08ff])(?=[,;:]? \(?\d)")
 """Where a number of ours follows a name that is read to the left, and would be taken to its other side."""
-READ_ON = "\u200e"
+_READ_ON = "\u200e"
+"""A mark without width that is read to the right."""
 LONGEST_SUMMARY = 60_000
 """Bytes. A comment on GitHub takes 65,536 characters."""
 
@@ -78,7 +79,8 @@ def comparison_markdown(view: ComparisonView) -> str:
 def _page(name: str, view: ReportView | ComparisonReport, *, paper: bool, generator: str, templates: Templates) -> str:
     embedded = _around("print.css" if paper else "screen.css", templates)
     page = templates.filled(name, view=view, paper=paper, generator=generator, **embedded)
-    page = _TURNED.sub(READ_ON, page)
+    head, end, body = page.partition("</head>")  # what is embedded in the head has its digest
+    page = head + end + _TURNED.sub(_READ_ON, body)
     if not paper:
         _refuse_unguarded(page, name, embedded["csp"])
     return page

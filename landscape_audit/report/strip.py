@@ -15,7 +15,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Limits:
+class Allowed:
     """From where to where a number is allowed; None where a side has no limit."""
 
     floor: float | None = None
@@ -33,7 +33,7 @@ class Strip:
     allowed_to: float
 
 
-def strip_of(found: Interval, limits: Limits) -> Strip:
+def strip_of(found: Interval, limits: Allowed) -> Strip:
     """The strip with room on both sides of what there is to see."""
     start, end = ends_of(found, limits)
 
@@ -49,7 +49,7 @@ def strip_of(found: Interval, limits: Limits) -> Strip:
     )
 
 
-def ends_of(found: Interval, limits: Limits) -> tuple[float, float]:
+def ends_of(found: Interval, limits: Allowed) -> tuple[float, float]:
     """From where to where there is something to see."""
     every = (found.low, found.value, found.high, limits.floor, limits.ceiling)
     known = [each for each in every if each is not None]

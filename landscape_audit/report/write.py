@@ -40,16 +40,13 @@ def write_comparison(
 def uncollected() -> Iterator[None]:
     """Without garbage collection, a fifth of the time: pages are trees that live whole until they are written.
 
-    Costs a few MB; whatever the caller had set is set again afterwards. What is left of a report is not looked through
-    for garbage before the next one, as most processes end with it.
+    Costs a few MB; whatever the caller had set is set again afterwards.
     """
     was = gc.isenabled()
-    gc.unfreeze()
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
         if was:
             gc.enable()
 

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from command_line import fill
 
+# One process runs the commands in their order: later ones read what the first one wrote.
+pytestmark = pytest.mark.xdist_group("nothing outside")
+
 ROOT = Path(__file__).parents[2]
 WATCH = """
 import json, os, sys
