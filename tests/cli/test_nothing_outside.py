@@ -12,9 +12,6 @@ from pathlib import Path
 import pytest
 from command_line import fill
 
-# One process runs the commands in their order: later ones read what the first one wrote.
-pytestmark = pytest.mark.xdist_group("nothing outside")
-
 ROOT = Path(__file__).parents[2]
 WATCH = """
 import json, os, sys
@@ -34,9 +31,10 @@ for line in sys.stdin:
     except SystemExit as ended:
         os.write(int(os.environ["ENDED"]), f"{ended.code}\\n".encode())
 """
+AUDIT = ["run", "model.safetensors", "--only", "loss", "--only", "surface", "--preset", "quick", "--out", "OUT"]
 COMMANDS = [
     (["doctor", "model.safetensors"], 0),
-    (["run", "model.safetensors", "--only", "loss", "--only", "surface", "--preset", "quick", "--out", "OUT"], 0),
+    (AUDIT, 0),
     (["plan", "model.safetensors"], 0),
     (["checks", "sharpness"], 0),
     (["schema", "config"], 0),
@@ -110,6 +108,9 @@ def watched(sandbox):
             process.stdin.flush()
             return ended.readline().strip(), (base / "said").read_text()
 
+        before = everything_under(*places.values())
+        run([each.replace("OUT", str(base / "out")) for each in AUDIT])  # which others read, in whatever order
+        assert everything_under(*places.values()) == before
         yield run
         process.communicate(timeout=30)
 
